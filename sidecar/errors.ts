@@ -1,0 +1,41 @@
+/**
+ * Every expected failure, by code. Match on `code`: a class does not survive a worker.
+ * The exit code of the command line follows from the code alone.
+ */
+const EXIT_CODES = {
+	ERR_CONFIG: 2, // configuration or flag: unknown key, wrong type, out of range
+	ERR_STYLE: 2, // unknown or invalid preset
+	ERR_SOURCE: 2, // the source cannot be opened
+	ERR_SINK: 2, // the sink cannot be opened
+	ERR_MODEL: 3, // unknown model, manifest, checksum or shape
+	ERR_PROVIDER: 3, // no execution provider could be started
+	ERR_NATIVE: 4, // native addon missing or not loadable
+	ERR_RUNTIME: 4, // an external program or library (ffmpeg, onnxruntime) is missing
+	ERR_SOURCE_READ: 1, // the source failed while running
+	ERR_SINK_WRITE: 1, // the sink failed while running (a full disk, say)
+	ERR_ENGINE: 1, // a stage failed while running
+	ERR_INTERNAL: 1,
+} as const;
+
+export type ErrorCode = keyof typeof EXIT_CODES;
+
+/**
+ * An expected failure. The message says what was expected, what was seen, and what to do;
+ * `cause` keeps where it came from.
+ */
+export class SidecarError extends Error {
+	readonly code: ErrorCode;
+
+	constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+		super(message, options);
+		this.name = 'SidecarError';
+		this.code = code;
+	}
+}
+
+/** True for a `SidecarError` of this realm or of a worker. */
+export const isSidecarError = (error: unknown): error is { code: ErrorCode; message: string } =>
+	error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code in EXIT_CODES;
+
+/** 1 failed while running, 2 configuration, 3 model, 4 native addon or runtime missing. */
+export const exitCodeOf = (error: unknown): number => (isSidecarError(error) ? EXIT_CODES[error.code] : 1);

@@ -1,0 +1,104 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { SidecarError } from './errors.ts';
+import type { Picture, Size } from './frame/frame.ts';
+
+export type Fit = 'cover' | 'contain' | 'stretch';
+
+/** Dense motion, in pixels of the pictures it was computed from: [height, width, 2], x then y. */
+export interface Flow extends Size {
+	data: Float32Array;
+}
+
+/** Differences between two RGB pictures of one size, on the 0..255 scale. */
+export interface PictureDifference {
+	meanAbsolute: number;
+	psnrDb: number;
+	ssim: number;
+}
+
+/** Detail in one RGB picture (definitions: sidecar/telemetry/picture-metrics.ts). */
+export interface PictureDetail {
+	sobel: number;
+	hfFft: number;
+}
+
+export interface WarpingError {
+	/** Mean |out_t - warp(out_{t+1})| over all pixels, 0..255. */
+	all: number;
+	/** The same over pixels that pass the forward-backward check. */
+	visible: number;
+	visibleFraction: number;
+}
+
+/**
+ * The whole contract of the addon in native/. Functions that give a promise run on a native thread.
+ * All pixels are u8; views of shared memory are welcome everywhere. The caller must leave the views
+ * alone until the promise settles. A wrong size or type is a TypeError that names the argument.
+ */
+export interface NativeAddon {
+	/** OpenCV's version, for `doctor`. */
+	readonly opencvVersion: string;
+
+	/**
+	 * Converts colour and resizes in one go: area where it shrinks, bilinear where it grows.
+	 * `cover` crops the source centrally, `contain` pads with black, `stretch` ignores aspect.
+	 */
+	convert(source: Picture, target: Picture, fit: Fit): Promise<void>;
+
+	/**
+	 * Flow from `previous` to `next` (RGB, one size) into `flow`: pixel (x, y) of `previous` is found at
+	 * (x + flow.x, y + flow.y) of `next`. `farneback` has the parameters of dreamlite-stream (pyr_scale
+	 * 0.5, levels 3, winsize 15, iterations 3, poly_n 5, poly_sigma 1.2) at full size; `dis` is OpenCV's
+	 * fast preset computed at half the size.
+	 */
+	opticalFlow(previous: Picture, next: Picture, flow: Flow, method: 'dis' | 'farneback'): Promise<void>;
+
+	/** Gathers `target(x, y) = source(x - flow.x, y - flow.y)`, bilinear, borders replicated (RGB). */
+	warp(source: Picture, flow: Flow, target: Picture): Promise<void>;
+
+	/** `target = alpha · a + (1 - alpha) · b` (RGB, one size); `target` may be `a` or `b`. */
+	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;
+
+	/**
+	 * Carries a noise field [channels, height, width] along a flow of any larger size: nearest gather at
+	 * `p - flow(p)`, motion below a quarter of a picture pixel ignored, `fresh` where nothing arrives from
+	 * inside the picture. `noise`, `fresh` and `target` are distinct and of one shape.
+	 */
+	advectNoise(
+		noise: Float32Array,
+		fresh: Float32Array,
+		shape: Size & { channels: number },
+		flow: Flow,
+		target: Float32Array,
+	): Promise<void>;
+
+	/** Mean absolute difference of luminance between two RGB pictures, 0..255, on a 32 px wide thumbnail: for scene cuts. */
+	thumbnailDifference(a: Picture, b: Picture): Promise<number>;
+
+	/** Mean length of the vectors, in pixels. */
+	meanMotion(flow: Flow): Promise<number>;
+
+	pictureDifference(a: Picture, b: Picture): Promise<PictureDifference>;
+	pictureDetail(picture: Picture): Promise<PictureDetail>;
+	/** Flow of the inputs (Farneback as above), applied to the outputs; all RGB of one size. */
+	warpingError(inputs: [Picture, Picture], outputs: [Picture, Picture]): Promise<WarpingError>;
+}
+
+let addon: NativeAddon | undefined;
+
+/** Loads the addon once a thread. Errors: ERR_NATIVE. */
+export const loadNative = (): NativeAddon => {
+	if (addon) return addon;
+	const path = fileURLToPath(new URL('../native/build/Release/allaprima.node', import.meta.url));
+	try {
+		addon = createRequire(import.meta.url)(path) as NativeAddon;
+		return addon;
+	} catch (cause) {
+		throw new SidecarError(
+			'ERR_NATIVE',
+			`The native addon could not be loaded from ${path} (${(cause as Error).message.split('\n')[0]}). Run ./scripts/setup.`,
+			{ cause },
+		);
+	}
+};

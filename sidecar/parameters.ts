@@ -1,0 +1,29 @@
+import type { Preset, Tuning } from './config/schema.ts';
+
+/**
+ * What one batch sees: a resolved preset and the tuning in force, frozen. The only door from control to
+ * the data path: the batcher reads the newest snapshot once a batch.
+ */
+export interface Parameters {
+	/** Rises with each change of the target style; a frame of an older epoch is never shown after a newer one. */
+	readonly epoch: number;
+	/** The preset's name; `passthrough` gives the source's own frames. */
+	readonly style: string;
+	readonly prompt: string;
+	/** 0..1, from the model's neutral conditioning to the style's. */
+	readonly strength: number;
+	readonly seed: number;
+	readonly tuning: Tuning;
+}
+
+export const PASSTHROUGH = 'passthrough';
+
+export const resolveParameters = (preset: Preset, tuning: Tuning, epoch: number): Parameters =>
+	Object.freeze({
+		epoch,
+		style: preset.name,
+		prompt: preset.prompt,
+		strength: preset.strength,
+		seed: preset.seed,
+		tuning: Object.freeze({ ...tuning }),
+	});
