@@ -1,0 +1,299 @@
+import { z } from 'zod';
+import { SidecarError, type ErrorCode } from '../errors.ts';
+
+/**
+ * The one schema: types, messages, help text and JSON schema follow from it, and nothing else imports zod.
+ * Every object is strict, so a misspelt key is an error and never a silent default.
+ */
+
+/** What a field says about itself, for help text and controls; a unit is given where the number has one. */
+export type FieldHelp = {
+	description: string;
+	unit?: string;
+};
+
+const help = (description: string, unit?: string): FieldHelp => (unit ? { description, unit } : { description });
+
+const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+const kebabName = z.string().max(64).regex(KEBAB_CASE, 'expected a name in kebab-case, such as oil-painting');
+
+const promptField = z
+	.string()
+	.trim()
+	.min(1)
+	.max(500)
+	.meta(help('What the painter is told, as an instruction: "transfer this to oil painting style"', 'characters'));
+const strengthField = z
+	.number()
+	.min(0)
+	.max(1)
+	.meta(help("How far the conditioning goes from the model's neutral (0) to the style (1); no pixel mix"));
+const seedField = z.int().min(0).max(4_294_967_295).meta(help('Seed of the noise the painter starts from'));
+
+// -- Tuning ---------------------------------------------------------------------------------------------
+
+const stepsField = z
+	.literal([1, 2, 4])
+	.meta(help('Denoising steps a frame: more steps cost their number in time', 'steps'));
+
+const tuningFields = {
+	batchSize: z
+		.int()
+		.min(1)
+		.max(16)
+		.meta(help('Frames painted together: larger batches give more frames a second and more latency', 'frames')),
+	steps: stepsField,
+	noise: z
+		.enum(['advected', 'fixed', 'per-frame'])
+		.meta(help('Noise field: carried along by the optical flow, the same for all frames, or fresh for each')),
+	temporalMultiplier: z
+		.number()
+		.min(0)
+		.max(2)
+		.meta(help('Weight of the temporal adapter: 0 ignores the last painting, 1 is as trained')),
+	condRefreshEvery: z
+		.int()
+		.min(0)
+		.max(64)
+		.meta(help('How often the temporal adapter looks at the last painting; 0 turns it off', 'batches')),
+	teRefreshEvery: z
+		.int()
+		.min(1)
+		.max(256)
+		.meta(help('How often the text and vision encoder looks at the source', 'batches')),
+	teBatchOne: z.boolean().meta(help('Whether one frame stands for the whole batch in the text and vision encoder')),
+	outputBlend: z
+		.number()
+		.min(0)
+		.max(0.9)
+		.meta(help('Weight of the warped previous painting in the frame shown; 0 shows the new painting alone')),
+	precision: z.enum(['fp32', 'int8']).meta(help('Arithmetic of the graphs')),
+};
+
+/** What an engineer chooses. The model gives the defaults, the configuration and flags override. */
+export const Tuning = z.strictObject(tuningFields);
+export type Tuning = z.infer<typeof Tuning>;
+
+/** Any part of a tuning; a key that is absent stays as the model has it. */
+export type TuningOverrides = Partial<Tuning>;
+export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as unknown as z.ZodType<TuningOverrides>;
+
+// -- Preset ---------------------------------------------------------------------------------------------
+
+/** What an artist chooses: one `*.style.json`. */
+export const Preset = z
+	.strictObject({
+		$schema: z.string().exactOptional().meta(help('Where editors find this schema')),
+		format: z.literal('allaprima-style'),
+		formatVersion: z.literal(1),
+		name: kebabName.meta(help('Name by which the style is chosen; the file is NAME.style.json')),
+		title: z.string().trim().min(1).max(80).meta(help('Name for people')),
+		model: kebabName.meta(help('Name of the model that the preset was made for')),
+		prompt: promptField,
+		strength: strengthField.default(1),
+		seed: seedField.default(42),
+	})
+	.meta({ title: 'Alla Prima style', description: 'A preset of Alla Prima: what a picture is to look like.' });
+export type Preset = z.infer<typeof Preset>;
+
+// -- Model manifest -------------------------------------------------------------------------------------
+
+/** A model may come from anywhere: a name with a separator or `..` could reach outside its folder. */
+const fileName = z
+	.string()
+	.max(128)
+	.regex(/^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*$/, 'expected a plain file name, without a folder');
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
+const sidePx = z.int().min(16).max(8192);
+const sizePx = z.tuple([sidePx, sidePx]); // [width, height]
+
+/** A dimension: a number, or a name that the run gives a value; `height/8` is the painted height over 8. */
+const dimension = z.union(
+	[z.int().min(1).max(1_048_576), z.string().regex(/^(batch|(height|width)(\/([2-9]|[1-9][0-9]{1,2}))?)$/)],
+	'expected a positive integer, batch, height, width, height/N or width/N',
+);
+
+const TensorSpec = z.strictObject({
+	name: z.string().min(1).max(128),
+	type: z.enum(['uint8', 'int32', 'int64', 'float32', 'float16', 'bool']),
+	shape: z.array(dimension).max(8),
+});
+/** Name, type and shape of one input or output of a graph. */
+export type TensorSpec = z.infer<typeof TensorSpec>;
+
+const GraphSpec = z.strictObject({
+	file: fileName,
+	sha256,
+	inputs: z.array(TensorSpec).min(1).max(64),
+	outputs: z.array(TensorSpec).min(1).max(64),
+});
+/** One ONNX graph: its file in the model's folder, and what goes in and comes out. */
+export type GraphSpec = z.infer<typeof GraphSpec>;
+
+const SymbolicSize = z.strictObject({
+	multipleOf: z.int().min(1).max(256),
+	min: sizePx,
+	max: sizePx,
+	default: sizePx,
+});
+const FixedSize = z.strictObject({ fixed: sizePx });
+
+/** `model.json`: which graph plays which role, and how the engine is to use them. */
+export const ModelManifest = z
+	.strictObject({
+		format: z.literal('allaprima-model'),
+		formatVersion: z.literal(1),
+		name: kebabName,
+		version: z.string().regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a version such as 0.1.0'),
+		title: z.string().trim().min(1).max(80),
+		family: z.literal('edit-unet'),
+		licence: z.string().min(1).max(80),
+		size: z.union([SymbolicSize, FixedSize]),
+		latents: z.strictObject({ channels: z.int().min(1).max(64), scale: z.int().min(1).max(64) }),
+		scheduler: z.strictObject({
+			type: z.literal('flow-match-euler'),
+			baseShift: z.number().min(0).max(10),
+			maxShift: z.number().min(0).max(10),
+			baseSeqLen: z.int().min(1).max(65_536),
+			maxSeqLen: z.int().min(1).max(65_536),
+		}),
+		steps: z.strictObject({ default: stepsField, supported: z.array(stepsField).min(1).max(3) }),
+		textEncoder: z.strictObject({
+			tokenizer: fileName,
+			tokenizerSha256: sha256,
+			template: z.string().max(4000).includes('{prompt}'),
+			maxLength: z.int().min(1).max(4096),
+			dropTokens: z.int().min(0).max(4095),
+			padTokenId: z.int().min(0).max(16_777_215),
+			neutralPrompt: promptField,
+			image: z.strictObject({ width: sidePx, height: sidePx }),
+		}),
+		temporalAdapter: z.strictObject({
+			multiplier: tuningFields.temporalMultiplier,
+			condRefreshEvery: tuningFields.condRefreshEvery,
+		}),
+		tuning: z.strictObject({
+			batchSize: tuningFields.batchSize,
+			steps: tuningFields.steps,
+			noise: tuningFields.noise,
+			teRefreshEvery: tuningFields.teRefreshEvery,
+			teBatchOne: tuningFields.teBatchOne,
+			precision: tuningFields.precision,
+		}),
+		styles: z.array(kebabName).max(1000),
+		graphs: z.strictObject({
+			te_vision: GraphSpec,
+			te_text: GraphSpec,
+			vae_encoder: GraphSpec,
+			lllite_cond: GraphSpec,
+			unet: GraphSpec,
+			vae_decoder: GraphSpec,
+		}),
+	})
+	.check(({ value, issues }) => {
+		const refuse = (path: (string | number)[], message: string) =>
+			issues.push({ code: 'custom', input: value, path, message });
+		if (!('fixed' in value.size)) {
+			const { multipleOf, min, max } = value.size;
+			for (const key of ['min', 'max', 'default'] as const)
+				if (value.size[key].some((side) => side % multipleOf !== 0))
+					refuse(['size', key], `expected sides that are multiples of ${multipleOf}, got ${value.size[key].join('x')}`);
+			if (value.size.default.some((side, axis) => side < min[axis]! || side > max[axis]!))
+				refuse(['size', 'default'], `expected ${min.join('x')} to ${max.join('x')}, got ${value.size.default.join('x')}`);
+		}
+		for (const [path, steps] of [
+			[['steps', 'default'], value.steps.default],
+			[['tuning', 'steps'], value.tuning.steps],
+		] as const)
+			if (!value.steps.supported.includes(steps))
+				refuse([...path], `expected one of the supported steps (${value.steps.supported.join(', ')}), got ${steps}`);
+		if (value.textEncoder.dropTokens >= value.textEncoder.maxLength)
+			refuse(['textEncoder', 'dropTokens'], `expected less than maxLength (${value.textEncoder.maxLength})`);
+	});
+export type ModelManifest = z.infer<typeof ModelManifest>;
+export type GraphRole = keyof ModelManifest['graphs'];
+
+/** The tuning in force: the model's defaults, then what the configuration or flags override. */
+export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverrides): Tuning => ({
+	...manifest.tuning,
+	temporalMultiplier: manifest.temporalAdapter.multiplier,
+	condRefreshEvery: manifest.temporalAdapter.condRefreshEvery,
+	outputBlend: 0,
+	...overrides,
+});
+
+// -- Configuration --------------------------------------------------------------------------------------
+
+const side = z.int().min(32).max(8192).multipleOf(32);
+
+/** `allaprima.json` after defaults, environment and flags were joined. */
+export const Configuration = z.strictObject({
+	$schema: z.string().exactOptional().meta(help('Where editors find the schema')),
+	source: z
+		.string()
+		.regex(/^(scene|file:.+)$/s, 'expected scene or file:PATH')
+		.default('scene')
+		.meta(help('Where frames come from: scene or file:PATH')),
+	sinks: z
+		.array(z.string().regex(/^(null|file:.+)$/s, 'expected null or file:PATH'))
+		.min(1)
+		.max(16)
+		.default(['null'])
+		.meta(help('Where painted frames go: null or file:PATH')),
+	style: z
+		.string()
+		.min(1)
+		.default('oil-painting')
+		.meta(help('Name of a preset, or the path of a preset file')),
+	prompt: promptField.exactOptional(),
+	strength: strengthField.exactOptional(),
+	seed: seedField.exactOptional(),
+	model: z.string().min(1).exactOptional().meta(help("Name of a model or its folder; else the preset's model")),
+	provider: z
+		.enum(['auto', 'cuda', 'dml', 'coreml', 'webgpu', 'cpu'])
+		.default('auto')
+		.meta(help('Execution provider; auto takes the first that starts')),
+	size: z
+		.union([z.literal('auto'), z.strictObject({ width: side, height: side })], {
+			error: 'expected auto, or a width and a height of 32 to 8192 px in multiples of 32',
+		})
+		.default('auto')
+		.meta(help("Painted size; auto keeps the source's aspect at about 147,000 pixels", 'px')),
+	fps: z
+		.number()
+		.min(1)
+		.max(240)
+		.exactOptional()
+		.meta(help("Frame rate of the sinks; else the source's own", 'frames/s')),
+	fit: z
+		.enum(['cover', 'contain', 'stretch'])
+		.default('cover')
+		.meta(help('How the source meets a painted size of another shape: crop, pad or distort')),
+	output: z
+		.enum(['source', 'painted'])
+		.default('source')
+		.meta(help("Whether sinks get the source's size or the painted size")),
+	pace: z
+		.enum(['source', 'max'])
+		.default('source')
+		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
+	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
+	durationS: z.number().positive().exactOptional().meta(help('Stop after this long', 's')),
+	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
+	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
+});
+export type Configuration = z.infer<typeof Configuration>;
+
+// -- What the rest of the sidecar needs of zod -----------------------------------------------------------
+
+export type Schema<T> = z.ZodType<T>;
+
+/**
+ * Checks `value`; `what` names it in the message ("preset oil-painting.style.json").
+ * Errors: `code`, with a line for each thing that is wrong and where it is.
+ */
+export const parse = <T>(schema: Schema<T>, value: unknown, what: string, code: ErrorCode = 'ERR_CONFIG'): T => {
+	const result = schema.safeParse(value);
+	if (result.success) return result.data;
+	throw new SidecarError(code, `${what} is not valid:\n${z.prettifyError(result.error)}`, { cause: result.error });
+};
