@@ -148,7 +148,7 @@ export const ModelManifest = z
 		title: z.string().trim().min(1).max(80),
 		family: z.literal('edit-unet'),
 		licence: z.string().min(1).max(80),
-		size: z.union([SymbolicSize, FixedSize]),
+		size: z.union([SymbolicSize, FixedSize], 'expected {multipleOf, min, max, default} or {fixed}, sides in px'),
 		latents: z.strictObject({ channels: z.int().min(1).max(64), scale: z.int().min(1).max(64) }),
 		scheduler: z.strictObject({
 			type: z.literal('flow-match-euler'),
@@ -199,7 +199,10 @@ export const ModelManifest = z
 				if (value.size[key].some((side) => side % multipleOf !== 0))
 					refuse(['size', key], `expected sides that are multiples of ${multipleOf}, got ${value.size[key].join('x')}`);
 			if (value.size.default.some((side, axis) => side < min[axis]! || side > max[axis]!))
-				refuse(['size', 'default'], `expected ${min.join('x')} to ${max.join('x')}, got ${value.size.default.join('x')}`);
+				refuse(
+					['size', 'default'],
+					`expected ${min.join('x')} to ${max.join('x')}, got ${value.size.default.join('x')}`,
+				);
 		}
 		for (const [path, steps] of [
 			[['steps', 'default'], value.steps.default],
@@ -240,11 +243,7 @@ export const Configuration = z.strictObject({
 		.max(16)
 		.default(['null'])
 		.meta(help('Where painted frames go: null or file:PATH')),
-	style: z
-		.string()
-		.min(1)
-		.default('oil-painting')
-		.meta(help('Name of a preset, or the path of a preset file')),
+	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
