@@ -296,3 +296,19 @@ export const parse = <T>(schema: Schema<T>, value: unknown, what: string, code: 
 	if (result.success) return result.data;
 	throw new SidecarError(code, `${what} is not valid:\n${z.prettifyError(result.error)}`, { cause: result.error });
 };
+
+/** The part of JSON schema that help text, controls and `presets/style.schema.json` use. */
+export interface JsonSchema {
+	type?: string;
+	description?: string;
+	unit?: string;
+	default?: unknown;
+	enum?: unknown[];
+	minimum?: number;
+	exclusiveMinimum?: number;
+	maximum?: number;
+	properties?: Record<string, JsonSchema>;
+}
+
+/** JSON schema of what a user may write, so a field with a default is not required. */
+export const jsonSchemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;

@@ -1,0 +1,142 @@
+import { readFile, realpath } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { SidecarError } from '../errors.ts';
+import { Configuration, parse } from './schema.ts';
+import { readSetting, SETTINGS, type Setting } from './settings.ts';
+
+/** What a flag of the command line may hold; absent ones are undefined. */
+export type FlagValue = string | boolean | string[] | undefined;
+
+export interface ConfigurationOrigins {
+	/** By flag name, without the dashes; names that are no setting are left alone. */
+	flags: Record<string, FlagValue>;
+	environment: Record<string, string | undefined>;
+	/** `--config`: must exist. Without it the file of the platform's folder is read where there is one. */
+	file?: string;
+}
+
+/** Variables of our own that are no setting. */
+const RESERVED_VARIABLES = new Set(['ALLAPRIMA_CONFIG', 'ALLAPRIMA_DEBUG', 'ALLAPRIMA_LOG_LEVEL']);
+
+type Layer = Record<string, unknown> & { tuning?: Record<string, unknown> };
+
+/** Where the platform keeps a user's configuration. */
+export const configurationFolder = (
+	environment: Record<string, string | undefined>,
+	platform: NodeJS.Platform = process.platform,
+): string => {
+	const home = environment['HOME'] || homedir();
+	if (platform === 'win32') return join(environment['APPDATA'] || join(home, 'AppData', 'Roaming'), 'allaprima');
+	if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'allaprima');
+	return join(environment['XDG_CONFIG_HOME'] || join(home, '.config'), 'allaprima');
+};
+
+const layerOf = (values: [Setting, unknown][]): Layer => {
+	const layer: Layer = {};
+	for (const [setting, value] of values)
+		if (setting.isTuning) (layer.tuning ??= {})[setting.key] = value;
+		else layer[setting.key] = value;
+	return layer;
+};
+
+const flagLayer = (flags: Record<string, FlagValue>): Layer =>
+	layerOf(
+		SETTINGS.flatMap((setting) => {
+			const given = flags[setting.flag];
+			return given === undefined ? [] : [[setting, readSetting(setting, given, `flag --${setting.flag}`)]];
+		}),
+	);
+
+const environmentLayer = (environment: Record<string, string | undefined>): Layer =>
+	layerOf(
+		Object.entries(environment)
+			.filter(([name, text]) => name.startsWith('ALLAPRIMA_') && text !== undefined && !RESERVED_VARIABLES.has(name))
+			.map(([name, text]) => {
+				const setting = SETTINGS.find(({ variable }) => variable === name);
+				if (!setting)
+					throw new SidecarError(
+						'ERR_CONFIG',
+						`Environment variable ${name} is not known. Expected one of ${SETTINGS.map(({ variable }) => variable).join(', ')}.`,
+					);
+				return [setting, readSetting(setting, text!, `environment variable ${name}`)];
+			}),
+	);
+
+/** Paths in a file are meant from where the file lies, or it would mean something else in each working folder. */
+const fromFolder = (layer: Layer, folder: string): Layer => {
+	const stream = (name: unknown) =>
+		typeof name === 'string' && name.startsWith('file:') ? `file:${resolve(folder, name.slice(5))}` : name;
+	const path = (name: unknown) =>
+		typeof name === 'string' && /[/\\]|\.json$/.test(name) ? resolve(folder, name) : name;
+	const moved: Layer = { ...layer };
+	if ('source' in moved) moved['source'] = stream(moved['source']);
+	if (Array.isArray(moved['sinks'])) moved['sinks'] = moved['sinks'].map(stream);
+	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
+	if (typeof moved['report'] === 'string') moved['report'] = resolve(folder, moved['report']);
+	return moved;
+};
+
+const fileLayer = async (path: string, mustExist: boolean): Promise<Layer> => {
+	let text: string;
+	try {
+		text = await readFile(path, 'utf8');
+	} catch (cause) {
+		if (!mustExist && ['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return {};
+		throw new SidecarError(
+			'ERR_CONFIG',
+			`Configuration file ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown error'}).`,
+			{ cause },
+		);
+	}
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (cause) {
+		throw new SidecarError('ERR_CONFIG', `Configuration file ${path} is not JSON: ${(cause as Error).message}.`, {
+			cause,
+		});
+	}
+	parse(Configuration, value, `Configuration file ${path}`);
+	// Not the parsed value: that has the defaults filled in, which would then outrank nothing below them.
+	return fromFolder(value as Layer, dirname(resolve(path)));
+};
+
+const fileOf = async (stream: string): Promise<string | undefined> => {
+	if (!stream.startsWith('file:')) return undefined;
+	const path = resolve(stream.slice(5));
+	return await realpath(path).catch(() => path);
+};
+
+/** Two writers of one file, or a sink onto its own source, would destroy the user's file. */
+const refuseSharedFiles = async ({ source, sinks, report }: Configuration): Promise<void> => {
+	const seen = new Map<string, string>();
+	for (const [what, stream] of [
+		['source', source],
+		...sinks.map((sink) => ['sink', sink]),
+		...(report ? [['report', `file:${report}`]] : []),
+	] as [string, string][]) {
+		const path = await fileOf(stream);
+		if (path === undefined || path.startsWith('/dev/')) continue;
+		const other = seen.get(path);
+		if (other)
+			throw new SidecarError('ERR_CONFIG', `${other} and ${what} are the same file ${path}. Choose another ${what}.`);
+		seen.set(path, what);
+	}
+};
+
+/** Defaults < file < environment < flags. Errors: ERR_CONFIG, naming where the value came from and its key. */
+export const loadConfiguration = async ({ flags, environment, file }: ConfigurationOrigins): Promise<Configuration> => {
+	const named = file ?? environment['ALLAPRIMA_CONFIG'];
+	const layers = [
+		await fileLayer(named ?? join(configurationFolder(environment), 'allaprima.json'), named !== undefined),
+		environmentLayer(environment),
+		flagLayer(flags),
+	];
+	const joined: Layer = Object.assign({}, ...layers, {
+		tuning: Object.assign({}, ...layers.map(({ tuning }) => tuning)),
+	});
+	const configuration = parse(Configuration, joined, 'Configuration');
+	await refuseSharedFiles(configuration);
+	return Object.freeze(configuration);
+};
