@@ -1,0 +1,216 @@
+import { usToMs } from '../frame/clock.ts';
+import type { Size } from '../frame/frame.ts';
+import { allProcessesRssBytes } from './memory.ts';
+import { describeCommit, describeMachine } from './provenance.ts';
+import { DurationHistogram, StageTimings } from './stage-timings.ts';
+
+export interface StyleSwitch {
+	epoch: number;
+	style: string;
+	/** From the change of the parameters to the first frame of the new epoch presented. */
+	latencyMs: number;
+}
+
+/** What `--report FILE` writes. Times in milliseconds; percentiles are within 0.6 %. */
+export interface Report {
+	model: string;
+	provider: string;
+	/** Painted size. */
+	size: Size;
+	batchSize: number;
+	steps: number;
+	framesIn: number;
+	framesOut: number;
+	framesDropped: number;
+	framesRepeated: number;
+	/** Painted frames a second from the end of the first batch to the last frame; 0 where there was only one batch. */
+	fps: number;
+	/** Capture stamp to present stamp, every buffer included. */
+	latencyMs: { p50: number; p95: number; p99: number; max: number };
+	stagesMs: Record<string, { p50: number; p95: number }>;
+	/** Per batch, p50: the encoder's stream and the denoiser's. The steady period is the longer of the two. */
+	sideStreamMs: number;
+	mainStreamMs: number;
+	styleSwitches: StyleSwitch[];
+	engineRestarts: number;
+	/** Highest sum over all our processes, sampled twice a second. */
+	rssPeakMiB: number;
+	commit: string;
+	machine: string;
+	/** ISO 8601, when the run began. */
+	date: string;
+}
+
+/** A run as it goes, for the progress line. */
+export interface Progress {
+	framesIn: number;
+	framesOut: number;
+	/** Where the source knows its length. */
+	framesTotal?: number;
+	/** Over the last two seconds or so. */
+	fps: number;
+	/** Over the same frames. */
+	latencyMsP50: number;
+}
+
+export interface RunFacts {
+	model: string;
+	provider: string;
+	size: Size;
+	batchSize: number;
+	steps: number;
+}
+
+/** Where the recorder gets what it does not count itself; tests put their own. */
+export interface RecorderWorld {
+	nowUs: () => number;
+	rssBytes?: () => number;
+	date?: Date;
+	commit?: string;
+	machine?: string;
+}
+
+const MEMORY_EVERY_US = 500_000;
+const RECENT_US = 2_000_000;
+const RECENT_FRAMES = 256;
+/** A switch a minute for a day; the oldest go first. */
+const STYLE_SWITCHES_KEPT = 1440;
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+/** Counts and times one run, in memory that does not grow with its length. */
+export class Recorder {
+	#facts: RunFacts;
+	#world: Required<RecorderWorld>;
+	#framesIn = 0;
+	#framesOut = 0;
+	#framesDropped = 0;
+	#framesRepeated = 0;
+	#engineRestarts = 0;
+	#firstBatchEndUs = 0;
+	#lastPresentedUs = 0;
+	#latency = new DurationHistogram();
+	#stages = new StageTimings();
+	#side = new DurationHistogram();
+	#main = new DurationHistogram();
+	#styleSwitches: StyleSwitch[] = [];
+	#recent: { presentedUs: number; latencyMs: number }[] = [];
+	#rssPeakBytes = 0;
+	#memorySampledUs = -Infinity;
+
+	constructor(facts: RunFacts, world: RecorderWorld) {
+		this.#facts = facts;
+		this.#world = {
+			rssBytes: allProcessesRssBytes,
+			date: new Date(),
+			commit: describeCommit(),
+			machine: describeMachine(),
+			...world,
+		};
+	}
+
+	/** The engine took a frame of the source. */
+	frameIn(): void {
+		this.#framesIn++;
+		this.#sampleMemory();
+	}
+
+	/** A painted frame was presented, for the first time. */
+	frameOut({ capturedUs, presentedUs }: { capturedUs: number; presentedUs: number; sequence: number }): void {
+		this.#framesOut++;
+		if (this.#framesOut === this.#facts.batchSize) this.#firstBatchEndUs = presentedUs;
+		this.#lastPresentedUs = presentedUs;
+		const latencyMs = usToMs(presentedUs - capturedUs);
+		this.#latency.record(latencyMs);
+		this.#recent.push({ presentedUs, latencyMs });
+		while (this.#recent.length > RECENT_FRAMES || presentedUs - this.#recent[0]!.presentedUs > RECENT_US)
+			this.#recent.shift();
+		this.#sampleMemory();
+	}
+
+	/** Frames of the source that were never painted, all of the run so far (`FrameRing.droppedCount`). */
+	setFramesDropped(total: number): void {
+		this.#framesDropped = total;
+	}
+
+	/** A painted frame was presented again, because no newer one was there. */
+	frameRepeated(): void {
+		this.#framesRepeated++;
+	}
+
+	stage(name: string, ms: number): void {
+		this.#stages.record(name, ms);
+	}
+
+	/** One batch went through the line; `sideMs` is absent where the encoder did not run for it. */
+	batch({ sideMs, mainMs }: { sideMs?: number; mainMs: number }): void {
+		if (sideMs !== undefined) this.#side.record(sideMs);
+		this.#main.record(mainMs);
+	}
+
+	styleSwitched(change: StyleSwitch): void {
+		this.#styleSwitches.push({ ...change, latencyMs: round(change.latencyMs) });
+		if (this.#styleSwitches.length > STYLE_SWITCHES_KEPT) this.#styleSwitches.shift();
+	}
+
+	engineRestarted(): void {
+		this.#engineRestarts++;
+	}
+
+	progress(framesTotal?: number): Progress {
+		const latencies = this.#recent.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+		const spanUs = this.#recent.length > 1 ? this.#recent.at(-1)!.presentedUs - this.#recent[0]!.presentedUs : 0;
+		return {
+			framesIn: this.#framesIn,
+			framesOut: this.#framesOut,
+			...(framesTotal === undefined ? {} : { framesTotal }),
+			fps: spanUs > 0 ? ((this.#recent.length - 1) * 1e6) / spanUs : 0,
+			latencyMsP50: latencies[Math.ceil(latencies.length / 2) - 1] ?? 0,
+		};
+	}
+
+	report(): Report {
+		this.#memorySampledUs = -Infinity;
+		this.#sampleMemory();
+		const { model, provider, size, batchSize, steps } = this.#facts;
+		const steadyUs = this.#lastPresentedUs - this.#firstBatchEndUs;
+		const steadyFrames = this.#framesOut - batchSize;
+		const p = (histogram: DurationHistogram, percent: number) => round(histogram.percentile(percent));
+		return {
+			model,
+			provider,
+			size,
+			batchSize,
+			steps,
+			framesIn: this.#framesIn,
+			framesOut: this.#framesOut,
+			framesDropped: this.#framesDropped,
+			framesRepeated: this.#framesRepeated,
+			fps: steadyFrames > 0 && steadyUs > 0 ? round((steadyFrames * 1e6) / steadyUs) : 0,
+			latencyMs: {
+				p50: p(this.#latency, 50),
+				p95: p(this.#latency, 95),
+				p99: p(this.#latency, 99),
+				max: round(this.#latency.maxMs),
+			},
+			stagesMs: Object.fromEntries(
+				[...this.#stages.entries()].map(([stage, times]) => [stage, { p50: p(times, 50), p95: p(times, 95) }]),
+			),
+			sideStreamMs: p(this.#side, 50),
+			mainStreamMs: p(this.#main, 50),
+			styleSwitches: [...this.#styleSwitches],
+			engineRestarts: this.#engineRestarts,
+			rssPeakMiB: Math.round(this.#rssPeakBytes / 2 ** 20),
+			commit: this.#world.commit,
+			machine: this.#world.machine,
+			date: this.#world.date.toISOString(),
+		};
+	}
+
+	#sampleMemory(): void {
+		const now = this.#world.nowUs();
+		if (now - this.#memorySampledUs < MEMORY_EVERY_US) return;
+		this.#memorySampledUs = now;
+		this.#rssPeakBytes = Math.max(this.#rssPeakBytes, this.#world.rssBytes());
+	}
+}
