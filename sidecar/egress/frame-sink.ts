@@ -1,8 +1,11 @@
+import type { Fit } from '../native.ts';
 import type { AudioTrack, FrameRate, Size, StyledFrame } from '../frame/frame.ts';
 
 export interface SinkSetup {
 	/** What the sink gives out: the source's size, or the painted size under `--output painted`. */
 	size: Size;
+	/** How a picture of another shape meets that size; undoes what was done on the way in. */
+	fit: Fit;
 	frameRate: FrameRate;
 	audio?: AudioTrack;
 }

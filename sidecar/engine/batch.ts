@@ -1,0 +1,63 @@
+import type { Flow } from '../native.ts';
+import type { Frame, Picture } from '../frame/frame.ts';
+import type { Tensor } from '../frame/tensor.ts';
+import type { EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
+import type { TemporalConditioning } from '../inference/denoiser.ts';
+import type { Parameters } from '../parameters.ts';
+
+/** B frames that are painted together with one snapshot of the parameters. */
+export interface FrameBatch {
+	/** Counts batches from 0. */
+	index: number;
+	frames: readonly Frame[];
+	parameters: Parameters;
+}
+
+/** + pixels, after which the slots of the frames are free again. */
+export interface PictureBatch extends FrameBatch {
+	/** RGB at the painted size; under the style `passthrough`, the source's own pixels. */
+	pictures: readonly Picture[];
+	/** When the side stream began with this batch. */
+	sideStartUs: number;
+}
+
+/** + the motion of the input, which is still being computed while the encoder runs. */
+export interface MovingBatch extends PictureBatch {
+	motion: Promise<Motion>;
+}
+
+/** How the frames of a batch moved; absent flows were not asked for or have no frame to start from. */
+export interface Motion {
+	/** For each frame, the flow from the frame before it; undefined at the start and at a scene cut. */
+	fromPrevious: readonly (Flow | undefined)[];
+	/** For each frame, the flow from the last frame of the batch before; undefined unless a refresh is due. */
+	fromLastBatch: readonly Flow[] | undefined;
+	/** A scene cut or another style: the painting before has nothing to say about this batch. */
+	isNewScene: boolean;
+}
+
+/** + what the side stream gives; undefined under the style `passthrough`, which passes the streams by. */
+export interface EncodedBatch extends MovingBatch {
+	encoding: Encoding | undefined;
+}
+
+export interface Encoding extends Pick<EncodeResult, 'sourceLatents' | 'details'> {
+	prompt: PromptEmbeds;
+	sideMs: number;
+}
+
+/** + what the main stream starts from. */
+export interface ConditionedBatch extends EncodedBatch {
+	conditioning: Conditioning | undefined;
+	mainStartUs: number;
+}
+
+export interface Conditioning {
+	noise: Tensor<Float32Array>; // [batch, channels, height / scale, width / scale]
+	temporal: TemporalConditioning;
+}
+
+/** + the paintings, RGB at the painted size; the pictures themselves under the style `passthrough`. */
+export interface DenoisedBatch extends ConditionedBatch {
+	paintings: readonly Picture[];
+}

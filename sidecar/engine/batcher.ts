@@ -1,0 +1,64 @@
+import type { Frame } from '../frame/frame.ts';
+import type { FrameBatch } from './batch.ts';
+import type { ParametersNow } from './engine.ts';
+
+/**
+ * Collects B frames, or as many as came within the deadline after the first: a source that stalls does
+ * not hold back frames that are here. Reads the parameters once a batch.
+ */
+export class Batcher {
+	readonly #parametersNow: ParametersNow;
+	readonly #deadlineMs: number;
+	#nextIndex = 0;
+
+	/** A deadline of Infinity always waits for B frames (or the end). */
+	constructor({ parametersNow, deadlineMs }: { parametersNow: ParametersNow; deadlineMs: number }) {
+		this.#parametersNow = parametersNow;
+		this.#deadlineMs = deadlineMs;
+	}
+
+	async *batches(frames: AsyncIterable<Frame>): AsyncGenerator<FrameBatch, void, undefined> {
+		const iterator = frames[Symbol.asyncIterator]();
+		// Kept across batches: a frame that missed the deadline is the first of the next batch.
+		let next = iterator.next();
+		try {
+			for (;;) {
+				const first = await next;
+				if (first.done) return;
+				next = pull(iterator);
+				const batch = [first.value];
+				const { batchSize } = this.#parametersNow().tuning;
+				const deadline = timer(this.#deadlineMs);
+				let ended = false;
+				while (batch.length < batchSize && !ended) {
+					const result = await Promise.race([next, deadline.passed]);
+					if (result === 'deadline') break;
+					if (result.done) ended = true;
+					else {
+						batch.push(result.value);
+						next = pull(iterator);
+					}
+				}
+				deadline.clear();
+				yield { index: this.#nextIndex++, frames: batch, parameters: this.#parametersNow() };
+				if (ended) return;
+			}
+		} finally {
+			await iterator.return?.();
+		}
+	}
+}
+
+/** The next result; an error waits there until somebody asks for it. */
+const pull = <T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> => {
+	const next = iterator.next();
+	next.catch(() => {});
+	return next;
+};
+
+const timer = (ms: number): { passed: Promise<'deadline'>; clear: () => void } => {
+	if (!Number.isFinite(ms)) return { passed: new Promise(() => {}), clear: () => {} };
+	let handle: NodeJS.Timeout;
+	const passed = new Promise<'deadline'>((resolve) => (handle = setTimeout(resolve, ms, 'deadline')));
+	return { passed, clear: () => clearTimeout(handle) };
+};

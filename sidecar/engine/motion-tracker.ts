@@ -1,0 +1,112 @@
+import { nowUs } from '../frame/clock.ts';
+import type { Picture } from '../frame/frame.ts';
+import type { Flow, NativeAddon } from '../native.ts';
+import { PASSTHROUGH } from '../parameters.ts';
+import type { Motion, MovingBatch, PictureBatch } from './batch.ts';
+import type { EngineObserver } from './engine.ts';
+
+/**
+ * Mean difference of two frames' luminance, on thumbnails, above which they belong to two scenes. People
+ * and cars in motion stay under 12 on our clips; a cut between any two of them is above 30.
+ */
+const SCENE_CUT_DIFFERENCE = 25;
+
+/** Motion since the last refresh, as a share of the width, after which the conditioning is too old to serve. */
+const LARGE_MOTION_SHARE = 0.02;
+
+/**
+ * Computes how the *input* moves, so that stylization is not mistaken for motion. The flow is started as
+ * soon as the frames are here and awaited when the last painting is (see TemporalAdapter): upstream's
+ * demo computes it at the refresh, in line, and pays for it there.
+ */
+export class MotionTracker {
+	readonly #native: NativeAddon;
+	readonly #observer: EngineObserver;
+	#last: LastBatch | undefined;
+	/** Motion of one batch is decided after that of the batch before. */
+	#decided: Promise<unknown> = Promise.resolve();
+	#batchesSinceRefresh = Infinity;
+	#pixelsSinceRefresh = 0;
+
+	constructor({ native, observer }: { native: NativeAddon; observer: EngineObserver }) {
+		this.#native = native;
+		this.#observer = observer;
+	}
+
+	async *track(batches: AsyncIterable<PictureBatch>): AsyncGenerator<MovingBatch, void, undefined> {
+		for await (const batch of batches) {
+			if (batch.parameters.style === PASSTHROUGH) {
+				this.#last = undefined;
+				yield { ...batch, motion: Promise.resolve(STILL) };
+				continue;
+			}
+			const last = this.#last;
+			this.#last = {
+				picture: batch.pictures.at(-1)!,
+				frameCount: batch.pictures.length,
+				epoch: batch.parameters.epoch,
+			};
+			const motion = this.#decided.then(() => this.#measure(batch, last));
+			this.#decided = motion.catch(() => {}); // heard by the temporal adapter
+			yield { ...batch, motion };
+		}
+	}
+
+	async #measure(batch: PictureBatch, last: LastBatch | undefined): Promise<Motion> {
+		const startUs = nowUs();
+		const { noise, outputBlend, condRefreshEvery, temporalMultiplier } = batch.parameters.tuning;
+		const adapts = condRefreshEvery > 0 && temporalMultiplier > 0;
+		if (!adapts && noise !== 'advected' && outputBlend === 0) return STILL;
+
+		let previous = last?.picture;
+		let sameScene = last?.epoch === batch.parameters.epoch;
+		const fromPrevious: (Flow | undefined)[] = [];
+		for (const picture of batch.pictures) {
+			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) > SCENE_CUT_DIFFERENCE;
+			const flow = cut ? undefined : await this.#flow(previous!, picture);
+			if (flow) this.#pixelsSinceRefresh += await this.#native.meanMotion(flow);
+			sameScene &&= flow !== undefined;
+			fromPrevious.push(flow);
+			previous = picture;
+		}
+
+		this.#batchesSinceRefresh++;
+		let fromLastBatch: Flow[] | undefined;
+		if (!sameScene) {
+			// Nothing to condition on now; the first painting of the new scene or style is used at once.
+			this.#batchesSinceRefresh = Infinity;
+		} else if (adapts && this.#isRefreshDue(batch, last!.frameCount)) {
+			this.#batchesSinceRefresh = 0;
+			this.#pixelsSinceRefresh = 0;
+			fromLastBatch = [fromPrevious[0]!];
+			for (const picture of batch.pictures.slice(1)) fromLastBatch.push(await this.#flow(last!.picture, picture));
+		}
+		this.#observer.stage('flow', (nowUs() - startUs) / 1000);
+		return { fromPrevious, fromLastBatch, isNewScene: !sameScene };
+	}
+
+	#isRefreshDue({ pictures, parameters }: PictureBatch, lastFrameCount: number): boolean {
+		return (
+			this.#batchesSinceRefresh >= parameters.tuning.condRefreshEvery ||
+			this.#pixelsSinceRefresh > LARGE_MOTION_SHARE * pictures[0]!.width ||
+			pictures.length !== lastFrameCount
+		);
+	}
+
+	async #flow(previous: Picture, next: Picture): Promise<Flow> {
+		const { width, height } = next;
+		const flow = { width, height, data: new Float32Array(2 * width * height) };
+		await this.#native.opticalFlow(previous, next, flow, 'dis');
+		return flow;
+	}
+}
+
+interface LastBatch {
+	/** Its last frame. */
+	picture: Picture;
+	frameCount: number;
+	epoch: number;
+}
+
+/** No motion was asked for. */
+const STILL: Motion = { fromPrevious: [], fromLastBatch: undefined, isNewScene: true };

@@ -1,0 +1,90 @@
+import { elementCount, type Tensor } from '../frame/tensor.ts';
+import type { Size } from '../frame/frame.ts';
+import { gaussianNoise } from '../inference/gaussian-noise.ts';
+import type { Flow, NativeAddon } from '../native.ts';
+import type { Parameters } from '../parameters.ts';
+
+interface NoiseRequest {
+	mode: Parameters['tuning']['noise'];
+	seed: number;
+	sequence: number;
+	flow: Flow | undefined;
+}
+
+/**
+ * The noise that a painting starts from. It drives the brush, so where it goes the strokes go: `advected`
+ * carries it along the flow of the input, `fixed` pins it to the canvas, `per-frame` draws it anew.
+ *
+ * The field lives on a grid of a quarter of the painted size. A model whose latents are an eighth gets it
+ * folded, 2 x 2 neighbours becoming four channels.
+ */
+export class NoiseField {
+	readonly #native: NativeAddon;
+	readonly #fold: number;
+	readonly #grid: Size & { channels: number };
+	#seed: number | undefined;
+	#base: Float32Array = new Float32Array();
+	/** Twice a field of fresh numbers; a window of it, moved from frame to frame, is a field. */
+	#pool: Float32Array = new Float32Array();
+	#field: Float32Array = new Float32Array();
+
+	constructor({
+		native,
+		painted,
+		latents,
+	}: {
+		native: NativeAddon;
+		painted: Size;
+		latents: { channels: number; scale: number };
+	}) {
+		this.#native = native;
+		this.#fold = latents.scale / 4;
+		this.#grid = {
+			channels: latents.channels / this.#fold ** 2,
+			width: painted.width / 4,
+			height: painted.height / 4,
+		};
+	}
+
+	/** The noise of the next frame, as latents: [1, channels, height / scale, width / scale]. */
+	async next({ mode, seed, sequence, flow }: NoiseRequest): Promise<Tensor<Float32Array>> {
+		const count = elementCount([this.#grid.channels, this.#grid.height, this.#grid.width]);
+		if (seed !== this.#seed) {
+			this.#seed = seed;
+			this.#base = gaussianNoise(seed, count);
+			this.#pool = gaussianNoise(seed ^ 0x5eed, 2 * count);
+			this.#field = this.#base;
+		}
+		// A stride that is coprime to most sizes: the window comes back only after many frames.
+		const offset = (sequence * 7919) % count;
+		const fresh = this.#pool.subarray(offset, offset + count);
+		if (mode === 'per-frame') {
+			this.#field = fresh.slice();
+		} else if (mode === 'fixed' || !flow) {
+			this.#field = this.#base;
+		} else {
+			const carried = new Float32Array(count);
+			await this.#native.advectNoise(this.#field, fresh, this.#grid, flow, carried);
+			this.#field = carried;
+		}
+		return foldNoise(this.#field, this.#grid, this.#fold);
+	}
+}
+
+/** Space to depth: [c, h, w] -> [1, c · fold², h / fold, w / fold]; channel c · fold² + dy · fold + dx. */
+export const foldNoise = (
+	field: Float32Array,
+	{ channels, height, width }: Size & { channels: number },
+	fold: number,
+): Tensor<Float32Array> => {
+	const shape = [1, channels * fold * fold, height / fold, width / fold];
+	if (fold === 1) return { data: field.slice(), shape };
+	const data = new Float32Array(field.length);
+	let to = 0;
+	for (let channel = 0; channel < channels; channel++)
+		for (let dy = 0; dy < fold; dy++)
+			for (let dx = 0; dx < fold; dx++)
+				for (let y = dy; y < height; y += fold)
+					for (let x = dx; x < width; x += fold) data[to++] = field[(channel * height + y) * width + x]!;
+	return { data, shape };
+};

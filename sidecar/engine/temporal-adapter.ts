@@ -1,0 +1,95 @@
+import { nowUs } from '../frame/clock.ts';
+import { pictureByteLength, type Picture, type StyledFrame } from '../frame/frame.ts';
+import { concatenate } from '../frame/tensor.ts';
+import type { Flow, NativeAddon } from '../native.ts';
+import type { Conditioning, ConditionedBatch, DenoisedBatch, EncodedBatch } from './batch.ts';
+import { stack } from './encoder-stream.ts';
+import type { EngineObserver } from './engine.ts';
+import type { NoiseField } from './noise-field.ts';
+
+/**
+ * Makes one painting follow from the one before (ControlNet-LLLite conditioned on the last painting, as
+ * in arXiv 2606.05981). Before the denoiser it gives the noise field and, at a refresh, the last painting
+ * warped along the input's flow; after it, it may blend the painting with the warped one before.
+ * The painting of batch n is known here before batch n + 1 is conditioned: the line pulls.
+ */
+export class TemporalAdapter {
+	readonly #native: NativeAddon;
+	readonly #noise: NoiseField;
+	readonly #observer: EngineObserver;
+	#lastShown: Picture | undefined;
+	#isConditioned = false;
+
+	constructor({ native, noise, observer }: { native: NativeAddon; noise: NoiseField; observer: EngineObserver }) {
+		this.#native = native;
+		this.#noise = noise;
+		this.#observer = observer;
+	}
+
+	async *condition(batches: AsyncIterable<EncodedBatch>): AsyncGenerator<ConditionedBatch, void, undefined> {
+		for await (const batch of batches) {
+			const mainStartUs = nowUs();
+			const conditioning = batch.encoding && (await this.#conditionBatch(batch));
+			if (!conditioning) this.#isConditioned = false;
+			yield { ...batch, conditioning, mainStartUs };
+		}
+	}
+
+	async *blend(batches: AsyncIterable<DenoisedBatch>): AsyncGenerator<StyledFrame, void, undefined> {
+		for await (const batch of batches) {
+			const shown = await this.#blendBatch(batch);
+			this.#lastShown = batch.encoding && shown.at(-1);
+			if (batch.encoding)
+				this.#observer.batch({ sideMs: batch.encoding.sideMs, mainMs: (nowUs() - batch.mainStartUs) / 1000 });
+			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries())
+				yield { sequence, capturedUs, timestampUs, durationUs, epoch: batch.parameters.epoch, picture: shown[i]! };
+		}
+	}
+
+	async #conditionBatch({ frames, parameters, motion }: EncodedBatch): Promise<Conditioning> {
+		const { fromPrevious, fromLastBatch, isNewScene } = await motion;
+		const { noise: mode, temporalMultiplier } = parameters.tuning;
+		const startUs = nowUs();
+		const fields = [];
+		for (const [i, { sequence }] of frames.entries())
+			fields.push(await this.#noise.next({ mode, seed: parameters.seed, sequence, flow: fromPrevious[i] }));
+		const noisedUs = nowUs();
+		this.#observer.stage('noise', (noisedUs - startUs) / 1000);
+
+		const last = this.#lastShown;
+		const refreshes = fromLastBatch !== undefined && last !== undefined;
+		if (refreshes) this.#isConditioned = true;
+		else if (isNewScene) this.#isConditioned = false;
+		const images = refreshes && stack(await Promise.all(fromLastBatch.map((flow) => this.#warp(last, flow))));
+		if (images) this.#observer.stage('warp', (nowUs() - noisedUs) / 1000);
+		return {
+			noise: concatenate(fields),
+			temporal: { multiplier: this.#isConditioned ? temporalMultiplier : 0, ...(images && { images }) },
+		};
+	}
+
+	/** shown = (1 - w) · painting + w · warp(last shown), where there is one to warp. */
+	async #blendBatch({ paintings, parameters, motion }: DenoisedBatch): Promise<readonly Picture[]> {
+		const { outputBlend } = parameters.tuning;
+		if (outputBlend === 0) return paintings;
+		const startUs = nowUs();
+		const { fromPrevious } = await motion;
+		const shown: Picture[] = [];
+		let previous = this.#lastShown;
+		for (const [i, painting] of paintings.entries()) {
+			const flow = fromPrevious[i];
+			if (previous && flow)
+				await this.#native.blend(painting, await this.#warp(previous, flow), 1 - outputBlend, painting);
+			shown.push(painting);
+			previous = painting;
+		}
+		this.#observer.stage('blend', (nowUs() - startUs) / 1000);
+		return shown;
+	}
+
+	async #warp(picture: Picture, flow: Flow): Promise<Picture> {
+		const target = { ...picture, data: new Uint8Array(pictureByteLength(picture)) };
+		await this.#native.warp(picture, flow, target);
+		return target;
+	}
+}

@@ -1,0 +1,118 @@
+import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
+import type { FrameRing } from '../frame/ring.ts';
+import type { ModelFolder } from '../inference/manifest.ts';
+import { checkPaintedSize } from '../inference/painted-size.ts';
+import { supportedProviders, type Provider } from '../inference/session.ts';
+import { WorkerClient } from '../inference/worker-client.ts';
+import type { Fit, NativeAddon } from '../native.ts';
+import { isSidecarError, SidecarError } from '../errors.ts';
+import { Batcher } from './batcher.ts';
+import { Converter } from './converter.ts';
+import { DenoiserStream } from './denoiser-stream.ts';
+import { EncoderStream } from './encoder-stream.ts';
+import type { Engine, EngineObserver, ParametersNow } from './engine.ts';
+import { paintLine, type Stages } from './line.ts';
+import { MotionTracker } from './motion-tracker.ts';
+import { NoiseField } from './noise-field.ts';
+import { TemporalAdapter } from './temporal-adapter.ts';
+
+export interface WorkerEngineSettings {
+	folder: ModelFolder;
+	/** `auto` takes the first that starts, fastest first. */
+	provider: Provider | 'auto';
+	painted: Size;
+	fit: Fit;
+	ring: FrameRing;
+	parametersNow: ParametersNow;
+	/** How long the batcher waits for a batch to fill; Infinity when every frame is painted. */
+	batchDeadlineMs: number;
+	native: NativeAddon;
+	observer: EngineObserver;
+}
+
+/** The engine in threads of this process: one for each stream, each with sessions of its own. */
+export class WorkerEngine implements Engine {
+	readonly model: string;
+	readonly provider: Provider;
+	readonly painted: Size;
+	/** What was tried before the provider that started, with the reasons. */
+	readonly providersRefused: readonly string[];
+	readonly #streams: Streams;
+	readonly #stages: Stages;
+
+	private constructor(streams: Streams, settings: WorkerEngineSettings, providersRefused: string[]) {
+		const { folder, painted, native, observer, ring, fit } = settings;
+		const { latents, textEncoder } = folder.manifest;
+		this.model = folder.manifest.name;
+		this.provider = streams.provider;
+		this.painted = painted;
+		this.providersRefused = providersRefused;
+		this.#streams = streams;
+		this.#stages = {
+			batcher: new Batcher({ parametersNow: settings.parametersNow, deadlineMs: settings.batchDeadlineMs }),
+			converter: new Converter({ native, ring, painted, fit, observer }),
+			motionTracker: new MotionTracker({ native, observer }),
+			encoderStream: new EncoderStream({
+				device: { encode: (request) => streams.side.call('encode', request) },
+				native,
+				visionSize: textEncoder.image,
+				observer,
+			}),
+			temporalAdapter: new TemporalAdapter({ native, noise: new NoiseField({ native, painted, latents }), observer }),
+			denoiserStream: new DenoiserStream({
+				device: { denoise: (request) => streams.main.call('denoise', request) },
+				observer,
+			}),
+		};
+	}
+
+	/** Loads and warms up the model. Errors: ERR_MODEL, ERR_PROVIDER. */
+	static async open(settings: WorkerEngineSettings): Promise<WorkerEngine> {
+		checkPaintedSize(settings.folder.manifest, settings.painted);
+		const refused: string[] = [];
+		for (const provider of settings.provider === 'auto' ? supportedProviders() : [settings.provider]) {
+			try {
+				return new WorkerEngine(await openStreams(settings, provider), settings, refused);
+			} catch (error) {
+				if (!isSidecarError(error) || error.code !== 'ERR_PROVIDER') throw error;
+				refused.push(error.message);
+			}
+		}
+		throw new SidecarError('ERR_PROVIDER', `No execution provider could be started. ${refused.join(' ')}`);
+	}
+
+	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame> {
+		return paintLine(frames, this.#stages);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await closeStreams(this.#streams);
+	}
+}
+
+interface Streams {
+	side: WorkerClient;
+	main: WorkerClient;
+	provider: Provider;
+}
+
+const openStreams = async ({ folder, painted }: WorkerEngineSettings, provider: Provider): Promise<Streams> => {
+	const side = new WorkerClient('encoder');
+	// Two threads with a WebGPU session each crash the process (microsoft/onnxruntime #32561): they share one.
+	const main = provider === 'webgpu' ? side : new WorkerClient('denoiser');
+	const streams = { side, main, provider };
+	try {
+		const request = { folder, provider, painted };
+		await side.call('openEncoder', request);
+		await main.call('openDenoiser', request);
+		return streams;
+	} catch (error) {
+		await closeStreams(streams);
+		throw error;
+	}
+};
+
+const closeStreams = async ({ side, main }: Streams): Promise<void> => {
+	await side[Symbol.asyncDispose]();
+	if (main !== side) await main[Symbol.asyncDispose]();
+};

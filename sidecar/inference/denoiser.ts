@@ -1,0 +1,149 @@
+import { concatenate, element, zeros, type Tensor } from '../frame/tensor.ts';
+import type { Size } from '../frame/frame.ts';
+import { framesPerPass, joinPasses, type PromptEmbeds } from './encoder.ts';
+import { openGraph, type ModelFolder } from './manifest.ts';
+import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
+import { resolveShape, type GraphSession, type Provider } from './session.ts';
+
+export interface DenoiseRequest {
+	/** Gaussian noise to start from: [batch, channels, height / scale, width / scale]. */
+	noise: Tensor<Float32Array>;
+	steps: number;
+	sourceLatents: Tensor<Float32Array>;
+	details: Record<string, Tensor>;
+	prompt: PromptEmbeds;
+	temporal: TemporalConditioning;
+}
+
+export interface TemporalConditioning {
+	/** Weight of the adapter; 0 switches it off for this batch. */
+	multiplier: number;
+	/** The last painting warped onto each frame, RGB [batch, height, width, 3]; left out, the cached embeddings serve. */
+	images?: Tensor<Uint8Array>;
+}
+
+export interface DenoiseResult {
+	/** RGB at the painted size: [batch, height, width, 3]. */
+	paintings: Tensor<Uint8Array>;
+	stagesMs: { condMs?: number; unetMs: number; vaeDecodeMs: number };
+}
+
+/** The main stream's graphs: lllite_cond, unet, vae_decoder. Holds the conditioning embeddings between refreshes. */
+export class Denoiser implements AsyncDisposable {
+	readonly provider: Provider;
+	readonly #folder: ModelFolder;
+	readonly #graphs: Record<'lllite_cond' | 'unet' | 'vae_decoder', GraphSession>;
+	#condEmbeds: Record<string, Tensor> | undefined;
+
+	private constructor(
+		folder: ModelFolder,
+		provider: Provider,
+		graphs: Record<'lllite_cond' | 'unet' | 'vae_decoder', GraphSession>,
+	) {
+		this.#folder = folder;
+		this.provider = provider;
+		this.#graphs = graphs;
+	}
+
+	static async open(folder: ModelFolder, provider: Provider, painted: Size): Promise<Denoiser> {
+		const graphs = {
+			lllite_cond: await openGraph(folder, 'lllite_cond', provider),
+			unet: await openGraph(folder, 'unet', provider),
+			vae_decoder: await openGraph(folder, 'vae_decoder', provider),
+		};
+		for (const graph of Object.values(graphs)) await graph.warmUp({ batch: 1, ...painted });
+		return new Denoiser(folder, provider, graphs);
+	}
+
+	async denoise(request: DenoiseRequest): Promise<DenoiseResult> {
+		const { noise, steps, sourceLatents, details, prompt, temporal } = request;
+		const { scheduler, latents } = this.#folder.manifest;
+		const [batch = 0, , latentHeight = 0, latentWidth = 0] = noise.shape;
+		const [height, width] = [latentHeight * latents.scale, latentWidth * latents.scale];
+		const perPass = framesPerPass(this.provider, batch);
+		const sizes = { batch: perPass, height, width };
+		const sigmas = flowMatchSigmas(scheduler, steps, imageSeqLen(width, height));
+		let condMs = 0;
+		let unetMs = 0;
+		let vaeDecodeMs = 0;
+		const clock = stopwatch();
+
+		if (temporal.images) {
+			this.#condEmbeds = await inPasses(batch, perPass, (take) =>
+				this.#graphs.lllite_cond.run({ image: take(temporal.images!) }, sizes),
+			);
+			condMs = clock();
+		}
+		const condEmbeds = this.#condEmbeds ?? {};
+		const images = await inPasses(batch, perPass, async (take) => {
+			const conditioning: Record<string, Tensor> = {
+				prompt_embeds: take(repeat(prompt.promptEmbeds, batch)),
+				source_latents: take(sourceLatents),
+				multiplier: { data: Float32Array.of(temporal.multiplier), shape: [1] },
+			};
+			for (const spec of this.#graphs.unet.spec.inputs) {
+				if (spec.name === 'encoder_attention_mask') conditioning[spec.name] = take(repeat(prompt.attentionMask, batch));
+				if (spec.name.startsWith('cond_embeds'))
+					conditioning[spec.name] = condEmbeds[spec.name]
+						? take(condEmbeds[spec.name]!)
+						: zeros(resolveShape(spec, sizes));
+			}
+			const sample = take(noise);
+			const z = { data: sample.data.slice(), shape: sample.shape };
+			for (let step = 0; step < steps; step++) {
+				const timestep = { data: new Float32Array(perPass).fill(1000 * sigmas[step]!), shape: [perPass] };
+				const { velocity } = await this.#graphs.unet.run({ sample: z, timestep, ...conditioning }, sizes);
+				eulerStep(z.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
+			}
+			unetMs += clock();
+			const decoded = await this.#graphs.vae_decoder.run({ latents: z, ...takeAll(details, take) }, sizes);
+			vaeDecodeMs += clock();
+			return decoded;
+		});
+		return {
+			paintings: images['image'] as Tensor<Uint8Array>,
+			stagesMs: { ...(temporal.images && { condMs }), unetMs, vaeDecodeMs },
+		};
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		for (const graph of Object.values(this.#graphs)) await graph[Symbol.asyncDispose]();
+	}
+}
+
+type Take = <T extends Tensor>(tensor: T) => T;
+
+/** Runs a batch in passes of `perPass` frames; `take` cuts a pass out of a tensor of the whole batch. */
+const inPasses = async (
+	batch: number,
+	perPass: number,
+	run: (take: Take) => Promise<Record<string, Tensor>>,
+): Promise<Record<string, Tensor>> => {
+	const passes: Record<string, Tensor>[] = [];
+	for (let first = 0; first < batch; first += perPass)
+		passes.push(await run((tensor) => (perPass === batch ? tensor : (element(tensor, first) as typeof tensor))));
+	return joinPasses(passes);
+};
+
+const takeAll = (tensors: Record<string, Tensor>, take: Take): Record<string, Tensor> =>
+	Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, take(tensor)]));
+
+/** One frame's embeddings stand for every frame of the batch. */
+const repeat = <T extends Tensor>(tensor: T, batch: number): T =>
+	tensor.shape[0] === batch ? tensor : (concatenate(Array.from({ length: batch }, () => element(tensor, 0))) as T);
+
+/** z += dsigma · v, in place. */
+const eulerStep = (z: Float32Array, velocity: Float32Array, dsigma: number): void => {
+	for (let i = 0; i < z.length; i++) z[i]! += dsigma * velocity[i]!;
+};
+
+/** Milliseconds since the last call. */
+const stopwatch = (): (() => number) => {
+	let lastMs = performance.now();
+	return () => {
+		const nowMs = performance.now();
+		const elapsedMs = nowMs - lastMs;
+		lastMs = nowMs;
+		return elapsedMs;
+	};
+};

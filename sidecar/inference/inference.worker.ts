@@ -1,0 +1,42 @@
+import { parentPort } from 'node:worker_threads';
+import type { Tensor } from '../frame/tensor.ts';
+import { Denoiser } from './denoiser.ts';
+import { Encoder } from './encoder.ts';
+import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
+
+let encoder: Encoder | undefined;
+let denoiser: Denoiser | undefined;
+
+const carryOut = async (message: WorkerRequest): Promise<unknown> => {
+	switch (message.call) {
+		case 'openEncoder':
+			encoder = await Encoder.open(message.request.folder, message.request.provider, message.request.painted);
+			return undefined;
+		case 'openDenoiser':
+			denoiser = await Denoiser.open(message.request.folder, message.request.provider, message.request.painted);
+			return undefined;
+		case 'encode':
+			return await encoder!.encode(message.request);
+		case 'denoise':
+			return await denoiser!.denoise(message.request);
+	}
+};
+
+/** Buffers of the tensors in a result, to be moved instead of copied. */
+const buffersOf = (value: unknown, buffers = new Set<ArrayBuffer>()): Set<ArrayBuffer> => {
+	if (typeof value !== 'object' || value === null) return buffers;
+	if ('data' in value && 'shape' in value) buffers.add((value as Tensor).data.buffer as ArrayBuffer);
+	else for (const part of Object.values(value)) buffersOf(part, buffers);
+	return buffers;
+};
+
+parentPort!.on('message', async (message: WorkerRequest) => {
+	let reply: WorkerReply;
+	try {
+		reply = { id: message.id, ok: true, result: await carryOut(message) };
+	} catch (error) {
+		const { code, message: text, stack } = error as Error & { code?: string };
+		reply = { id: message.id, ok: false, error: { code, message: text, stack } };
+	}
+	parentPort!.postMessage(reply, 'result' in reply ? [...buffersOf(reply.result)] : []);
+});

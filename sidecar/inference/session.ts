@@ -1,0 +1,149 @@
+import { availableParallelism } from 'node:os';
+import * as ort from 'onnxruntime-node';
+import type { GraphSpec, TensorSpec } from '../config/schema.ts';
+import { SidecarError } from '../errors.ts';
+import { elementCount, expectShape, tensorType, type Shape, type Tensor, type TensorData } from '../frame/tensor.ts';
+
+export type Provider = 'cuda' | 'dml' | 'coreml' | 'webgpu' | 'cpu';
+
+/** Fastest first; what this build of onnxruntime does not know is left out. */
+export const supportedProviders = (): Provider[] => {
+	const known = new Set(ort.listSupportedBackends().map(({ name }) => name));
+	return (['cuda', 'dml', 'coreml', 'webgpu', 'cpu'] as const).filter((name) => known.has(name));
+};
+
+/** Values of the names in a manifest's shapes. */
+export interface Sizes {
+	batch: number;
+	height: number;
+	width: number;
+}
+
+/** The shape of a tensor in a run of these sizes; `height/8` is height over 8. */
+export const resolveShape = (spec: TensorSpec, sizes: Sizes): Shape =>
+	spec.shape.map((side) => {
+		if (typeof side === 'number') return side;
+		const [name, divisor = '1'] = side.split('/');
+		return sizes[name as keyof Sizes] / Number(divisor);
+	});
+
+/**
+ * One graph on one execution provider. `run` blocks the calling thread (onnxruntime-node has no other
+ * way), so sessions live in workers.
+ */
+export class GraphSession {
+	readonly spec: GraphSpec;
+	readonly #session: ort.InferenceSession;
+	readonly #what: string;
+
+	private constructor(session: ort.InferenceSession, spec: GraphSpec, what: string) {
+		this.#session = session;
+		this.spec = spec;
+		this.#what = what;
+	}
+
+	/** `what` names the graph in messages ("model lite, graph unet"). Errors: ERR_MODEL, ERR_PROVIDER. */
+	static async open(path: string, spec: GraphSpec, provider: Provider, what: string): Promise<GraphSession> {
+		let session: ort.InferenceSession;
+		try {
+			session = await ort.InferenceSession.create(path, {
+				executionProviders: [provider],
+				// Spinning threads halve the throughput as soon as the two streams share cores.
+				intraOpNumThreads: Math.max(1, Math.floor(availableParallelism() / 2)),
+				interOpNumThreads: 1,
+				logSeverityLevel: 3,
+				extra: { session: { intra_op: { allow_spinning: '0' } } },
+			});
+		} catch (cause) {
+			const reason = (cause as Error).message.split('\n')[0];
+			if (provider === 'cpu') throw new SidecarError('ERR_MODEL', `The ${what} cannot be loaded: ${reason}`, { cause });
+			throw new SidecarError('ERR_PROVIDER', `The provider ${provider} cannot run the ${what}: ${reason}`, { cause });
+		}
+		checkAgainstManifest(session.inputMetadata, spec.inputs, `${what}, input`);
+		checkAgainstManifest(session.outputMetadata, spec.outputs, `${what}, output`);
+		return new GraphSession(session, spec, what);
+	}
+
+	/** Runs the graph; shapes are checked on the way in and on the way out. Errors: ERR_MODEL, ERR_ENGINE. */
+	async run(inputs: Readonly<Record<string, Tensor>>, sizes: Sizes): Promise<Record<string, Tensor>> {
+		const feeds: Record<string, ort.Tensor> = {};
+		for (const spec of this.spec.inputs) {
+			const tensor = inputs[spec.name];
+			if (!tensor) throw new SidecarError('ERR_MODEL', `The ${this.#what} takes ${spec.name}, which nothing gives.`);
+			if (tensorType(tensor) !== spec.type)
+				throw new SidecarError(
+					'ERR_MODEL',
+					`${spec.name} is ${tensorType(tensor)}, expected ${spec.type} (${this.#what})`,
+				);
+			expectShape(tensor, resolveShape(spec, sizes), `${spec.name} (${this.#what})`);
+			feeds[spec.name] = new ort.Tensor(spec.type, tensor.data as Float32Array, tensor.shape);
+		}
+		let fetched: ort.InferenceSession.OnnxValueMapType;
+		try {
+			fetched = await this.#session.run(feeds);
+		} catch (cause) {
+			throw new SidecarError('ERR_ENGINE', `The ${this.#what} failed: ${(cause as Error).message.split('\n')[0]}`, {
+				cause,
+			});
+		}
+		const outputs: Record<string, Tensor> = {};
+		for (const spec of this.spec.outputs) {
+			const { data, dims } = fetched[spec.name] as ort.Tensor;
+			const tensor = { data: data as TensorData, shape: dims };
+			expectShape(tensor, resolveShape(spec, sizes), `${spec.name} (${this.#what})`);
+			outputs[spec.name] = tensor;
+		}
+		return outputs;
+	}
+
+	/** Runs the graph on zeros, so that the first frame does not pay for what is allocated once. */
+	async warmUp(sizes: Sizes): Promise<void> {
+		const inputs: Record<string, Tensor> = {};
+		for (const spec of this.spec.inputs) {
+			const shape = resolveShape(spec, sizes);
+			const count = elementCount(shape);
+			const data =
+				spec.type === 'uint8'
+					? new Uint8Array(count)
+					: spec.type === 'int64'
+						? new BigInt64Array(count)
+						: new Float32Array(count);
+			inputs[spec.name] = { data, shape };
+		}
+		await this.run(inputs, sizes);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#session.release();
+	}
+}
+
+/** The graph must have the manifest's tensors: numbers equal numbers, a name stands for any name. */
+const checkAgainstManifest = (
+	found: readonly ort.InferenceSession.ValueMetadata[],
+	expected: readonly TensorSpec[],
+	what: string,
+): void => {
+	for (const spec of expected) {
+		const metadata = found.find(({ name }) => name === spec.name);
+		if (!metadata?.isTensor)
+			throw new SidecarError(
+				'ERR_MODEL',
+				`The ${what} ${spec.name} is missing; the graph has ${found.map(({ name }) => name).join(', ')}.`,
+			);
+		const same =
+			metadata.shape.length === spec.shape.length &&
+			metadata.shape.every((side, i) =>
+				typeof side === 'number' ? side === spec.shape[i] : typeof spec.shape[i] === 'string',
+			);
+		if (!same || metadata.type !== spec.type)
+			throw new SidecarError(
+				'ERR_MODEL',
+				`The ${what} ${spec.name} is ${metadata.type} [${metadata.shape.join(', ')}] in the graph, ` +
+					`expected ${spec.type} [${spec.shape.join(', ')}] from model.json.`,
+			);
+	}
+	const unexpected = found.find(({ name }) => !expected.some((spec) => spec.name === name));
+	if (unexpected)
+		throw new SidecarError('ERR_MODEL', `The ${what} ${unexpected.name} is in the graph but not in model.json.`);
+};

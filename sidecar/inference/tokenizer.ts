@@ -1,0 +1,42 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { SidecarError } from '../errors.ts';
+import type { Tensor } from '../frame/tensor.ts';
+import type { ModelFolder } from './manifest.ts';
+
+/** Token ids of a prompt, padded to the model's length on the right. */
+export interface TokenizedPrompt {
+	inputIds: Tensor<BigInt64Array>; // [1, maxLength]
+	attentionMask: Tensor<BigInt64Array>; // [1, maxLength], 1 for tokens, 0 for padding
+}
+
+export type PromptTokenizer = (prompt: string) => TokenizedPrompt;
+
+/** Reads the model's `tokenizer.json` (Hugging Face tokenizers format). Errors: ERR_MODEL. */
+export const readTokenizer = async ({ path, manifest }: ModelFolder): Promise<PromptTokenizer> => {
+	const { tokenizer: file, template, maxLength, padTokenId } = manifest.textEncoder;
+	let tokenizer: Tokenizer;
+	try {
+		tokenizer = new Tokenizer(JSON.parse(await readFile(join(path, file), 'utf8')), {});
+		tokenizer.encode('a prompt');
+	} catch (cause) {
+		throw new SidecarError('ERR_MODEL', `${join(path, file)} is not a tokenizer: ${(cause as Error).message}`, {
+			cause,
+		});
+	}
+	return (prompt) => {
+		// replace() with a function: "$&" in a prompt is text, not a pattern.
+		const { ids }: { ids: number[] } = tokenizer.encode(template.replace('{prompt}', () => prompt));
+		const inputIds = new BigInt64Array(maxLength).fill(BigInt(padTokenId));
+		const attentionMask = new BigInt64Array(maxLength);
+		ids.slice(0, maxLength).forEach((id, i) => {
+			inputIds[i] = BigInt(id);
+			attentionMask[i] = 1n;
+		});
+		return {
+			inputIds: { data: inputIds, shape: [1, maxLength] },
+			attentionMask: { data: attentionMask, shape: [1, maxLength] },
+		};
+	};
+};
