@@ -1,0 +1,602 @@
+#include <array>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <napi.h>
+#include <opencv2/core.hpp>
+
+#include "blend.hpp"
+#include "metrics.hpp"
+#include "noise.hpp"
+#include "workbench.hpp"
+
+// The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
+// promises.
+namespace allaprima {
+namespace {
+
+/** A value by the name it has in TypeScript. */
+template <typename Value>
+struct Named {
+	std::string_view name;
+	Value value;
+};
+
+constexpr Named<PixelFormat> PIXEL_FORMATS[] = {
+	{"RGB", PixelFormat::RGB},
+	{"BGRA", PixelFormat::BGRA},
+	{"RGBA", PixelFormat::RGBA},
+	{"NV12", PixelFormat::NV12},
+	{"I420", PixelFormat::I420},
+	{"UYVY", PixelFormat::UYVY},
+};
+constexpr Named<ColorMatrix> COLOR_MATRICES[] = {
+	{"bt601", ColorMatrix::BT601}, {"bt709", ColorMatrix::BT709}
+};
+constexpr Named<ColorRange> COLOR_RANGES[] = {{"limited", ColorRange::LIMITED}, {"full", ColorRange::FULL}};
+constexpr Named<Fit> FITS[] = {{"cover", Fit::COVER}, {"contain", Fit::CONTAIN}, {"stretch", Fit::STRETCH}};
+
+enum class FlowMethod { DIS, FARNEBACK };
+constexpr Named<FlowMethod> FLOW_METHODS[] = {{"dis", FlowMethod::DIS}, {"farneback", FlowMethod::FARNEBACK}};
+
+constexpr int NOISE_CHANNELS_MAX = 64;
+
+/** What a caller handed over, in words; runs no JavaScript. */
+std::string describe(const Napi::Value& value) {
+	if (value.IsUndefined()) return "undefined";
+	if (value.IsNull()) return "null";
+	if (value.IsNumber() || value.IsBoolean()) return value.ToString().Utf8Value();
+	if (value.IsString()) {
+		const std::string text = value.As<Napi::String>().Utf8Value();
+		return "'" + (text.size() > 40 ? text.substr(0, 40) + "..." : text) + "'";
+	}
+	if (value.IsTypedArray()) {
+		return "a typed array of " + std::to_string(value.As<Napi::TypedArray>().ByteLength()) + " bytes";
+	}
+	if (value.IsFunction()) return "a function";
+	if (value.IsArray()) return "an array of " + std::to_string(value.As<Napi::Array>().Length());
+	return value.IsObject() ? "an object" : "a value of another type";
+}
+
+[[noreturn]] void
+refuse(Napi::Env env, const std::string& name, const std::string& expected, const std::string& received) {
+	throw Napi::TypeError::New(
+		env, "Expected " + expected + " for " + name + " but received " + received + "."
+	);
+}
+
+std::string textOf(const cv::Size& size) {
+	return std::to_string(size.width) + "x" + std::to_string(size.height);
+}
+
+/** A typed array of known type and length, with the name of the argument it came in. */
+template <typename Element>
+struct View {
+	Napi::TypedArray array;
+	std::string name;
+};
+
+struct PictureArgument {
+	PictureLayout layout;
+	View<std::uint8_t> data;
+	std::string name;
+};
+
+struct FlowArgument {
+	cv::Size size;
+	View<Motion> data;
+	std::string name;
+};
+
+/**
+ * Reads the arguments of one call. Reading a property may run JavaScript, which may detach a buffer that was
+ * looked at before: all arguments are read first, addresses are taken last (`pin`).
+ */
+class Arguments {
+public:
+	explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+	Napi::Env env() const { return info_.Env(); }
+
+	PictureArgument picture(std::size_t index, const std::string& name) const {
+		return pictureOf(info_[index], name);
+	}
+
+	PictureArgument rgb(std::size_t index, const std::string& name) const {
+		return rgbOf(info_[index], name);
+	}
+
+	std::array<PictureArgument, 2> rgbPair(std::size_t index, const std::string& name) const {
+		const Napi::Value value = info_[index];
+		if (!value.IsArray() || value.As<Napi::Array>().Length() != 2) {
+			refuse(env(), name, "an array of two pictures", describe(value));
+		}
+		const auto pair = value.As<Napi::Array>();
+		return {rgbOf(pair[0U], name + "[0]"), rgbOf(pair[1U], name + "[1]")};
+	}
+
+	FlowArgument flow(std::size_t index, const std::string& name) const {
+		const Napi::Object object = objectOf(info_[index], name, "a flow");
+		const cv::Size size = sizeOf(object, name);
+		return {size, viewOf<Motion>(object.Get("data"), name + ".data", countOf(size)), name};
+	}
+
+	NoiseShape noiseShape(std::size_t index, const std::string& name) const {
+		const Napi::Object object = objectOf(info_[index], name, "a shape");
+		const cv::Size size = sizeOf(object, name);
+		const int channels = integerOf(object.Get("channels"), name + ".channels", NOISE_CHANNELS_MAX);
+		return {.channels = channels, .width = size.width, .height = size.height};
+	}
+
+	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
+		return viewOf<float>(info_[index], name, count);
+	}
+
+	double fraction(std::size_t index, const std::string& name) const {
+		const Napi::Value value = info_[index];
+		if (value.IsNumber()) {
+			const double number = value.As<Napi::Number>().DoubleValue();
+			if (number >= 0 && number <= 1) return number;
+		}
+		refuse(env(), name, "a number from 0 to 1", describe(value));
+	}
+
+	template <typename Choice, std::size_t count>
+	Choice choice(std::size_t index, const std::string& name, const Named<Choice> (&names)[count]) const {
+		return choiceOf(info_[index], name, names);
+	}
+
+	void
+	sameSize(const cv::Size& seen, const std::string& name, const cv::Size& wanted, const char* like) const {
+		if (seen == wanted) return;
+		refuse(env(), name, "the size of " + std::string(like) + ", " + textOf(wanted) + ",", textOf(seen));
+	}
+
+private:
+	PictureArgument pictureOf(const Napi::Value& value, const std::string& name) const {
+		const Napi::Object object = objectOf(value, name, "a picture");
+		const cv::Size size = sizeOf(object, name);
+		const PictureLayout layout{
+			.format = choiceOf(object.Get("format"), name + ".format", PIXEL_FORMATS),
+			.width = size.width,
+			.height = size.height,
+			.matrix = choiceOf(object.Get("matrix"), name + ".matrix", COLOR_MATRICES),
+			.range = choiceOf(object.Get("range"), name + ".range", COLOR_RANGES),
+		};
+		return {
+			layout, viewOf<std::uint8_t>(object.Get("data"), name + ".data", pictureByteLength(layout)), name
+		};
+	}
+
+	PictureArgument rgbOf(const Napi::Value& value, const std::string& name) const {
+		PictureArgument picture = pictureOf(value, name);
+		if (picture.layout.format != PixelFormat::RGB) {
+			refuse(env(), name + ".format", "'RGB'", describe(value.As<Napi::Object>().Get("format")));
+		}
+		return picture;
+	}
+
+	Napi::Object objectOf(const Napi::Value& value, const std::string& name, const char* what) const {
+		if (!value.IsObject()) refuse(env(), name, what, describe(value));
+		return value.As<Napi::Object>();
+	}
+
+	int integerOf(const Napi::Value& value, const std::string& name, int most) const {
+		if (value.IsNumber()) {
+			const double number = value.As<Napi::Number>().DoubleValue();
+			if (number >= 1 && number <= most && number == std::floor(number))
+				return static_cast<int>(number);
+		}
+		refuse(env(), name, "an integer from 1 to " + std::to_string(most), describe(value));
+	}
+
+	cv::Size sizeOf(const Napi::Object& object, const std::string& name) const {
+		const int width = integerOf(object.Get("width"), name + ".width", PICTURE_SIDE_MAX);
+		const int height = integerOf(object.Get("height"), name + ".height", PICTURE_SIDE_MAX);
+		return {width, height};
+	}
+
+	static std::size_t countOf(const cv::Size& size) {
+		return static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
+	}
+
+	template <typename Choice, std::size_t count>
+	Choice
+	choiceOf(const Napi::Value& value, const std::string& name, const Named<Choice> (&names)[count]) const {
+		std::string expected;
+		const std::string seen = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+		for (const auto& [text, choice] : names) {
+			if (seen == text) return choice;
+			expected += (expected.empty() ? "'" : ", '") + std::string(text) + "'";
+		}
+		refuse(env(), name, "one of " + expected, describe(value));
+	}
+
+	/** A view of `count` elements: bytes in a Uint8Array, anything else in a Float32Array. */
+	template <typename Element>
+	View<Element> viewOf(const Napi::Value& value, const std::string& name, std::size_t count) const {
+		constexpr bool bytes = std::is_same_v<Element, std::uint8_t>;
+		constexpr auto type = bytes ? napi_uint8_array : napi_float32_array;
+		const std::size_t length = count * sizeof(Element) / (bytes ? 1 : sizeof(float));
+		const std::string expected =
+			(bytes ? "a Uint8Array of " : "a Float32Array of ") + std::to_string(length) + " elements";
+		if (!value.IsTypedArray()) refuse(env(), name, expected, describe(value));
+
+		const auto array = value.As<Napi::TypedArray>();
+		if (array.TypedArrayType() != type) refuse(env(), name, expected, "another type of array");
+		if (array.ElementLength() != length) {
+			refuse(env(), name, expected, std::to_string(array.ElementLength()));
+		}
+		return {array, name};
+	}
+
+	const Napi::CallbackInfo& info_;
+};
+
+napi_value undefinedOf(napi_env env) {
+	napi_value value = nullptr;
+	napi_get_undefined(env, &value);
+	return value;
+}
+
+napi_value numberOf(napi_env env, double number) {
+	napi_value value = nullptr;
+	napi_create_double(env, number, &value);
+	return value;
+}
+
+napi_value objectOf(napi_env env, std::initializer_list<std::pair<const char*, double>> members) {
+	napi_value object = nullptr;
+	napi_create_object(env, &object);
+	for (const auto& [name, number] : members)
+		napi_set_named_property(env, object, name, numberOf(env, number));
+	return object;
+}
+
+napi_value replyOf(napi_env env, double result) {
+	return numberOf(env, result);
+}
+
+napi_value replyOf(napi_env env, const PictureDifference& result) {
+	return objectOf(
+		env, {{"meanAbsolute", result.meanAbsolute}, {"psnrDb", result.psnrDb}, {"ssim", result.ssim}}
+	);
+}
+
+napi_value replyOf(napi_env env, const PictureDetail& result) {
+	return objectOf(env, {{"sobel", result.sobel}, {"hfFft", result.hfFft}});
+}
+
+napi_value replyOf(napi_env env, const WarpingError& result) {
+	return objectOf(
+		env, {{"all", result.all}, {"visible", result.visible}, {"visibleFraction", result.visibleFraction}}
+	);
+}
+
+/**
+ * One call on a thread of libuv. Node ends a worker only when the work under way has come back, and by then
+ * refuses calls into JavaScript: the answer is given with plain Node-API, which reports that, where the
+ * wrapper would throw.
+ */
+template <typename Work>
+class Task final : public Napi::AsyncWorker {
+	using Result = std::invoke_result_t<Work&, Workbench&>;
+	using Kept = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+
+public:
+	Task(
+		Napi::Env env,
+		napi_deferred deferred,
+		const char* name,
+		std::shared_ptr<WorkbenchPool> pool,
+		std::vector<Napi::ObjectReference> views,
+		Work work
+	)
+		: AsyncWorker(env, "allaprima"),
+		  deferred_(deferred),
+		  name_(name),
+		  pool_(std::move(pool)),
+		  views_(std::move(views)),
+		  work_(std::move(work)) {}
+
+	void Execute() override {
+		try {
+			const auto bench = pool_->take();
+			if constexpr (std::is_void_v<Result>) {
+				work_(*bench);
+				result_.emplace();
+			} else {
+				result_.emplace(work_(*bench));
+			}
+		} catch (const std::bad_alloc&) {
+			error_ = std::string(name_) + " ran out of memory.";
+		} catch (const cv::Exception& exception) {
+			error_ =
+				std::string(name_) + " failed in OpenCV: " + exception.err + " (" + exception.func + ").";
+		} catch (const std::exception& exception) {
+			error_ = std::string(name_) + " failed: " + exception.what();
+		}
+	}
+
+	void OnWorkComplete(Napi::Env env, napi_status) override {
+		napi_handle_scope scope = nullptr;
+		if (napi_open_handle_scope(env, &scope) == napi_ok) {
+			settle(env);
+			napi_close_handle_scope(env, scope);
+		}
+		Destroy();
+	}
+
+private:
+	void settle(napi_env env) {
+		if (result_) {
+			if constexpr (std::is_void_v<Result>) {
+				napi_resolve_deferred(env, deferred_, undefinedOf(env));
+			} else {
+				napi_resolve_deferred(env, deferred_, replyOf(env, *result_));
+			}
+			return;
+		}
+		if (error_.empty()) error_ = std::string(name_) + " was cancelled.";
+		napi_value message = nullptr, error = nullptr;
+		napi_create_string_utf8(env, error_.data(), error_.size(), &message);
+		napi_create_error(env, nullptr, message, &error);
+		napi_reject_deferred(env, deferred_, error);
+	}
+
+	napi_deferred deferred_;
+	const char* name_;
+	std::shared_ptr<WorkbenchPool> pool_;
+	std::vector<Napi::ObjectReference> views_; // keep the memory alive
+	Work work_;
+	std::optional<Kept> result_;
+	std::string error_;
+};
+
+/** A call of which the arguments are read: takes addresses, then sends the work off. */
+class Call {
+public:
+	Call(Napi::Env env, const char* name, napi_deferred deferred, std::shared_ptr<WorkbenchPool> pool)
+		: env_(env), name_(name), deferred_(deferred), pool_(std::move(pool)) {}
+
+	template <typename Element>
+	std::span<Element> pin(const View<Element>& view) {
+		std::size_t length = 0;
+		void* data = nullptr;
+		// The wrapper would ask for the ArrayBuffer, which shared memory has not.
+		const napi_status status =
+			napi_get_typedarray_info(env_, view.array, nullptr, &length, &data, nullptr, nullptr);
+		if (status != napi_ok || data == nullptr || length == 0) {
+			refuse(env_, view.name, "a view of memory", "a detached one");
+		}
+		views_.push_back(Napi::Persistent(view.array.template As<Napi::Object>()));
+		const std::size_t bytes = length * (std::is_same_v<Element, std::uint8_t> ? 1 : sizeof(float));
+		return {static_cast<Element*>(data), bytes / sizeof(Element)};
+	}
+
+	Picture pin(const PictureArgument& picture) { return {picture.layout, pin(picture.data)}; }
+
+	Flow pin(const FlowArgument& flow) { return {flow.size.width, flow.size.height, pin(flow.data)}; }
+
+	template <typename A, typename B>
+	void apart(const std::string& name, std::span<A> target, std::span<B> source, const char* other) const {
+		const auto a = std::as_bytes(target), b = std::as_bytes(source);
+		const std::less_equal<const std::byte*> before;
+		if (before(a.data() + a.size(), b.data()) || before(b.data() + b.size(), a.data())) return;
+		refuse(env_, name, "memory apart from " + std::string(other), "memory that overlaps it");
+	}
+
+	template <typename Work>
+	void run(Work work) {
+		auto task = std::make_unique<Task<Work>>(
+			env_, deferred_, name_, std::move(pool_), std::move(views_), std::move(work)
+		);
+		task->Queue();
+		static_cast<void>(task.release()); // it destroys itself when it has answered
+	}
+
+private:
+	Napi::Env env_;
+	const char* name_;
+	napi_deferred deferred_;
+	std::shared_ptr<WorkbenchPool> pool_;
+	std::vector<Napi::ObjectReference> views_;
+};
+
+/** One instance in each environment: workers load the addon again. */
+class Addon final : public Napi::Addon<Addon> {
+public:
+	Addon(Napi::Env env, Napi::Object exports) : pool_(std::make_shared<WorkbenchPool>()) {
+		// The engine's threads own the cores.
+		cv::setNumThreads(1);
+		DefineAddon(
+			exports,
+			{
+				InstanceValue(
+					"opencvVersion", Napi::String::New(env, cv::getVersionString()), napi_enumerable
+				),
+				InstanceMethod("convert", &Addon::convert, napi_enumerable),
+				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
+				InstanceMethod("warp", &Addon::warp, napi_enumerable),
+				InstanceMethod("blend", &Addon::blend, napi_enumerable),
+				InstanceMethod("advectNoise", &Addon::advectNoise, napi_enumerable),
+				InstanceMethod("thumbnailDifference", &Addon::thumbnailDifference, napi_enumerable),
+				InstanceMethod("meanMotion", &Addon::meanMotion, napi_enumerable),
+				InstanceMethod("pictureDifference", &Addon::pictureDifference, napi_enumerable),
+				InstanceMethod("pictureDetail", &Addon::pictureDetail, napi_enumerable),
+				InstanceMethod("warpingError", &Addon::warpingError, napi_enumerable),
+			}
+		);
+	}
+
+private:
+	/** Gives a promise of what `prepare` sends off; a wrong argument rejects it. */
+	template <typename Prepare>
+	Napi::Value promise(const Napi::CallbackInfo& info, const char* name, Prepare prepare) {
+		const Napi::Env env = info.Env();
+		napi_deferred deferred = nullptr;
+		napi_value promise = nullptr;
+		if (napi_create_promise(env, &deferred, &promise) != napi_ok) throw Napi::Error::New(env);
+		try {
+			Call call(env, name, deferred, pool_);
+			prepare(Arguments(info), call);
+		} catch (const Napi::Error& error) {
+			napi_reject_deferred(env, deferred, error.Value());
+		} catch (const std::bad_alloc&) {
+			napi_reject_deferred(env, deferred, Napi::Error::New(env, "Out of memory.").Value());
+		}
+		return {env, promise};
+	}
+
+	Napi::Value convert(const Napi::CallbackInfo& info) {
+		return promise(info, "convert", [](const Arguments& arguments, Call& call) {
+			const auto source = arguments.picture(0, "source");
+			const auto target = arguments.picture(1, "target");
+			const auto fit = arguments.choice(2, "fit", FITS);
+			const auto from = call.pin(source), to = call.pin(target);
+			call.apart("target.data", to.data, from.data, "source.data");
+			call.run([=](Workbench& bench) { bench.convert.convert(from, to, fit); });
+		});
+	}
+
+	Napi::Value opticalFlow(const Napi::CallbackInfo& info) {
+		return promise(info, "opticalFlow", [](const Arguments& arguments, Call& call) {
+			const auto previous = arguments.rgb(0, "previous");
+			const auto next = arguments.rgb(1, "next");
+			const auto flow = arguments.flow(2, "flow");
+			const auto method = arguments.choice(3, "method", FLOW_METHODS);
+			arguments.sameSize(next.layout.size(), "next", previous.layout.size(), "previous");
+			arguments.sameSize(flow.size, "flow", previous.layout.size(), "previous");
+			const auto from = call.pin(previous), to = call.pin(next);
+			const auto motion = call.pin(flow);
+			call.apart("flow.data", motion.data, from.data, "previous.data");
+			call.apart("flow.data", motion.data, to.data, "next.data");
+			call.run([=](Workbench& bench) {
+				if (method == FlowMethod::DIS) {
+					bench.opticalFlow.dis(from, to, motion);
+				} else {
+					bench.opticalFlow.farneback(from, to, motion);
+				}
+			});
+		});
+	}
+
+	Napi::Value warp(const Napi::CallbackInfo& info) {
+		return promise(info, "warp", [](const Arguments& arguments, Call& call) {
+			const auto source = arguments.rgb(0, "source");
+			const auto flow = arguments.flow(1, "flow");
+			const auto target = arguments.rgb(2, "target");
+			arguments.sameSize(flow.size, "flow", source.layout.size(), "source");
+			arguments.sameSize(target.layout.size(), "target", source.layout.size(), "source");
+			const auto from = call.pin(source), to = call.pin(target);
+			const auto motion = call.pin(flow);
+			call.apart("target.data", to.data, from.data, "source.data");
+			call.apart("target.data", to.data, motion.data, "flow.data");
+			call.run([=](Workbench& bench) { bench.warp(from, motion, to); });
+		});
+	}
+
+	Napi::Value blend(const Napi::CallbackInfo& info) {
+		return promise(info, "blend", [](const Arguments& arguments, Call& call) {
+			const auto a = arguments.rgb(0, "a");
+			const auto b = arguments.rgb(1, "b");
+			const auto alpha = arguments.fraction(2, "alpha");
+			const auto target = arguments.rgb(3, "target");
+			arguments.sameSize(b.layout.size(), "b", a.layout.size(), "a");
+			arguments.sameSize(target.layout.size(), "target", a.layout.size(), "a");
+			const auto first = call.pin(a), second = call.pin(b), to = call.pin(target);
+			if (to.data.data() != first.data.data()) call.apart("target.data", to.data, first.data, "a.data");
+			if (to.data.data() != second.data.data())
+				call.apart("target.data", to.data, second.data, "b.data");
+			call.run([=](Workbench&) { allaprima::blend(first, second, alpha, to); });
+		});
+	}
+
+	Napi::Value advectNoise(const Napi::CallbackInfo& info) {
+		return promise(info, "advectNoise", [](const Arguments& arguments, Call& call) {
+			const auto shape = arguments.noiseShape(2, "shape");
+			const auto noise = arguments.floats(0, "noise", shape.count());
+			const auto fresh = arguments.floats(1, "fresh", shape.count());
+			const auto flow = arguments.flow(3, "flow");
+			const auto target = arguments.floats(4, "target", shape.count());
+			if (flow.size.width < shape.width || flow.size.height < shape.height) {
+				const std::string least = textOf({shape.width, shape.height});
+				refuse(
+					arguments.env(), "flow", "at least the size of shape, " + least + ",", textOf(flow.size)
+				);
+			}
+			const auto from = call.pin(noise), fallback = call.pin(fresh), to = call.pin(target);
+			const auto motion = call.pin(flow);
+			call.apart("target", to, from, "noise");
+			call.apart("target", to, fallback, "fresh");
+			call.apart("target", to, motion.data, "flow.data");
+			call.run([=](Workbench&) { allaprima::advectNoise(from, fallback, shape, motion, to); });
+		});
+	}
+
+	Napi::Value thumbnailDifference(const Napi::CallbackInfo& info) {
+		return promise(info, "thumbnailDifference", [](const Arguments& arguments, Call& call) {
+			const auto [a, b] = samePictures(arguments, call);
+			call.run([a, b](Workbench&) { return allaprima::thumbnailDifference(a, b); });
+		});
+	}
+
+	Napi::Value meanMotion(const Napi::CallbackInfo& info) {
+		return promise(info, "meanMotion", [](const Arguments& arguments, Call& call) {
+			const auto flow = call.pin(arguments.flow(0, "flow"));
+			call.run([flow](Workbench&) { return allaprima::meanMotion(flow); });
+		});
+	}
+
+	Napi::Value pictureDifference(const Napi::CallbackInfo& info) {
+		return promise(info, "pictureDifference", [](const Arguments& arguments, Call& call) {
+			const auto [a, b] = samePictures(arguments, call);
+			call.run([a, b](Workbench&) { return allaprima::pictureDifference(a, b); });
+		});
+	}
+
+	Napi::Value pictureDetail(const Napi::CallbackInfo& info) {
+		return promise(info, "pictureDetail", [](const Arguments& arguments, Call& call) {
+			const auto picture = call.pin(arguments.rgb(0, "picture"));
+			call.run([picture](Workbench&) { return allaprima::pictureDetail(picture); });
+		});
+	}
+
+	Napi::Value warpingError(const Napi::CallbackInfo& info) {
+		return promise(info, "warpingError", [](const Arguments& arguments, Call& call) {
+			const auto inputs = arguments.rgbPair(0, "inputs");
+			const auto outputs = arguments.rgbPair(1, "outputs");
+			const cv::Size size = inputs[0].layout.size();
+			for (const auto* picture : {&inputs[1], &outputs[0], &outputs[1]}) {
+				arguments.sameSize(picture->layout.size(), picture->name, size, "inputs[0]");
+			}
+			const std::array in{call.pin(inputs[0]), call.pin(inputs[1])};
+			const std::array out{call.pin(outputs[0]), call.pin(outputs[1])};
+			call.run([in, out](Workbench&) { return allaprima::warpingError(in, out); });
+		});
+	}
+
+	static std::pair<Picture, Picture> samePictures(const Arguments& arguments, Call& call) {
+		const auto a = arguments.rgb(0, "a");
+		const auto b = arguments.rgb(1, "b");
+		arguments.sameSize(b.layout.size(), "b", a.layout.size(), "a");
+		return {call.pin(a), call.pin(b)};
+	}
+
+	std::shared_ptr<WorkbenchPool> pool_;
+};
+
+NODE_API_NAMED_ADDON(allaprima, Addon)
+
+}
+}

@@ -1,0 +1,65 @@
+#include "optical-flow.hpp"
+
+#include <algorithm>
+
+#include <opencv2/imgproc.hpp>
+
+namespace allaprima {
+
+namespace {
+
+/** Below this many pixels half the size loses the motion: DIS starts from patches of 8 pixels. */
+constexpr int HALVED_SIDE_MIN = 128;
+
+/** DIS refuses pictures of less than 12 pixels; smaller ones are extended to this. */
+constexpr int DIS_SIDE_MIN = 32;
+
+}
+
+void farneback(const cv::Mat& previous, const cv::Mat& next, cv::Mat& flow) {
+	cv::calcOpticalFlowFarneback(previous, next, flow, 0.5, 3, 15, 3, 5, 1.2, 0);
+}
+
+void OpticalFlow::farneback(const Picture& previous, const Picture& next, const Flow& flow) {
+	cv::cvtColor(previous.rgb(), previous_, cv::COLOR_RGB2GRAY);
+	cv::cvtColor(next.rgb(), next_, cv::COLOR_RGB2GRAY);
+	cv::Mat motion = flow.mat();
+	allaprima::farneback(previous_, next_, motion);
+}
+
+void OpticalFlow::dis(const Picture& previous, const Picture& next, const Flow& flow) {
+	const cv::Size size = flow.size();
+	const bool halved = std::min(size.width, size.height) >= HALVED_SIDE_MIN;
+	const cv::Size work = halved ? cv::Size(halfUp(size.width), halfUp(size.height)) : size;
+	prepare(previous, work, previous_);
+	prepare(next, work, next_);
+
+	// For a small picture the object changes its own preset, so it serves one size only.
+	if (!dis_ || disSize_ != previous_.size()) {
+		dis_ = cv::DISOpticalFlow::create(cv::DISOpticalFlow::PRESET_FAST);
+		disSize_ = previous_.size();
+	}
+	cv::Mat motion; // not kept: DIS takes what it finds here as its first guess
+	dis_->calc(previous_, next_, motion);
+
+	cv::Mat cut = motion(cv::Rect({0, 0}, work));
+	cv::Mat target = flow.mat();
+	if (!halved) {
+		cut.copyTo(target);
+		return;
+	}
+	const double scaleX = static_cast<double>(size.width) / work.width;
+	const double scaleY = static_cast<double>(size.height) / work.height;
+	cv::multiply(cut, cv::Scalar(scaleX, scaleY), cut);
+	cv::resize(cut, target, size, 0, 0, cv::INTER_LINEAR);
+}
+
+void OpticalFlow::prepare(const Picture& picture, const cv::Size& size, cv::Mat& prepared) {
+	cv::cvtColor(picture.rgb(), grey_, cv::COLOR_RGB2GRAY);
+	cv::resize(grey_, small_, size, 0, 0, cv::INTER_AREA);
+	const int right = std::max(0, DIS_SIDE_MIN - size.width),
+			  bottom = std::max(0, DIS_SIDE_MIN - size.height);
+	cv::copyMakeBorder(small_, prepared, 0, bottom, 0, right, cv::BORDER_REPLICATE);
+}
+
+}
