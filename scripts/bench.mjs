@@ -1,0 +1,139 @@
+// The benchmark: one run, one table. `scripts/bench [--small] [--json FILE] [--only TEXT]`.
+// Every row of the line runs in a process of its own, so that memory and CPU time are its own.
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const dist = (/** @type {string} */ file) => new URL(`../dist/${file}`, import.meta.url).href;
+
+const { values: flags } = parseArgs({
+	options: {
+		small: { type: 'boolean', default: false },
+		json: { type: 'string' },
+		only: { type: 'string' },
+		row: { type: 'string' },
+	},
+});
+
+/** @typedef {{ what: string, configuration: Record<string, unknown> }} Row */
+
+/** One row in this process: the report of the run and the CPU time it took (children such as ffmpeg not counted). */
+const runRow = async (/** @type {Row} */ { configuration }) => {
+	const { runApp } = await import(dist('app.js'));
+	const { Configuration, parse } = await import(dist('config/schema.js'));
+	const { setLog } = await import(dist('telemetry/logger.js'));
+	setLog({ level: 'error' });
+	const before = process.cpuUsage();
+	const report = await runApp(parse(Configuration, configuration, 'bench row'), {
+		signal: new AbortController().signal,
+	});
+	const { user, system } = process.cpuUsage(before);
+	process.stdout.write(JSON.stringify({ report, cpuMsPerFrame: (user + system) / 1000 / report.framesOut }));
+};
+
+/** @returns {Promise<{ report: any, cpuMsPerFrame: number }>} */
+const spawnRow = (/** @type {Row} */ row) =>
+	new Promise((resolve, reject) => {
+		const child = spawn(process.execPath, [fileURLToPath(import.meta.url), '--row', JSON.stringify(row)], {
+			stdio: ['ignore', 'pipe', 'inherit'],
+		});
+		let output = '';
+		child.stdout.on('data', (data) => (output += data));
+		child.on('close', (code) => {
+			if (code === 0) resolve(JSON.parse(output));
+			else reject(new Error(`bench row "${row.what}" ended with ${code}`));
+		});
+	});
+
+/** The real scheduler over a device that only takes its time: milliseconds a frame, steady. */
+const simulate = async (/** @type {{ batchSize: number, sideMs: number, mainMs: number, batches: number }} */ times) => {
+	const { simulateLine } = await import(dist('engine/simulated-line.js'));
+	return await simulateLine({ ...times, sleep: (/** @type {number} */ ms) => new Promise((wake) => setTimeout(wake, ms)) });
+};
+
+const table = (/** @type {string[]} */ head, /** @type {(string | number)[][]} */ rows) => {
+	const cells = [head, head.map(() => '---'), ...rows.map((row) => row.map(String))];
+	const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+	return cells.map((row) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(' | ')} |`).join('\n');
+};
+
+const main = async () => {
+	const folder = await mkdtemp(join(tmpdir(), 'allaprima-bench-'));
+	const frames = flags.small ? 12 : 300;
+	const clip = join(folder, 'scene.mp4');
+	const base = { source: 'scene', sinks: ['null'], pace: 'max', style: 'oil-painting', frames };
+	const size = { width: 512, height: 288 };
+	const all = [
+		{ what: 'scene → null', configuration: { ...base, size } },
+		{ what: 'file → file (decoding and encoding included)', configuration: { ...base, size, source: `file:${clip}`, sinks: [`file:${join(folder, 'painted.mp4')}`] } },
+		{ what: 'scene → null, no adapter', configuration: { ...base, size, tuning: { condRefreshEvery: 0 } } },
+		{ what: 'scene → null, no adapter, fixed noise', configuration: { ...base, size, tuning: { condRefreshEvery: 0, noise: 'fixed' } } },
+		{ what: 'scene → null, encoder every batch', configuration: { ...base, size, tuning: { teRefreshEvery: 1 } } },
+		{ what: 'scene → null, 2 steps', configuration: { ...base, size, tuning: { steps: 2 } } },
+		{ what: 'scene → null, 4 steps', configuration: { ...base, size, tuning: { steps: 4 } } },
+		{ what: 'scene → null, batches of 4', configuration: { ...base, size, tuning: { batchSize: 4 } } },
+		{ what: 'scene → null, batches of 8', configuration: { ...base, size, tuning: { batchSize: 8 } } },
+	];
+	const rows = all.filter(({ what }) => what.includes(flags.only ?? ''));
+	try {
+		await spawnRow({ what: 'clip', configuration: { ...base, size, style: 'passthrough', sinks: [`file:${clip}`] } });
+		const measured = [];
+		for (const row of rows) {
+			const { report, cpuMsPerFrame } = await spawnRow(row);
+			measured.push({ what: row.what, cpuMsPerFrame, report });
+			process.stderr.write(`${row.what}: ${report.fps.toFixed(1)} frames/s\n`);
+		}
+		const simulated = [];
+		for (const times of [
+			{ batchSize: 1, sideMs: 125, mainMs: 45 },
+			{ batchSize: 4, sideMs: 153, mainMs: 152 },
+			{ batchSize: 8, sideMs: 233, mainMs: 300 },
+			{ batchSize: 16, sideMs: 628, mainMs: 493 },
+		])
+			simulated.push({ ...times, msPerFrame: await simulate({ ...times, batches: flags.small ? 3 : 12 }) });
+
+		const first = measured[0];
+		const fixed = (/** @type {number} */ value) => value.toFixed(1);
+		if (first) {
+			const { model, provider, machine, commit, date } = first.report;
+			console.log(`${model} on ${provider}, ${size.width}x${size.height}, ${frames} frames · ${machine} · ${commit} · ${date}\n`);
+			console.log(
+				table(
+					['the line', 'frames/s', 'ratio', 'p50 ms', 'p95 ms', 'side ms', 'main ms', 'CPU ms/frame', 'RSS MiB'],
+					measured.map(({ what, cpuMsPerFrame, report }) => [
+						what,
+						fixed(report.fps),
+						(report.fps / first.report.fps).toFixed(2),
+						fixed(report.latencyMs.p50),
+						fixed(report.latencyMs.p95),
+						fixed(report.sideStreamMs),
+						fixed(report.mainStreamMs),
+						fixed(cpuMsPerFrame),
+						report.rssPeakMiB,
+					]),
+				),
+			);
+		}
+		console.log('\nThe scheduler over a simulated device (its stages take set times, the line is real):\n');
+		console.log(
+			table(
+				['batch', 'side ms', 'main ms', 'ms a frame', 'over max(side, main)'],
+				simulated.map(({ batchSize, sideMs, mainMs, msPerFrame }) => [
+					batchSize,
+					sideMs,
+					mainMs,
+					fixed(msPerFrame),
+					((msPerFrame * batchSize) / Math.max(sideMs, mainMs)).toFixed(3),
+				]),
+			),
+		);
+		if (flags.json) await writeFile(flags.json, `${JSON.stringify({ line: measured, simulated }, null, '\t')}\n`);
+	} finally {
+		await rm(folder, { recursive: true, force: true });
+	}
+};
+
+await (flags.row ? runRow(JSON.parse(flags.row)) : main());

@@ -1,0 +1,52 @@
+import { rgbLayout, type Frame } from '../../sidecar/frame/frame.ts';
+import { resolveParameters, type Parameters } from '../../sidecar/parameters.ts';
+import type { Tuning } from '../../sidecar/config/schema.ts';
+
+/** A frame of a source at 25 frames a second. */
+export const frameOf = (sequence: number, slot = sequence): Frame => ({
+	sequence,
+	slot,
+	capturedUs: sequence * 40_000,
+	timestampUs: sequence * 40_000,
+	durationUs: 40_000,
+	layout: rgbLayout({ width: 32, height: 32 }),
+});
+
+export async function* framesUpTo(count: number): AsyncGenerator<Frame, void, undefined> {
+	for (let sequence = 0; sequence < count; sequence++) yield frameOf(sequence);
+}
+
+export const tuningOf = (overrides: Partial<Tuning> = {}): Tuning => ({
+	batchSize: 1,
+	steps: 1,
+	noise: 'advected',
+	temporalMultiplier: 1,
+	condRefreshEvery: 2,
+	teRefreshEvery: 8,
+	teBatchOne: true,
+	outputBlend: 0,
+	precision: 'fp32',
+	...overrides,
+});
+
+export const parametersOf = (tuning: Partial<Tuning> = {}, epoch = 0, style = 'oil-painting'): Parameters =>
+	resolveParameters(
+		{
+			format: 'allaprima-style',
+			formatVersion: 1,
+			name: style,
+			title: style,
+			model: 'lite',
+			prompt: `transfer this to ${style} style`,
+			strength: 1,
+			seed: 42,
+		},
+		tuningOf(tuning),
+		epoch,
+	);
+
+export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+	const collected: T[] = [];
+	for await (const item of items) collected.push(item);
+	return collected;
+};

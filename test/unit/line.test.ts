@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { paintLine } from '../../sidecar/engine/line.ts';
+import { SimulatedDevice } from '../../sidecar/engine/simulated-device.ts';
+import { SidecarError } from '../../sidecar/errors.ts';
+import type { DenoiseRequest } from '../../sidecar/inference/denoiser.ts';
+import type { EncodeRequest } from '../../sidecar/inference/encoder.ts';
+import type { Parameters } from '../../sidecar/parameters.ts';
+import { collect, framesUpTo, parametersOf } from '../support/frames.ts';
+import { simulatedStages } from '../support/simulated-line.ts';
+import { stillNative } from '../support/still-native.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+const TIMES = [
+	{ batchSize: 1, sideMs: 125, mainMs: 45, what: 'one frame, bound by the encoder' },
+	{ batchSize: 1, sideMs: 10, mainMs: 30, what: 'one frame, bound by the denoiser' },
+	{ batchSize: 4, sideMs: 153, mainMs: 152, what: 'four frames, both streams alike' },
+	{ batchSize: 8, sideMs: 233, mainMs: 300, what: 'eight frames, bound by the denoiser' },
+	{ batchSize: 16, sideMs: 628, mainMs: 493, what: 'sixteen frames of arXiv 2606.05981, Table IV' },
+];
+
+/** Milliseconds between the last frames of consecutive batches, on the virtual clock. */
+const steadyPeriodMs = async ({ batchSize, sideMs, mainMs }: (typeof TIMES)[number]): Promise<number> => {
+	const clock = new VirtualClock();
+	const stages = simulatedStages({
+		device: new SimulatedDevice({ sideMs, mainMs, sleep: clock.sleep }),
+		native: stillNative,
+		parametersNow: () => parametersOf({ batchSize }),
+	});
+	const endsMs: number[] = [];
+	const paint = async () => {
+		for await (const frame of paintLine(framesUpTo(20 * batchSize), stages))
+			if (frame.sequence % batchSize === batchSize - 1) endsMs.push(clock.nowMs);
+	};
+	await clock.run(paint());
+	expect(endsMs).toHaveLength(20);
+	return (endsMs.at(-1)! - endsMs[3]!) / (endsMs.length - 4);
+};
+
+describe('the law of the line', () => {
+	it.each(TIMES)('takes max(side, main) a batch: $what', async (times) => {
+		const period = await steadyPeriodMs(times);
+		const law = Math.max(times.sideMs, times.mainMs);
+		expect(period / law).toBeGreaterThan(0.999);
+		expect(period / law).toBeLessThan(1.15);
+	});
+
+	it("gives the paper's 39.3 ms a frame at its stage times", async () => {
+		expect((await steadyPeriodMs(TIMES.at(-1)!)) / 16).toBeCloseTo(39.3, 1);
+	});
+});
+
+/** A device that keeps what it was asked. */
+class RecordingDevice extends SimulatedDevice {
+	readonly encodes: EncodeRequest[] = [];
+	readonly denoises: DenoiseRequest[] = [];
+
+	constructor() {
+		super({ sideMs: 0, mainMs: 0, sleep: async () => {} });
+	}
+
+	override encode(request: EncodeRequest) {
+		this.encodes.push(request);
+		return super.encode(request);
+	}
+
+	override denoise(request: DenoiseRequest) {
+		this.denoises.push(request);
+		return super.denoise(request);
+	}
+}
+
+const paint = async (count: number, parametersNow: () => Parameters, native = stillNative) => {
+	const device = new RecordingDevice();
+	const frames = await collect(paintLine(framesUpTo(count), simulatedStages({ device, native, parametersNow })));
+	return { device, frames };
+};
+
+describe('what the streams are asked', () => {
+	it('paints every frame once, in order, and the last batch may be short', async () => {
+		const { frames, device } = await paint(10, () => parametersOf({ batchSize: 4 }));
+		expect(frames.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+		expect(device.encodes.map(({ pictures }) => pictures.shape[0])).toEqual([4, 4, 2]);
+	});
+
+	it('shows the text-and-vision encoder a frame every teRefreshEvery batches', async () => {
+		const { device } = await paint(10, () => parametersOf({ teRefreshEvery: 4 }));
+		expect(device.encodes.map(({ prompt }) => Boolean(prompt))).toEqual(
+			[1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean),
+		);
+	});
+
+	it('lets one frame stand for the batch with teBatchOne, and shows all without', async () => {
+		for (const [teBatchOne, shown] of [
+			[true, 1],
+			[false, 4],
+		] as const) {
+			const { device } = await paint(4, () => parametersOf({ batchSize: 4, teBatchOne }));
+			expect(device.encodes[0]?.prompt?.images.shape[0]).toBe(shown);
+		}
+	});
+
+	it('conditions on the last painting from the second batch on, every condRefreshEvery batches', async () => {
+		const { device } = await paint(7, () => parametersOf({ condRefreshEvery: 3 }));
+		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
+			[0, 1, 0, 0, 1, 0, 0].map(Boolean),
+		);
+		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 1, 1, 1]);
+	});
+
+	it('never conditions when the adapter is off', async () => {
+		const { device } = await paint(4, () => parametersOf({ condRefreshEvery: 0 }));
+		expect(device.denoises.every(({ temporal }) => temporal.multiplier === 0 && !temporal.images)).toBe(true);
+	});
+
+	it('drops the conditioning at a scene cut and refreshes with the first painting of the new scene', async () => {
+		let comparisons = 0;
+		const native = { ...stillNative, thumbnailDifference: async () => (++comparisons === 4 ? 90 : 0) };
+		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 8 }), native);
+		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 0, 1, 1, 1]);
+		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
+			[0, 1, 0, 0, 0, 1, 0, 0].map(Boolean),
+		);
+	});
+
+	it('refreshes early when the picture has moved far', async () => {
+		const native = { ...stillNative, meanMotion: async () => 0.3 }; // the limit is 0.02 · 32 px
+		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 60 }), native);
+		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
+			[0, 1, 0, 0, 1, 0, 0, 1].map(Boolean),
+		);
+	});
+
+	it('starts a new style from nothing, with embeddings of its own, and never goes back an epoch', async () => {
+		let asked = 0;
+		const parametersNow = () => (asked++ < 6 ? parametersOf() : parametersOf({}, 1, 'pencil-sketch'));
+		const { device, frames } = await paint(6, parametersNow);
+		const epochs = frames.map(({ epoch }) => epoch);
+		expect(epochs).toEqual(epochs.toSorted((a, b) => a - b));
+		const first = epochs.indexOf(1);
+		expect(first).toBeGreaterThan(0);
+		expect(device.encodes[first]?.prompt?.prompt).toContain('pencil-sketch');
+		expect(device.denoises[first]?.temporal.multiplier).toBe(0);
+		expect(device.denoises[first + 1]?.temporal.images).toBeDefined();
+	});
+
+	it("gives the source's own pixels under passthrough, without the streams", async () => {
+		const { device, frames } = await paint(3, () => parametersOf({}, 0, 'passthrough'));
+		expect(device.encodes).toHaveLength(0);
+		expect(frames).toHaveLength(3);
+	});
+
+	it('ends with the error of the stage that failed', async () => {
+		const device = new RecordingDevice();
+		device.denoise = () => Promise.reject(new SidecarError('ERR_ENGINE', 'out of memory'));
+		const stages = simulatedStages({ device, native: stillNative, parametersNow: () => parametersOf() });
+		await expect(collect(paintLine(framesUpTo(5), stages))).rejects.toMatchObject({ code: 'ERR_ENGINE' });
+	});
+});
