@@ -17,7 +17,7 @@ export interface ConfigurationOrigins {
 }
 
 /** Variables of our own that are no setting. */
-const RESERVED_VARIABLES = new Set(['ALLAPRIMA_CONFIG', 'ALLAPRIMA_DEBUG', 'ALLAPRIMA_LOG_LEVEL']);
+const RESERVED_VARIABLES = new Set(['ALLAPRIMA_CONFIG', 'ALLAPRIMA_DEBUG', 'ALLAPRIMA_FFMPEG', 'ALLAPRIMA_LOG_LEVEL']);
 
 type Layer = Record<string, unknown> & { tuning?: Record<string, unknown> };
 

@@ -34,6 +34,8 @@ const PLACEHOLDERS: Record<string, string> = {
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
+const lower = (text: string): string => text.slice(0, 1).toLowerCase() + text.slice(1);
+
 const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => {
 	const known = (bound?: number) => bound !== undefined && Math.abs(bound) !== Number.MAX_SAFE_INTEGER;
 	if (known(minimum)) return known(maximum) ? `${minimum}..${maximum}` : `${minimum} or more`;
@@ -54,14 +56,14 @@ const settingsOf = (schema: JsonSchema, isTuning: boolean): Setting[] =>
 			const flag = FLAG_NAMES[key] ?? kebab(key);
 			const kind = kindOf(field, key);
 			const choices = (field.enum ?? []).map(String);
-			const range = [kind === 'number' && !choices.length ? rangeOf(field) : '', field.unit].filter(Boolean).join(' ');
+			const range = kind === 'number' && !choices.length ? rangeOf(field) : '';
 			return {
 				key,
 				isTuning,
 				flag,
 				variable: `ALLAPRIMA_${flag.replaceAll('-', '_').toUpperCase()}`,
 				kind,
-				help: `${field.description}${range ? ` (${range})` : ''}`,
+				help: `${lower(field.description ?? '')}${range ? ` (${[range, field.unit].filter(Boolean).join(' ')})` : ''}`,
 				placeholder: kind === 'boolean' ? '' : (PLACEHOLDERS[key] ?? (choices.length ? choices.join('|') : 'N')),
 				default: field.default,
 				choices,

@@ -44,39 +44,60 @@ export const humanLine = (line: string, colour: boolean): string => {
 export const wantsColour = (stream: LogStream, environment: Record<string, string | undefined>): boolean =>
 	stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
 
-/** A log of constant messages with facts as fields: `log.warn({ sequence, latencyMs }, 'batch late')`. */
-export const createLogger = ({
+interface Destination {
+	write(line: string): void;
+	level: LogLevel;
+}
+
+const destinationOf = ({
 	level,
 	json = false,
 	stream = process.stderr,
 	environment = process.env,
-}: LogOptions = {}): Logger => {
+}: LogOptions): Destination => {
 	const human = stream.isTTY === true && !json;
 	const colour = wantsColour(stream, environment);
 	const fromEnvironment = LOG_LEVELS.find((known) => known === environment['ALLAPRIMA_LOG_LEVEL']);
-	return pino(
+	return {
+		level: level ?? fromEnvironment ?? 'info',
+		// A log line wipes the progress line off the terminal; that one is drawn again by itself.
+		write: (line) => void stream.write(human ? `\r\x1b[K${humanLine(line, colour)}` : line),
+	};
+};
+
+/** A log of constant messages with facts as fields: `log.warn({ sequence, latencyMs }, 'batch late')`. */
+export const createLogger = (options: LogOptions = {}): Logger => {
+	const { level, write } = destinationOf(options);
+	return loggerTo({ write }, level);
+};
+
+const loggerTo = (destination: { write(line: string): void }, level: LogLevel): Logger =>
+	pino(
 		{
 			base: null,
-			level: level ?? fromEnvironment ?? 'info',
+			level,
 			timestamp: pino.stdTimeFunctions.isoTime,
 			formatters: { level: (label) => ({ level: label }) },
-			serializers: { error: (error: unknown) => describeError(error, environment) },
+			serializers: { error: describeError },
 		},
-		// A log line wipes the progress line off the terminal; that one is drawn again by itself.
-		{ write: (line) => void stream.write(human ? `\r\x1b[K${humanLine(line, colour)}` : line) },
+		destination,
 	);
-};
 
-const describeError = (error: unknown, environment: Record<string, string | undefined>): unknown => {
+const describeError = (error: unknown): unknown => {
 	if (!(error instanceof Error)) return error;
 	const code = 'code' in error ? { code: error.code } : {};
-	return { ...code, message: error.message, ...(environment['ALLAPRIMA_DEBUG'] ? { stack: error.stack } : {}) };
+	return { ...code, message: error.message, ...(process.env['ALLAPRIMA_DEBUG'] ? { stack: error.stack } : {}) };
 };
 
-/** The log of this thread, for modules that are given no other. `setLog` changes it before the run starts. */
-export let log: Logger = createLogger();
+let destination = destinationOf({});
+
+/** The log of this thread. */
+export const log: Logger = loggerTo({ write: (line) => destination.write(line) }, destination.level);
+
+/** Level and form of this thread's log; a worker starts with those of the environment. */
 export const setLog = (options: LogOptions): void => {
-	log = createLogger(options);
+	destination = destinationOf(options);
+	log.level = destination.level;
 };
 
 /**

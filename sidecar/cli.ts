@@ -1,0 +1,178 @@
+#!/usr/bin/env node
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, Option } from 'commander';
+import { harmless } from './commands/print.ts';
+import type { FlagValue } from './config/load-config.ts';
+import { SETTINGS } from './config/settings.ts';
+import { exitCodeOf, isSidecarError, SidecarError } from './errors.ts';
+import { LOG_LEVELS, setLog, type LogLevel } from './telemetry/logger.ts';
+
+/**
+ * The command line. Commands lie in commands/ and are loaded when they are called, so that help and
+ * presets work where the addon or onnxruntime is missing.
+ */
+
+const EXIT_CONFIGURATION = 2;
+/** What a clean end may take before the process goes anyway. */
+const LINGER_MS = 3000;
+
+const debug = Boolean(process.env['ALLAPRIMA_DEBUG']);
+
+const camel = (flag: string): string => flag.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** The first signal asks for a clean end, the second ends at once. */
+const interruption = (): AbortSignal => {
+	const controller = new AbortController();
+	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+		process.on(name, () => {
+			if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
+			controller.abort();
+		});
+	return controller.signal;
+};
+
+const addSettings = (command: Command): Command => {
+	for (const { flag, kind, help, placeholder, default: preset } of SETTINGS) {
+		const text = preset === undefined || typeof preset === 'object' ? help : `${help} [${String(preset)}]`;
+		if (kind === 'boolean') {
+			command.addOption(new Option(`--${flag}`, text)).addOption(new Option(`--no-${flag}`).hideHelp());
+		} else {
+			const option = new Option(`--${flag} <${placeholder}>`, kind === 'list' ? `${text}; may be given again` : text);
+			if (kind === 'list') option.argParser((value: string, others: string[] = []) => [...others, value]);
+			command.addOption(option);
+		}
+	}
+	return command;
+};
+
+const flagsOf = (options: Record<string, unknown>): Record<string, FlagValue> =>
+	Object.fromEntries(SETTINGS.map(({ flag }) => [flag, options[camel(flag)] as FlagValue]));
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+	version: string;
+};
+
+const program = new Command('allaprima')
+	.description('Live video stylization: frames in, paintings out.')
+	.version(version)
+	.exitOverride()
+	.showHelpAfterError('(--help says more)')
+	.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120) });
+
+const withJson = (command: Command): Command => command.option('--json', 'give the result as JSON on stdout');
+
+const withLog = (command: Command): Command =>
+	command
+		.addOption(new Option('--log-level <LEVEL>', 'what is logged on stderr').choices([...LOG_LEVELS]))
+		.option('--log-json', 'log as JSON lines, also on a terminal')
+		.hook('preAction', (_, action) => {
+			const { logLevel, logJson } = action.opts<{ logLevel?: LogLevel; logJson?: boolean }>();
+			setLog({ ...(logLevel && { level: logLevel }), json: logJson === true });
+		});
+
+const wantsJson = (options: { json?: boolean }) => ({ json: options.json === true });
+
+withLog(withJson(addSettings(program.command('run').description('paint a source into sinks'))))
+	.option('--config <FILE>', "configuration file, else allaprima.json in the platform's configuration folder")
+	.addHelpText('after', '\nEvery setting is also an environment variable: --batch-size is ALLAPRIMA_BATCH_SIZE.')
+	.action(async (options: Record<string, unknown> & { json?: boolean; config?: string }) => {
+		const { run } = await import('./commands/run.ts');
+		const file = options.config === undefined ? {} : { file: options.config };
+		await run(
+			{ flags: flagsOf(options), environment: process.env, ...file },
+			{ signal: interruption(), ...wantsJson(options) },
+		);
+	});
+
+const presets = program.command('presets').description('the styles there are');
+withJson(presets.command('list').description('all presets')).action(async (options: { json?: boolean }) => {
+	const { listPresetsCommand } = await import('./commands/presets.ts');
+	await listPresetsCommand(wantsJson(options));
+});
+withJson(presets.command('show').description('one preset').argument('<NAME|FILE>')).action(
+	async (style: string, options: { json?: boolean }) => {
+		const { showPreset } = await import('./commands/presets.ts');
+		await showPreset(style, wantsJson(options));
+	},
+);
+withJson(presets.command('validate').description('check preset files, or all presets').argument('[FILE...]')).action(
+	async (paths: string[], options: { json?: boolean }) => {
+		const { validatePresets } = await import('./commands/presets.ts');
+		await validatePresets(paths, wantsJson(options));
+	},
+);
+
+const models = program.command('models').description('the models there are');
+withJson(models.command('list').description('all models')).action(async (options: { json?: boolean }) => {
+	const { listModels } = await import('./commands/models.ts');
+	await listModels(wantsJson(options));
+});
+withJson(
+	models
+		.command('verify')
+		.description('check hashes, graphs and shapes of one model, or of all')
+		.argument('[NAME|DIR]'),
+).action(async (model: string | undefined, options: { json?: boolean }) => {
+	const { verifyModels } = await import('./commands/models.ts');
+	await verifyModels(model, wantsJson(options));
+});
+
+withLog(
+	withJson(program.command('eval').description('measure flicker and detail of a painted clip against its source')),
+)
+	.requiredOption('--source <FILE>', 'the clip that was painted')
+	.requiredOption('--styled <FILE>', 'the painted clip')
+	.action(async (options: { source: string; styled: string; json?: boolean }) => {
+		const { evaluate } = await import('./commands/eval.ts');
+		await evaluate(options, { signal: interruption(), ...wantsJson(options) });
+	});
+
+withJson(program.command('doctor').description('look for what a run needs')).action(
+	async (options: { json?: boolean }) => {
+		const { examine } = await import('./commands/doctor.ts');
+		process.exitCode = await examine(wantsJson(options));
+	},
+);
+
+program
+	.command('bench')
+	.description('measure this machine; flags go to scripts/bench')
+	.argument('[ARGUMENT...]')
+	.allowUnknownOption()
+	.helpOption(false)
+	.action(async (_, __, command: Command) => {
+		const script = fileURLToPath(new URL('../scripts/bench.mjs', import.meta.url));
+		if (!existsSync(script)) throw new SidecarError('ERR_RUNTIME', `${script} is missing; it comes with the sources.`);
+		const child = spawn(process.execPath, [script, ...command.args], { stdio: 'inherit' });
+		const [code] = (await once(child, 'exit')) as [number | null];
+		process.exitCode = code ?? 1;
+	});
+
+/** Prints what went wrong, for people, and gives the exit code. Traces are for ALLAPRIMA_DEBUG. */
+const explain = (error: unknown): number => {
+	if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CONFIGURATION;
+	const message = error instanceof Error ? error.message : String(error);
+	const text = isSidecarError(error)
+		? message
+		: `internal error: ${message}${debug ? '' : '. ALLAPRIMA_DEBUG=1 says where.'}`;
+	process.stderr.write(`allaprima: ${harmless(text)}\n`);
+	if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+	return exitCodeOf(error);
+};
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	// The reader of a pipe has seen enough (`| head`).
+	process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+process.on('uncaughtException', (error) => process.exit(explain(error)));
+
+try {
+	await program.parseAsync();
+} catch (error) {
+	process.exitCode = explain(error);
+}
+setTimeout(() => process.exit(), LINGER_MS).unref();
