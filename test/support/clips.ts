@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -36,10 +36,25 @@ export interface ProbedFrame {
 export const probeFrames = async (path: string): Promise<ProbedFrame[]> => {
 	const entries = 'frame=pts_time,width,height,pix_fmt,color_range,color_space';
 	const { stdout } = await execute('ffprobe', [
-		...['-v', 'error', '-select_streams', 'v:0', '-show_entries', entries, '-of', 'json', path],
+		'-v',
+		'error',
+		'-select_streams',
+		'v:0',
+		'-show_entries',
+		entries,
+		'-of',
+		'json',
+		path,
 	]);
 	const { frames } = JSON.parse(stdout) as {
-		frames: { pts_time: string; width: number; height: number; pix_fmt: string; color_range?: string; color_space?: string }[];
+		frames: {
+			pts_time: string;
+			width: number;
+			height: number;
+			pix_fmt: string;
+			color_range?: string;
+			color_space?: string;
+		}[];
 	};
 	return frames.map((frame) => ({
 		timeS: Number(frame.pts_time),
@@ -51,7 +66,9 @@ export const probeFrames = async (path: string): Promise<ProbedFrame[]> => {
 };
 
 /** Codec, start and length of each stream, as ffprobe says. */
-export const probeStreams = async (path: string): Promise<{ type: string; codec: string; startS: number; endS: number }[]> => {
+export const probeStreams = async (
+	path: string,
+): Promise<{ type: string; codec: string; startS: number; endS: number }[]> => {
 	const { stdout } = await execute('ffprobe', ['-v', 'error', '-show_streams', '-show_packets', '-of', 'json', path]);
 	const { streams, packets } = JSON.parse(stdout) as {
 		streams: { index: number; codec_type: string; codec_name: string; start_time: string }[];
@@ -135,4 +152,11 @@ export const copyFrames = async (source: FrameSource, sink: FrameSink, limit = I
 	});
 	await sink.finish();
 	return end;
+};
+
+/** Command lines of living processes that name a path: an ffmpeg that outlived its run would be one. */
+export const commandsNaming = async (path: string): Promise<string[]> => {
+	const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+	const lines = await Promise.all(processes.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+	return lines.filter((line) => line.includes(path));
 };

@@ -1,0 +1,33 @@
+import type { StyledFrame } from '../frame/frame.ts';
+import type { FrameSink } from './frame-sink.ts';
+
+/**
+ * All sinks of a run. A frame goes to all of them at once, and the slowest says when the next may come.
+ * The first sink that fails fails the run with its own error, after the others have had the frame.
+ */
+export class Egress implements AsyncDisposable {
+	#sinks: readonly FrameSink[];
+
+	constructor(sinks: readonly FrameSink[]) {
+		this.#sinks = sinks;
+	}
+
+	async present(frame: StyledFrame): Promise<void> {
+		await this.#forAll((sink) => sink.present(frame));
+	}
+
+	/** Makes every result whole that can be made whole. */
+	async finish(): Promise<void> {
+		await this.#forAll((sink) => sink.finish());
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#forAll((sink) => sink[Symbol.asyncDispose]());
+	}
+
+	/** Waits for all, then throws what the first failing one threw. */
+	async #forAll(act: (sink: FrameSink) => PromiseLike<void>): Promise<void> {
+		const results = await Promise.allSettled(this.#sinks.map(async (sink) => act(sink)));
+		for (const result of results) if (result.status === 'rejected') throw result.reason;
+	}
+}
