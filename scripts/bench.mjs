@@ -48,10 +48,13 @@ const spawnRow = (/** @type {Row} */ row) =>
 		});
 	});
 
-/** The real scheduler over a device that only takes its time: milliseconds a frame, steady. */
-const simulate = async (/** @type {{ batchSize: number, sideMs: number, mainMs: number, batches: number }} */ times) => {
-	const { simulateLine } = await import(dist('engine/simulated-line.js'));
-	return await simulateLine({ ...times, sleep: (/** @type {number} */ ms) => new Promise((wake) => setTimeout(wake, ms)) });
+/** The real scheduler over a device that only takes its time: milliseconds a batch, steady. */
+const simulate = async (
+	/** @type {{ batchSize: number, sideMs: number, mainMs: number, batches: number }} */ times,
+) => {
+	const { simulatePeriodMs } = await import(dist('engine/simulated-line.js'));
+	const sleep = (/** @type {number} */ ms) => new Promise((wake) => setTimeout(wake, ms));
+	return await simulatePeriodMs({ ...times, sleep, nowMs: () => performance.now() });
 };
 
 const table = (/** @type {string[]} */ head, /** @type {(string | number)[][]} */ rows) => {
@@ -68,9 +71,15 @@ const main = async () => {
 	const size = { width: 512, height: 288 };
 	const all = [
 		{ what: 'scene → null', configuration: { ...base, size } },
-		{ what: 'file → file (decoding and encoding included)', configuration: { ...base, size, source: `file:${clip}`, sinks: [`file:${join(folder, 'painted.mp4')}`] } },
+		{
+			what: 'file → file (decoding and encoding included)',
+			configuration: { ...base, size, source: `file:${clip}`, sinks: [`file:${join(folder, 'painted.mp4')}`] },
+		},
 		{ what: 'scene → null, no adapter', configuration: { ...base, size, tuning: { condRefreshEvery: 0 } } },
-		{ what: 'scene → null, no adapter, fixed noise', configuration: { ...base, size, tuning: { condRefreshEvery: 0, noise: 'fixed' } } },
+		{
+			what: 'scene → null, no adapter, fixed noise',
+			configuration: { ...base, size, tuning: { condRefreshEvery: 0, noise: 'fixed' } },
+		},
 		{ what: 'scene → null, encoder every batch', configuration: { ...base, size, tuning: { teRefreshEvery: 1 } } },
 		{ what: 'scene → null, 2 steps', configuration: { ...base, size, tuning: { steps: 2 } } },
 		{ what: 'scene → null, 4 steps', configuration: { ...base, size, tuning: { steps: 4 } } },
@@ -93,13 +102,15 @@ const main = async () => {
 			{ batchSize: 8, sideMs: 233, mainMs: 300 },
 			{ batchSize: 16, sideMs: 628, mainMs: 493 },
 		])
-			simulated.push({ ...times, msPerFrame: await simulate({ ...times, batches: flags.small ? 3 : 12 }) });
+			simulated.push({ ...times, periodMs: await simulate({ ...times, batches: flags.small ? 5 : 12 }) });
 
 		const first = measured[0];
 		const fixed = (/** @type {number} */ value) => value.toFixed(1);
 		if (first) {
 			const { model, provider, machine, commit, date } = first.report;
-			console.log(`${model} on ${provider}, ${size.width}x${size.height}, ${frames} frames · ${machine} · ${commit} · ${date}\n`);
+			console.log(
+				`${model} on ${provider}, ${size.width}x${size.height}, ${frames} frames · ${machine} · ${commit} · ${date}\n`,
+			);
 			console.log(
 				table(
 					['the line', 'frames/s', 'ratio', 'p50 ms', 'p95 ms', 'side ms', 'main ms', 'CPU ms/frame', 'RSS MiB'],
@@ -121,12 +132,12 @@ const main = async () => {
 		console.log(
 			table(
 				['batch', 'side ms', 'main ms', 'ms a frame', 'over max(side, main)'],
-				simulated.map(({ batchSize, sideMs, mainMs, msPerFrame }) => [
+				simulated.map(({ batchSize, sideMs, mainMs, periodMs }) => [
 					batchSize,
 					sideMs,
 					mainMs,
-					fixed(msPerFrame),
-					((msPerFrame * batchSize) / Math.max(sideMs, mainMs)).toFixed(3),
+					fixed(periodMs / batchSize),
+					(periodMs / Math.max(sideMs, mainMs)).toFixed(3),
 				]),
 			),
 		);

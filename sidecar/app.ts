@@ -87,8 +87,11 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 		native,
 		observer,
 	});
-	for (const reason of engine.providersRefused) log.debug({ reason }, 'provider refused');
-	log.info({ model: engine.model, provider: engine.provider, painted, source: info.name, style: preset.name }, 'painting');
+	for (const refused of engine.providersRefused) log.debug(refused, 'provider refused');
+	log.info(
+		{ model: engine.model, provider: engine.provider, painted, source: info.name, style: preset.name },
+		'painting',
+	);
 	recorder = new Recorder(
 		{
 			model: engine.model,
@@ -164,20 +167,30 @@ const openEgress = async ({ sinks }: Configuration, setup: SinkSetup): Promise<E
 
 const checkTuning = ({ name, steps, tuning }: ModelManifest, asked: Tuning): void => {
 	if (!steps.supported.includes(asked.steps))
-		throw new SidecarError('ERR_MODEL', `The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`);
+		throw new SidecarError(
+			'ERR_MODEL',
+			`The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`,
+		);
 	if (asked.precision !== tuning.precision)
 		throw new SidecarError('ERR_MODEL', `The model ${name} has graphs in ${tuning.precision}, not ${asked.precision}.`);
 };
 
 /** How many frames the run will have, where that can be known. */
-const frameCount = ({ frames, durationS }: Configuration, { durationUs, frameRate }: FrameSource['info']): number | undefined => {
+const frameCount = (
+	{ frames, durationS }: Configuration,
+	{ durationUs, frameRate }: FrameSource['info'],
+): number | undefined => {
 	if (durationS !== undefined) return frames;
 	const inSource = durationUs > 0 ? Math.round((durationUs * frameRate.num) / (1e6 * frameRate.den)) : Infinity;
 	const count = Math.min(frames ?? Infinity, inSource);
 	return Number.isFinite(count) ? count : undefined;
 };
 
-async function* take(frames: AsyncIterable<Frame>, count: number, onFrame: () => void): AsyncGenerator<Frame, void, undefined> {
+async function* take(
+	frames: AsyncIterable<Frame>,
+	count: number,
+	onFrame: () => void,
+): AsyncGenerator<Frame, void, undefined> {
 	let taken = 0;
 	for await (const frame of frames) {
 		onFrame();

@@ -4,7 +4,7 @@ import type { EncodeRequest, EncodeResult } from '../inference/encoder.ts';
 import type { DenoiserDevice } from './denoiser-stream.ts';
 import type { EncoderDevice } from './encoder-stream.ts';
 
-interface StageTimes {
+export interface StageTimes {
 	/** Milliseconds that a batch takes on the side stream and on the main stream. */
 	sideMs: number;
 	mainMs: number;

@@ -2,10 +2,10 @@ import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { checkPaintedSize } from '../inference/painted-size.ts';
-import { supportedProviders, type Provider } from '../inference/session.ts';
+import { chooseProvider, type ProviderChoice } from '../inference/provider-probe.ts';
+import type { Provider } from '../inference/session.ts';
 import { WorkerClient } from '../inference/worker-client.ts';
 import type { Fit, NativeAddon } from '../native.ts';
-import { isSidecarError, SidecarError } from '../errors.ts';
 import { Batcher } from './batcher.ts';
 import { Converter } from './converter.ts';
 import { DenoiserStream } from './denoiser-stream.ts';
@@ -36,11 +36,11 @@ export class WorkerEngine implements Engine {
 	readonly provider: Provider;
 	readonly painted: Size;
 	/** What was tried before the provider that started, with the reasons. */
-	readonly providersRefused: readonly string[];
+	readonly providersRefused: ProviderChoice['refused'];
 	readonly #streams: Streams;
 	readonly #stages: Stages;
 
-	private constructor(streams: Streams, settings: WorkerEngineSettings, providersRefused: string[]) {
+	private constructor(streams: Streams, settings: WorkerEngineSettings, providersRefused: ProviderChoice['refused']) {
 		const { folder, painted, native, observer, ring, fit } = settings;
 		const { latents, textEncoder } = folder.manifest;
 		this.model = folder.manifest.name;
@@ -69,16 +69,11 @@ export class WorkerEngine implements Engine {
 	/** Loads and warms up the model. Errors: ERR_MODEL, ERR_PROVIDER. */
 	static async open(settings: WorkerEngineSettings): Promise<WorkerEngine> {
 		checkPaintedSize(settings.folder.manifest, settings.painted);
-		const refused: string[] = [];
-		for (const provider of settings.provider === 'auto' ? supportedProviders() : [settings.provider]) {
-			try {
-				return new WorkerEngine(await openStreams(settings, provider), settings, refused);
-			} catch (error) {
-				if (!isSidecarError(error) || error.code !== 'ERR_PROVIDER') throw error;
-				refused.push(error.message);
-			}
-		}
-		throw new SidecarError('ERR_PROVIDER', `No execution provider could be started. ${refused.join(' ')}`);
+		const { provider, refused } =
+			settings.provider === 'auto'
+				? await chooseProvider(settings.folder)
+				: { provider: settings.provider, refused: [] };
+		return new WorkerEngine(await openStreams(settings, provider), settings, refused);
 	}
 
 	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame> {

@@ -51,7 +51,7 @@ export class GraphSession {
 				// Spinning threads halve the throughput as soon as the two streams share cores.
 				intraOpNumThreads: Math.max(1, Math.floor(availableParallelism() / 2)),
 				interOpNumThreads: 1,
-				logSeverityLevel: 3,
+				logSeverityLevel: 4, // what goes wrong comes as an exception, with its reason
 				extra: { session: { intra_op: { allow_spinning: '0' } } },
 			});
 		} catch (cause) {

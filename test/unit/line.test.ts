@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { paintLine } from '../../sidecar/engine/line.ts';
 import { SimulatedDevice } from '../../sidecar/engine/simulated-device.ts';
+import { simulatedStages, simulatePeriodMs, STILL_WORLD } from '../../sidecar/engine/simulated-line.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
 import type { DenoiseRequest } from '../../sidecar/inference/denoiser.ts';
 import type { EncodeRequest } from '../../sidecar/inference/encoder.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { collect, framesUpTo, parametersOf } from '../support/frames.ts';
-import { simulatedStages } from '../support/simulated-line.ts';
-import { stillNative } from '../support/still-native.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const TIMES = [
@@ -18,22 +17,10 @@ const TIMES = [
 	{ batchSize: 16, sideMs: 628, mainMs: 493, what: 'sixteen frames of arXiv 2606.05981, Table IV' },
 ];
 
-/** Milliseconds between the last frames of consecutive batches, on the virtual clock. */
 const steadyPeriodMs = async ({ batchSize, sideMs, mainMs }: (typeof TIMES)[number]): Promise<number> => {
 	const clock = new VirtualClock();
-	const stages = simulatedStages({
-		device: new SimulatedDevice({ sideMs, mainMs, sleep: clock.sleep }),
-		native: stillNative,
-		parametersNow: () => parametersOf({ batchSize }),
-	});
-	const endsMs: number[] = [];
-	const paint = async () => {
-		for await (const frame of paintLine(framesUpTo(20 * batchSize), stages))
-			if (frame.sequence % batchSize === batchSize - 1) endsMs.push(clock.nowMs);
-	};
-	await clock.run(paint());
-	expect(endsMs).toHaveLength(20);
-	return (endsMs.at(-1)! - endsMs[3]!) / (endsMs.length - 4);
+	const { sleep } = clock;
+	return await clock.run(simulatePeriodMs({ batchSize, sideMs, mainMs, batches: 20, sleep, nowMs: () => clock.nowMs }));
 };
 
 describe('the law of the line', () => {
@@ -69,7 +56,7 @@ class RecordingDevice extends SimulatedDevice {
 	}
 }
 
-const paint = async (count: number, parametersNow: () => Parameters, native = stillNative) => {
+const paint = async (count: number, parametersNow: () => Parameters, native = STILL_WORLD) => {
 	const device = new RecordingDevice();
 	const frames = await collect(paintLine(framesUpTo(count), simulatedStages({ device, native, parametersNow })));
 	return { device, frames };
@@ -84,9 +71,7 @@ describe('what the streams are asked', () => {
 
 	it('shows the text-and-vision encoder a frame every teRefreshEvery batches', async () => {
 		const { device } = await paint(10, () => parametersOf({ teRefreshEvery: 4 }));
-		expect(device.encodes.map(({ prompt }) => Boolean(prompt))).toEqual(
-			[1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean),
-		);
+		expect(device.encodes.map(({ prompt }) => Boolean(prompt))).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean));
 	});
 
 	it('lets one frame stand for the batch with teBatchOne, and shows all without', async () => {
@@ -101,9 +86,7 @@ describe('what the streams are asked', () => {
 
 	it('conditions on the last painting from the second batch on, every condRefreshEvery batches', async () => {
 		const { device } = await paint(7, () => parametersOf({ condRefreshEvery: 3 }));
-		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
-			[0, 1, 0, 0, 1, 0, 0].map(Boolean),
-		);
+		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual([0, 1, 0, 0, 1, 0, 0].map(Boolean));
 		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 1, 1, 1]);
 	});
 
@@ -114,7 +97,7 @@ describe('what the streams are asked', () => {
 
 	it('drops the conditioning at a scene cut and refreshes with the first painting of the new scene', async () => {
 		let comparisons = 0;
-		const native = { ...stillNative, thumbnailDifference: async () => (++comparisons === 4 ? 90 : 0) };
+		const native = { ...STILL_WORLD, thumbnailDifference: async () => (++comparisons === 4 ? 90 : 0) };
 		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 8 }), native);
 		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 0, 1, 1, 1]);
 		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
@@ -123,7 +106,7 @@ describe('what the streams are asked', () => {
 	});
 
 	it('refreshes early when the picture has moved far', async () => {
-		const native = { ...stillNative, meanMotion: async () => 0.3 }; // the limit is 0.02 · 32 px
+		const native = { ...STILL_WORLD, meanMotion: async () => 0.3 }; // the limit is 0.02 · 32 px
 		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 60 }), native);
 		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
 			[0, 1, 0, 0, 1, 0, 0, 1].map(Boolean),
@@ -152,7 +135,7 @@ describe('what the streams are asked', () => {
 	it('ends with the error of the stage that failed', async () => {
 		const device = new RecordingDevice();
 		device.denoise = () => Promise.reject(new SidecarError('ERR_ENGINE', 'out of memory'));
-		const stages = simulatedStages({ device, native: stillNative, parametersNow: () => parametersOf() });
+		const stages = simulatedStages({ device, parametersNow: () => parametersOf() });
 		await expect(collect(paintLine(framesUpTo(5), stages))).rejects.toMatchObject({ code: 'ERR_ENGINE' });
 	});
 });

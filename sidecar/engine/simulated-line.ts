@@ -1,0 +1,104 @@
+import { rgbLayout, type Frame } from '../frame/frame.ts';
+import type { NativeAddon } from '../native.ts';
+import { resolveParameters } from '../parameters.ts';
+import { Batcher } from './batcher.ts';
+import { Converter } from './converter.ts';
+import { DenoiserStream, type DenoiserDevice } from './denoiser-stream.ts';
+import { EncoderStream, type EncoderDevice } from './encoder-stream.ts';
+import type { EngineObserver, ParametersNow } from './engine.ts';
+import { paintLine, type Stages } from './line.ts';
+import { MotionTracker } from './motion-tracker.ts';
+import { NoiseField } from './noise-field.ts';
+import { SimulatedDevice, type StageTimes } from './simulated-device.ts';
+import { TemporalAdapter } from './temporal-adapter.ts';
+
+const PAINTED = { width: 32, height: 32 };
+
+const SILENT: EngineObserver = { stage: () => {}, batch: () => {} };
+
+/** The addon's contract over a world where nothing moves and pixels do not matter. */
+export const STILL_WORLD: NativeAddon = {
+	opencvVersion: 'none',
+	convert: async () => {},
+	opticalFlow: async () => {},
+	warp: async () => {},
+	blend: async () => {},
+	advectNoise: async (noise, _fresh, _shape, _flow, target) => target.set(noise),
+	thumbnailDifference: async () => 0,
+	meanMotion: async () => 0,
+	pictureDifference: async () => ({ meanAbsolute: 0, psnrDb: Infinity, ssim: 1 }),
+	pictureDetail: async () => ({ sobel: 0, hfFft: 0 }),
+	warpingError: async () => ({ all: 0, visible: 0, visibleFraction: 1 }),
+};
+
+interface Simulation {
+	device: EncoderDevice & DenoiserDevice;
+	parametersNow: ParametersNow;
+	native?: NativeAddon;
+}
+
+/** The real stages of the line over a device of one's own choice, for frames of 32x32. */
+export const simulatedStages = ({ device, parametersNow, native = STILL_WORLD }: Simulation): Stages => {
+	const bytes = new Uint8Array(3 * PAINTED.width * PAINTED.height);
+	const noise = new NoiseField({ native, painted: PAINTED, latents: { channels: 4, scale: 8 } });
+	return {
+		batcher: new Batcher({ parametersNow, deadlineMs: Infinity }),
+		converter: new Converter({
+			native,
+			ring: { bytes: () => bytes, release: () => {} },
+			painted: PAINTED,
+			fit: 'stretch',
+			observer: SILENT,
+		}),
+		motionTracker: new MotionTracker({ native, observer: SILENT }),
+		encoderStream: new EncoderStream({ device, native, visionSize: PAINTED, observer: SILENT }),
+		temporalAdapter: new TemporalAdapter({ native, noise, observer: SILENT }),
+		denoiserStream: new DenoiserStream({ device, observer: SILENT }),
+	};
+};
+
+/**
+ * Steady milliseconds from batch to batch when every frame is there at once. The law of the line says
+ * max(side, main).
+ */
+export const simulatePeriodMs = async ({
+	batchSize,
+	batches,
+	nowMs,
+	...times
+}: StageTimes & { batchSize: number; batches: number; nowMs: () => number }): Promise<number> => {
+	const parameters = resolveParameters(PRESET, { ...TUNING, batchSize }, 0);
+	const stages = simulatedStages({ device: new SimulatedDevice(times), parametersNow: () => parameters });
+	const endsMs: number[] = [];
+	for await (const { sequence } of paintLine(frames(batchSize * batches), stages))
+		if (sequence % batchSize === batchSize - 1) endsMs.push(nowMs());
+	const [settled, last] = [endsMs[2]!, endsMs.at(-1)!]; // the first two batches fill the line
+	return (last - settled) / (batches - 3);
+};
+
+async function* frames(count: number): AsyncGenerator<Frame, void, undefined> {
+	for (let sequence = 0; sequence < count; sequence++)
+		yield { sequence, slot: 0, capturedUs: 0, timestampUs: 0, durationUs: 0, layout: rgbLayout(PAINTED) };
+}
+
+const PRESET = {
+	format: 'allaprima-style',
+	formatVersion: 1,
+	name: 'grey',
+	title: 'Grey',
+	model: 'simulated',
+	prompt: 'paint it grey',
+	strength: 1,
+	seed: 42,
+} as const;
+
+const TUNING = {
+	steps: 1,
+	noise: 'advected',
+	temporalMultiplier: 1,
+	condRefreshEvery: 8,
+	teRefreshEvery: 1,
+	teBatchOne: false,
+	outputBlend: 0,
+	precision: 'fp32',
+} as const;
