@@ -14,6 +14,12 @@ constexpr int HALVED_SIDE_MIN = 128;
 /** DIS refuses pictures of less than 12 pixels; smaller ones are extended to this. */
 constexpr int DIS_SIDE_MIN = 32;
 
+/**
+ * The preset stops at a quarter of what it is given (2). One level further, at 512x288, is 2.9 instead of
+ * 1.0 ms and warps video with an error of 0.67 instead of 0.81; Farneback's is 0.65 in 27 ms.
+ */
+constexpr int DIS_FINEST_SCALE = 1;
+
 }
 
 void farneback(const cv::Mat& previous, const cv::Mat& next, cv::Mat& flow) {
@@ -37,6 +43,7 @@ void OpticalFlow::dis(const Picture& previous, const Picture& next, const Flow& 
 	// For a small picture the object changes its own preset, so it serves one size only.
 	if (!dis_ || disSize_ != previous_.size()) {
 		dis_ = cv::DISOpticalFlow::create(cv::DISOpticalFlow::PRESET_FAST);
+		dis_->setFinestScale(DIS_FINEST_SCALE);
 		disSize_ = previous_.size();
 	}
 	cv::Mat motion; // not kept: DIS takes what it finds here as its first guess

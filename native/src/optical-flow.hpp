@@ -16,7 +16,8 @@ void farneback(const cv::Mat& previous, const cv::Mat& next, cv::Mat& flow);
  */
 class OpticalFlow {
 public:
-	/** OpenCV's fast preset at half the size, at full size where half would leave too little to search. */
+	/** OpenCV's fast preset, one level finer, at half the size; at full size where half is too little to
+	 * search. */
 	void dis(const Picture& previous, const Picture& next, const Flow& flow);
 	void farneback(const Picture& previous, const Picture& next, const Flow& flow);
 
