@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, Option } from 'commander';
-import { harmless } from './commands/print.ts';
+import { harmlessLines } from './commands/print.ts';
 import type { FlagValue } from './config/load-config.ts';
 import { SETTINGS } from './config/settings.ts';
 import { exitCodeOf, isSidecarError, SidecarError } from './errors.ts';
@@ -37,12 +37,12 @@ const interruption = (): AbortSignal => {
 
 const addSettings = (command: Command): Command => {
 	for (const { flag, kind, help, placeholder, default: preset } of SETTINGS) {
-		const text = preset === undefined || typeof preset === 'object' ? help : `${help} [${String(preset)}]`;
+		const text = typeof preset === 'string' ? `${help} [${preset}]` : help;
 		if (kind === 'boolean') {
 			command.addOption(new Option(`--${flag}`, text)).addOption(new Option(`--no-${flag}`).hideHelp());
 		} else {
 			const option = new Option(`--${flag} <${placeholder}>`, kind === 'list' ? `${text}; may be given again` : text);
-			if (kind === 'list') option.argParser((value: string, others: string[] = []) => [...others, value]);
+			if (kind === 'list') option.argParser((value: string, others?: string[]) => [...(others ?? []), value]);
 			command.addOption(option);
 		}
 	}
@@ -159,7 +159,7 @@ const explain = (error: unknown): number => {
 	const text = isSidecarError(error)
 		? message
 		: `internal error: ${message}${debug ? '' : '. ALLAPRIMA_DEBUG=1 says where.'}`;
-	process.stderr.write(`allaprima: ${harmless(text)}\n`);
+	process.stderr.write(`allaprima: ${harmlessLines(text)}\n`);
 	if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
 	return exitCodeOf(error);
 };

@@ -1,6 +1,7 @@
-/** Control characters of a foreign text must not reach the terminal. */
-export const harmless = (text: string): string =>
-	text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => JSON.stringify(character).slice(1, -1));
+import { harmless } from '../telemetry/logger.ts';
+
+/** Keeps lines, for messages of several. */
+export const harmlessLines = (text: string): string => text.split('\n').map(harmless).join('\n');
 
 /** One JSON value on stdout. */
 export const printValue = (value: unknown): void => {

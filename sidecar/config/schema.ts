@@ -22,7 +22,7 @@ const promptField = z
 	.trim()
 	.min(1)
 	.max(500)
-	.meta(help('What the painter is told, as an instruction: "transfer this to oil painting style"', 'characters'));
+	.meta(help('What the painter is told, as an instruction: "transfer this to oil painting style"'));
 const strengthField = z
 	.number()
 	.min(0)
@@ -108,9 +108,13 @@ const sidePx = z.int().min(16).max(8192);
 const sizePx = z.tuple([sidePx, sidePx]); // [width, height]
 
 /** A dimension: a number, or a name that the run gives a value; `height/8` is the painted height over 8. */
+const DIMENSION = 'expected a positive integer, batch, height, width, height/N or width/N';
 const dimension = z.union(
-	[z.int().min(1).max(1_048_576), z.string().regex(/^(batch|(height|width)(\/([2-9]|[1-9][0-9]{1,2}))?)$/)],
-	'expected a positive integer, batch, height, width, height/N or width/N',
+	[
+		z.int(DIMENSION).min(1, DIMENSION).max(1_048_576),
+		z.string().regex(/^(batch|(height|width)(\/([2-9]|[1-9][0-9]{1,2}))?)$/, DIMENSION),
+	],
+	DIMENSION,
 );
 
 const TensorSpec = z.strictObject({

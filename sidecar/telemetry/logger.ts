@@ -21,8 +21,11 @@ export interface LogOptions {
 const COLOURS: Record<string, string> = { debug: '2', info: '36', warn: '33', error: '31' };
 
 /** Control characters of a foreign text (a file name, a message of ffmpeg) must not reach the terminal. */
-const harmless = (text: string): string =>
-	text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => JSON.stringify(character).slice(1, -1));
+export const harmless = (text: string): string =>
+	text.replace(
+		/[\u0000-\u001f\u007f-\u009f]/g,
+		(character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+	);
 
 const factOf = (value: unknown): string => {
 	const text = typeof value === 'string' ? value : JSON.stringify(value);
@@ -31,13 +34,16 @@ const factOf = (value: unknown): string => {
 
 /** One JSON line in the form for people: `12:34:56.789 warn batch late  sequence=12 latencyMs=80`. */
 export const humanLine = (line: string, colour: boolean): string => {
-	const { level, time, msg, ...facts } = JSON.parse(line) as Record<string, unknown>;
+	const { level, time, msg, ...facts } = JSON.parse(line) as {
+		level: string;
+		time: string;
+		msg?: string;
+	};
 	const paint = (code: string, text: string) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
-	const name = String(level);
 	const tail = Object.entries(facts)
 		.map(([key, value]) => `${key}=${factOf(value)}`)
 		.join(' ');
-	return `${paint('2', String(time).slice(11, 23))} ${paint(COLOURS[name] ?? '0', name.padEnd(5))} ${harmless(String(msg ?? ''))}${tail ? `  ${paint('2', tail)}` : ''}\n`;
+	return `${paint('2', time.slice(11, 23))} ${paint(COLOURS[level] ?? '0', level.padEnd(5))} ${harmless(msg ?? '')}${tail ? `  ${paint('2', tail)}` : ''}\n`;
 };
 
 /** Colour is for terminals, and not where NO_COLOR has any value (no-color.org). */
@@ -67,8 +73,8 @@ const destinationOf = ({
 
 /** A log of constant messages with facts as fields: `log.warn({ sequence, latencyMs }, 'batch late')`. */
 export const createLogger = (options: LogOptions = {}): Logger => {
-	const { level, write } = destinationOf(options);
-	return loggerTo({ write }, level);
+	const own = destinationOf(options);
+	return loggerTo(own, own.level);
 };
 
 const loggerTo = (destination: { write(line: string): void }, level: LogLevel): Logger =>

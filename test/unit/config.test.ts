@@ -1,0 +1,324 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { configurationFolder, loadConfiguration, type ConfigurationOrigins } from '../../sidecar/config/load-config.ts';
+import { ModelManifest, parse, resolveTuning } from '../../sidecar/config/schema.ts';
+import { SETTINGS } from '../../sidecar/config/settings.ts';
+import { openTemporaryFolder } from '../support/clips.ts';
+
+let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
+beforeAll(async () => {
+	folder = await openTemporaryFolder();
+});
+afterAll(async () => {
+	await folder[Symbol.asyncDispose]();
+});
+
+const write = async (name: string, content: unknown): Promise<string> => {
+	const path = folder.at(name);
+	await mkdir(dirname(path), { recursive: true });
+	await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+	return path;
+};
+
+/** Nothing but what the test says: no flag, no variable, an empty home. */
+const load = (origins: Partial<ConfigurationOrigins> = {}) =>
+	loadConfiguration({
+		flags: {},
+		...origins,
+		environment: { HOME: folder.at('empty-home'), ...origins.environment },
+	});
+
+describe('what is in force', () => {
+	test('without anything said: the built-in scene in oil, live, into nothing', async () => {
+		expect(await load()).toEqual({
+			source: 'scene',
+			sinks: ['null'],
+			style: 'oil-painting',
+			provider: 'auto',
+			size: 'auto',
+			fit: 'cover',
+			output: 'source',
+			pace: 'source',
+			tuning: {},
+		});
+	});
+
+	test('a flag outranks the environment, that the file, that the defaults', async () => {
+		const file = await write('order.json', {
+			style: 'pencil-sketch',
+			strength: 0.1,
+			fps: 24,
+			tuning: { batchSize: 2, steps: 1, outputBlend: 0.5 },
+		});
+		const configuration = await load({
+			file,
+			environment: { ALLAPRIMA_STRENGTH: '0.2', ALLAPRIMA_FPS: '25', ALLAPRIMA_BATCH_SIZE: '3', ALLAPRIMA_STEPS: '2' },
+			flags: { fps: '30', steps: '4' },
+		});
+		expect(configuration).toMatchObject({
+			style: 'pencil-sketch',
+			strength: 0.2,
+			fps: 30,
+			fit: 'cover',
+			tuning: { batchSize: 3, steps: 4, outputBlend: 0.5 },
+		});
+	});
+
+	test('the file of the platform is read without being named, and may be absent', async () => {
+		await write('home/.config/allaprima/allaprima.json', { style: 'passthrough' });
+		expect((await load({ environment: { HOME: folder.at('home') } })).style).toBe('passthrough');
+		expect((await load({ environment: { HOME: folder.at('nowhere') } })).style).toBe('oil-painting');
+		expect(configurationFolder({ HOME: '/h', XDG_CONFIG_HOME: '/x' }, 'linux')).toBe('/x/allaprima');
+		expect(configurationFolder({ HOME: '/h' }, 'darwin')).toBe('/h/Library/Application Support/allaprima');
+	});
+
+	test('paths in a file are meant from where the file lies', async () => {
+		const file = await write('show/allaprima.json', {
+			source: 'file:clips/in.mp4',
+			sinks: ['null', 'file:out.mp4'],
+			style: './mine.style.json',
+			report: 'report.json',
+		});
+		expect(await load({ file })).toMatchObject({
+			source: `file:${folder.at('show/clips/in.mp4')}`,
+			sinks: ['null', `file:${folder.at('show/out.mp4')}`],
+			style: folder.at('show/mine.style.json'),
+			report: folder.at('show/report.json'),
+		});
+	});
+
+	test('flags and variables are read in the type of their field', async () => {
+		const configuration = await load({
+			flags: { size: '512x288', sink: ['null', 'file:a.mp4'], seed: '0', 'te-batch-one': false },
+			environment: { ALLAPRIMA_TEMPORAL_MULTIPLIER: '0.5', ALLAPRIMA_SINK: 'file:never.mp4' },
+		});
+		expect(configuration).toMatchObject({
+			size: { width: 512, height: 288 },
+			sinks: ['null', 'file:a.mp4'],
+			seed: 0,
+			tuning: { teBatchOne: false, temporalMultiplier: 0.5 },
+		});
+		expect((await load({ environment: { ALLAPRIMA_TE_BATCH_ONE: 'true' } })).tuning.teBatchOne).toBe(true);
+	});
+
+	test('every tuning value has a flag and a variable of its own name', () => {
+		const tuning = SETTINGS.filter(({ isTuning }) => isTuning);
+		expect(tuning.map(({ flag }) => flag)).toEqual([
+			'batch-size',
+			'steps',
+			'noise',
+			'temporal-multiplier',
+			'cond-refresh-every',
+			'te-refresh-every',
+			'te-batch-one',
+			'output-blend',
+			'precision',
+		]);
+		expect(tuning.every(({ help }) => help.length > 20)).toBe(true);
+		expect(SETTINGS.find(({ key }) => key === 'durationS')).toMatchObject({
+			flag: 'duration',
+			variable: 'ALLAPRIMA_DURATION',
+		});
+	});
+});
+
+describe('what is wrong is said with its origin and its key', () => {
+	const refused = (origins: Partial<ConfigurationOrigins>) =>
+		load(origins).then(
+			() => expect.unreachable(),
+			(error: { code: string; message: string }) => {
+				expect(error.code).toBe('ERR_CONFIG');
+				return error.message;
+			},
+		);
+
+	test.each<[string, Record<string, string | string[]>, RegExp]>([
+		['out of range', { 'batch-size': '17' }, /flag --batch-size \(batchSize\).*<=16/s],
+		['not a number', { fps: 'fast' }, /flag --fps \(fps\).*expected number/s],
+		['hexadecimal', { seed: '0x10' }, /flag --seed/],
+		['empty', { frames: '' }, /flag --frames/],
+		['a fraction of a frame', { frames: '1.5' }, /flag --frames.*int/s],
+		['infinite', { duration: '1e999' }, /flag --duration/],
+		['no such choice', { fit: 'squash' }, /flag --fit.*cover/s],
+		['steps between', { steps: '3' }, /flag --steps/],
+		['a size off the grid', { size: '500x288' }, /flag --size.*multiple of 32/s],
+		['an unknown source', { source: 'ndi:Studio' }, /flag --source.*scene or file:PATH/s],
+		['an unknown sink', { sink: ['null', 'obs'] }, /flag --sink.*null or file:PATH/s],
+		['a prompt without words', { prompt: '   ' }, /flag --prompt/],
+		['a prompt without end', { prompt: 'x'.repeat(501) }, /flag --prompt.*500/s],
+	])('a flag: %s', async (_, flags, message) => {
+		expect(await refused({ flags })).toMatch(message);
+	});
+
+	test('a variable, with a wrong value or unknown', async () => {
+		expect(await refused({ environment: { ALLAPRIMA_STRENGTH: '2' } })).toMatch(
+			/environment variable ALLAPRIMA_STRENGTH \(strength\)/,
+		);
+		expect(await refused({ environment: { ALLAPRIMA_STRENGHT: '1' } })).toMatch(
+			/ALLAPRIMA_STRENGHT is not known.*ALLAPRIMA_STRENGTH/,
+		);
+	});
+
+	test('a key of the file, unknown or wrong, at any depth', async () => {
+		const file = await write('wrong.json', { stile: 'x', fps: '25', tuning: { batchsize: 2 } });
+		const message = await refused({ file });
+		expect(message).toContain(`Configuration file ${file}`);
+		expect(message).toMatch(/Unrecognized key: "stile"/);
+		expect(message).toMatch(/→ at fps/);
+		expect(message).toMatch(/"batchsize"\s+→ at tuning/);
+	});
+
+	test('a file that is named must be there, and be JSON', async () => {
+		expect(await refused({ file: folder.at('absent.json') })).toMatch(/absent\.json cannot be read \(ENOENT\)/);
+		expect(await refused({ environment: { ALLAPRIMA_CONFIG: folder.at('absent.json') } })).toMatch(/ENOENT/);
+		expect(await refused({ file: await write('broken.json', '{"style": ') })).toMatch(/broken\.json is not JSON/);
+		expect(await refused({ file: await write('list.json', []) })).toMatch(/expected object/);
+		expect(await refused({ file: await write('proto.json', '{"__proto__": {"pace": "max"}}') })).toMatch(/__proto__/);
+		expect(await refused({ file: folder.at('.') })).toMatch(/EISDIR/);
+	});
+
+	test('a sink that would overwrite the source, also through a link', async () => {
+		const clip = await write('clip.mp4', '');
+		await symlink(clip, folder.at('link.mp4'));
+		expect(await refused({ flags: { source: `file:${clip}`, sink: [`file:${folder.at('link.mp4')}`] } })).toMatch(
+			/source and sink are the same file/,
+		);
+		expect(await refused({ flags: { sink: ['file:a.mp4', 'file:./a.mp4'] } })).toMatch(/sink and sink are the same/);
+	});
+
+	test('no text whatsoever is taken for a setting that it is not, or crashes', async () => {
+		await fc.assert(
+			fc.asyncProperty(fc.constantFrom(...SETTINGS), fc.string({ unit: 'binary' }), async ({ flag, kind }, text) => {
+				const outcome = await load({ flags: { [flag]: kind === 'list' ? [text] : text } }).then(
+					() => 'accepted',
+					(error: { code?: string }) => error.code,
+				);
+				expect(['accepted', 'ERR_CONFIG']).toContain(outcome);
+				if (kind === 'number' && !/\d/.test(text)) expect(outcome).toBe('ERR_CONFIG');
+			}),
+			{ numRuns: 300 },
+		);
+	});
+});
+
+describe('model manifest', () => {
+	const hash = 'a'.repeat(64);
+	const graph = {
+		file: 'x.onnx',
+		sha256: hash,
+		inputs: [{ name: 'image', type: 'uint8', shape: ['batch', 'height', 'width/8', 3] }],
+		outputs: [{ name: 'features', type: 'float32', shape: ['batch', 128] }],
+	};
+	const manifest = {
+		format: 'allaprima-model',
+		formatVersion: 1,
+		name: 'lite',
+		version: '0.1.0',
+		title: 'Lite',
+		family: 'edit-unet',
+		licence: 'MIT',
+		size: { multipleOf: 32, min: [64, 64], max: [1920, 1088], default: [512, 288] },
+		latents: { channels: 8, scale: 4 },
+		scheduler: { type: 'flow-match-euler', baseShift: 0.5, maxShift: 1.15, baseSeqLen: 256, maxSeqLen: 4096 },
+		steps: { default: 1, supported: [1, 2, 4] },
+		textEncoder: {
+			tokenizer: 'tokenizer.json',
+			tokenizerSha256: hash,
+			template: '{prompt}',
+			maxLength: 32,
+			dropTokens: 0,
+			padTokenId: 0,
+			neutralPrompt: 'leave it as it is',
+			image: { width: 128, height: 128 },
+		},
+		temporalAdapter: { multiplier: 1, condRefreshEvery: 2 },
+		tuning: { batchSize: 1, steps: 1, noise: 'advected', teRefreshEvery: 8, teBatchOne: true, precision: 'fp32' },
+		styles: ['oil-painting', 'pencil-sketch'],
+		graphs: {
+			te_vision: graph,
+			te_text: graph,
+			vae_encoder: graph,
+			lllite_cond: graph,
+			unet: graph,
+			vae_decoder: graph,
+		},
+	};
+	const read = (value: unknown) => parse(ModelManifest, value, 'model.json', 'ERR_MODEL');
+
+	test('gives the tuning, and overrides win', () => {
+		expect(resolveTuning(read(manifest), { steps: 2, outputBlend: 0.3 })).toEqual({
+			batchSize: 1,
+			steps: 2,
+			noise: 'advected',
+			temporalMultiplier: 1,
+			condRefreshEvery: 2,
+			teRefreshEvery: 8,
+			teBatchOne: true,
+			outputBlend: 0.3,
+			precision: 'fp32',
+		});
+	});
+
+	test('may have one fixed size', () => {
+		expect(read({ ...manifest, size: { fixed: [512, 512] } }).size).toEqual({ fixed: [512, 512] });
+	});
+
+	test.each([
+		'../x.onnx',
+		'/etc/passwd',
+		'a/b.onnx',
+		'a\\b.onnx',
+		'..',
+		'.',
+		'a..onnx',
+		'',
+		'x\0.onnx',
+		'-x.onnx',
+		'x'.repeat(200),
+	])('cannot reach outside its folder: %j', (file) => {
+		const graphs = { ...manifest.graphs, unet: { ...graph, file } };
+		expect(() => read({ ...manifest, graphs })).toThrow(/graphs\.unet\.file/);
+		expect(() => read({ ...manifest, textEncoder: { ...manifest.textEncoder, tokenizer: file } })).toThrow(/tokenizer/);
+	});
+
+	test.each<[string, object, RegExp]>([
+		['an unknown key', { extra: 1 }, /"extra"/],
+		['a later format', { formatVersion: 2 }, /formatVersion/],
+		['a missing role', { graphs: { ...manifest.graphs, unet: undefined } }, /graphs\.unet/],
+		['a role that is not one', { graphs: { ...manifest.graphs, safety: graph } }, /"safety"/],
+		[
+			'a negative side',
+			{ graphs: { ...manifest.graphs, unet: { ...graph, inputs: [{ name: 'x', type: 'uint8', shape: [-1] }] } } },
+			/shape/,
+		],
+		[
+			'a dimension by an unknown name',
+			{ graphs: { ...manifest.graphs, unet: { ...graph, inputs: [{ name: 'x', type: 'uint8', shape: ['depth'] }] } } },
+			/height\/N/,
+		],
+		[
+			'a division by zero',
+			{
+				graphs: { ...manifest.graphs, unet: { ...graph, inputs: [{ name: 'x', type: 'uint8', shape: ['height/0'] }] } },
+			},
+			/height\/N/,
+		],
+		['a size off its own grid', { size: { ...manifest.size, default: [500, 288] } }, /multiples of 32/],
+		['a size out of its own range', { size: { ...manifest.size, default: [2048, 288] } }, /512x|64x64 to 1920x1088/],
+		[
+			'steps that it does not support',
+			{ tuning: { ...manifest.tuning, steps: 4 }, steps: { default: 1, supported: [1] } },
+			/tuning\.steps/,
+		],
+		['a template without a prompt', { textEncoder: { ...manifest.textEncoder, template: 'paint' } }, /template/],
+		[
+			'a hash of another kind',
+			{ graphs: { ...manifest.graphs, unet: { ...graph, sha256: 'A'.repeat(64) } } },
+			/hexadecimal/,
+		],
+	])('is refused with %s', (_, change, message) => {
+		expect(() => read({ ...manifest, ...change })).toThrow(message);
+	});
+});
