@@ -1,0 +1,101 @@
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from training import data, export, graphs, motion, prompts
+from training.adapter import Adapter
+from training.model import Lite
+from training.teachers import PAINTERS
+from training.train import Pictures, Trainer, to_float
+
+
+def lite():
+    torch.manual_seed(1)
+    return Lite(len(prompts.vocabulary())).eval()
+
+
+class Model(unittest.TestCase):
+    def test_shapes_follow_the_picture(self):
+        base = lite()
+        with torch.no_grad():
+            for height, width in ((64, 96), (96, 64)):
+                picture, noise = torch.randn(2, 3, height, width), torch.randn(2, 8, height // 4, width // 4)
+                prompt = base.prompt(torch.zeros(2, 32, dtype=torch.long), torch.ones(2, 32), torch.randn(2, 3, 128, 128))
+                self.assertEqual(list(prompt.shape), [2, 16, 192])
+                self.assertEqual(list(base.paint(picture, noise, prompt).shape), [2, 3, height, width])
+
+    def test_one_step_from_noise_is_the_prediction(self):
+        base = lite()
+        sample, source, prompt = torch.randn(1, 8, 16, 24), torch.randn(1, 8, 16, 24), torch.randn(1, 16, 192)
+        with torch.no_grad():
+            velocity = base.unet(sample, torch.full((1,), 1000.0), prompt, source)
+            x0 = base.unet.predict(sample, torch.full((1,), 1000.0), prompt, source)
+        torch.testing.assert_close(sample - velocity, x0, atol=1e-5, rtol=0)
+
+    def test_multiplier_zero_is_the_base_bit_for_bit(self):
+        base, adapter = lite(), Adapter().eval()
+        for hook in adapter.hooks.values():
+            torch.nn.init.normal_(hook.up.weight)
+        unet = graphs.Unet(base, adapter)
+        inputs = graphs.example("unet")
+        with torch.no_grad():
+            plain = base.unet(*inputs[:4])
+            self.assertTrue(torch.equal(unet(*inputs[:-1], torch.zeros(1)), plain))
+            self.assertFalse(torch.equal(unet(*inputs[:-1], torch.ones(1)), plain))
+
+    def test_an_untrained_adapter_changes_nothing(self):
+        base, inputs = lite(), graphs.example("unet")
+        with torch.no_grad():
+            self.assertTrue(torch.equal(graphs.Unet(base, Adapter())(*inputs), base.unet(*inputs[:4])))
+
+
+class Noise(unittest.TestCase):
+    def test_moves_with_the_picture_and_stays_white(self):
+        field = motion.AdvectedNoise((8, 18, 32), np.random.default_rng(0))
+        before = field.noise.copy()
+        for _ in range(4):
+            field.advance(np.full((72, 128, 2), (1.0, 0.0), np.float32))
+        np.testing.assert_array_equal(field.noise[:, :, 1:], before[:, :, :-1])
+        self.assertAlmostEqual(float(field.noise.std()), 1.0, delta=0.1)
+
+
+class Training(unittest.TestCase):
+    def test_a_few_steps_on_drawn_scenes_lower_the_loss(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data.build([], Path(folder) / "train", 4, held=False, seed=1, workers=1)
+            pictures = Pictures(Path(folder) / "train")
+            self.assertEqual(set(pictures.paintings), set(PAINTERS))
+            trainer = Trainer(pictures, batch=3, learning_rate=2e-2)
+            losses = [trainer.advance(0.0)["loss"] for _ in range(14)]
+            self.assertLess(np.mean(losses[-3:]), 0.9 * np.mean(losses[:3]))
+            trainer.save(Path(folder) / "last.pt", 1.0)
+            resumed = Trainer(pictures, batch=3)
+            self.assertEqual((resumed.load(Path(folder) / "last.pt"), resumed.step), (1.0, 14))
+
+
+class Export(unittest.TestCase):
+    def test_six_graphs_pass_the_checker_and_carry_the_manifests_shapes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made = export.export(lite(), Adapter(), folder)
+            self.assertEqual(list(made["graphs"]), list(graphs.TENSORS))
+            for role, entry in made["graphs"].items():
+                model = onnx.load(str(Path(folder) / entry["file"]))
+                onnx.checker.check_model(model)
+                for kind, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+                    shapes = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values]
+                    self.assertEqual(shapes, [t["shape"] for t in entry[kind]], role)
+                self.assertEqual(export.sha256(Path(folder) / entry["file"]), entry["sha256"])
+            self.assertLess(sum(f.stat().st_size for f in Path(folder).iterdir()), 25_000_000)
+
+    def test_bytes_in_and_out(self):
+        image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+        torch.testing.assert_close(graphs.picture_out(graphs.picture_in(image)), image)
+        torch.testing.assert_close(graphs.picture_in(image), to_float(image), atol=1e-6, rtol=0)
+
+
+if __name__ == "__main__":
+    unittest.main()

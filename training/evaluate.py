@@ -1,0 +1,128 @@
+"""Measures a trained model on what was held out, and writes the numbers as JSON.
+
+    python3 -m training.evaluate --pictures CACHE/pictures --data CLIPS_FOLDER --base CACHE/run/base.pt --adapter CACHE/adapter/adapter.pt
+
+Pictures: PSNR to the teacher, Sobel and HF-FFT against the teacher's. Clips: warping error, Sobel and HF-FFT with fixed noise,
+with advected noise, and with the adapter on top at refresh 1, 2 and 4. A frozen frame: mean change after the third refresh.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from training import data, export, held_out, metrics, motion, prompts
+from training.model import LATENT_CHANNELS
+from training.teachers import PAINTERS
+from training.train import Pictures, paint_whole, squash, to_float
+
+
+def to_bytes(y):
+    """float [1, 3, H, W] -> uint8 [H, W, 3]."""
+    return ((y[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
+
+
+def on_pictures(base, held):
+    """Style -> mean PSNR and Sobel and HF-FFT ratios to the teacher on plain held-out pictures."""
+    table = {}
+    for style in PAINTERS:
+        rows = []
+        for i in range(len(held.sources)):
+            painted = paint_whole(base, held.sources[i], held.noise[i], prompts.PRESETS[style], held.tokenize)
+            teacher = np.array(held.paintings[style][i])
+            rows.append([
+                metrics.psnr(painted, teacher), metrics.sobel(painted) / metrics.sobel(teacher),
+                metrics.high_frequencies(painted) / metrics.high_frequencies(teacher),
+            ])
+        table[style] = dict(zip(("psnr", "sobel_ratio", "hf_ratio"), np.round(np.mean(rows, axis=0), 3).tolist()))
+    return table
+
+
+def paint_clip(base, adapter, frames, style, noise_mode, refresh):
+    """Paints frames one after another as the engine does; refresh 0 leaves the adapter out."""
+    rng = np.random.default_rng(42)
+    height, width = frames[0].shape[:2]
+    noise = motion.AdvectedNoise((LATENT_CHANNELS, height // 4, width // 4), rng)
+    ids, mask = (torch.tensor([v]) for v in prompts.WordPiece()(prompts.PRESETS[style]))
+    paintings, cond = [], None
+    with torch.no_grad():
+        for i, frame in enumerate(frames):
+            if i % 8 == 0:
+                prompt = base.prompt(ids, mask, to_float(torch.from_numpy(squash(frame))[None]))
+            hooks = None
+            if i > 0:
+                field = motion.flow(motion.grey(frames[i - 1]), motion.grey(frame))
+                if noise_mode == "advected":
+                    noise.advance(field)
+                if refresh and (cond is None or (i - 1) % refresh == 0):
+                    cond = adapter.condition(to_float(torch.from_numpy(motion.warp(paintings[-1], field))[None]))
+                if refresh:
+                    hooks = adapter.bind(cond, torch.ones(1))
+            field_of_noise = torch.from_numpy(np.ascontiguousarray(noise.noise))[None]
+            paintings.append(to_bytes(base.paint(to_float(torch.from_numpy(frame)[None]), field_of_noise, prompt, hooks)))
+    return paintings
+
+
+RUNS = {
+    "fixed noise": ("fixed", 0), "advected noise": ("advected", 0),
+    "advected + adapter, N=1": ("advected", 1), "advected + adapter, N=2": ("advected", 2), "advected + adapter, N=4": ("advected", 4),
+}
+
+
+def on_clips(base, adapter, clips, count):
+    """Style -> run -> mean warping error, Sobel, HF-FFT over the held-out clips."""
+    table = {style: {name: [] for name in RUNS} for style in PAINTERS}
+    for path in clips:
+        length = data.clip_length(path)
+        start = max(0, length // 2 - count // 2)
+        frames = [data.cover(f) for f in data.read_clip(path, range(start, start + count))]
+        flows = [metrics.input_flow(a, b) for a, b in zip(frames, frames[1:])]
+        for style in PAINTERS:
+            for name, (mode, refresh) in RUNS.items():
+                painted = paint_clip(base, adapter, frames, style, mode, refresh)
+                error = np.mean([metrics.warping_error(a, b, f) for a, b, f in zip(painted, painted[1:], flows)])
+                table[style][name].append([error, np.mean([metrics.sobel(p) for p in painted]), np.mean([metrics.high_frequencies(p) for p in painted])])
+        print(path.stem, file=sys.stderr, flush=True)
+    mean = lambda rows: dict(zip(("warping_error", "sobel", "hf"), np.round(np.mean(rows, axis=0), 2).tolist()))
+    return {style: {name: mean(rows) for name, rows in runs.items()} for style, runs in table.items()}
+
+
+def on_frozen(base, adapter, frame):
+    """Style -> mean change per frame, 0..255, after the third refresh at N = 2 on an input that stands still."""
+    changes = {}
+    for style in PAINTERS:
+        painted = paint_clip(base, adapter, [frame] * 12, style, "advected", 2)
+        changes[style] = round(float(np.mean([cv2.absdiff(a, b).mean() for a, b in zip(painted[6:], painted[7:])])), 3)
+    return changes
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", default="training/.cache/pictures")
+    parser.add_argument("--data", action="append", default=[])
+    parser.add_argument("--base", default="training/.cache/run/base.pt")
+    parser.add_argument("--adapter", default=None)
+    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--out", default=None)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    base, adapter = export.load(args.base, args.adapter)
+    base, adapter = export.half_rounded(base).eval(), export.half_rounded(adapter).eval()
+    held = Pictures(Path(args.pictures) / "held")
+    clips = [p for p in data.files(args.data)[0] if p.stem in held_out.CLIPS]
+    report = {"pictures": on_pictures(base, held)}
+    print(json.dumps(report, indent=2), flush=True)
+    report["clips"] = on_clips(base, adapter, clips, args.frames)
+    report["frozen"] = on_frozen(base, adapter, np.array(held.sources[0]))
+    text = json.dumps(report, indent=2)
+    print(text)
+    if args.out:
+        Path(args.out).write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

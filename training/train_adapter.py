@@ -1,0 +1,228 @@
+"""Trains the temporal adapter on short sequences, the base frozen.
+
+    python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --minutes 12
+
+The condition is the model's own last painting (with the adapter, on advected noise) warped onto this frame along the
+input's flow; it is renewed every 1 to 4 frames, as the engine does. The target is 0.6 of what the base paints of this
+frame and 0.4 of the warped last painting where the warp is valid.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import copy
+import csv
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from training import data, held_out, motion, prompts, scenes
+from training.adapter import Adapter
+from training.model import LATENT_CHANNELS, Lite
+from training.teachers import PAINTERS
+from training.train import BFLOAT16, average_gradients, picture_loss, rate, squash, to_float
+
+OWN = 0.6
+LENGTH = 10
+
+
+def load_clips(folders, limit=90):
+    """The training clips as uint8 [N, 288, 512, 3] each, up to `limit` frames of each, and the photographs."""
+    clips, photos = data.files(folders) if folders else ([], [])
+    rng = np.random.default_rng(5)
+    made = []
+    for path in clips:
+        if path.stem in held_out.CLIPS:
+            continue
+        length = data.clip_length(path)
+        start = int(rng.integers(max(1, length - limit)))
+        made.append(np.stack([data.cover(f) for f in data.read_clip(path, range(start, min(length, start + limit)))]))
+    stills = [cv2.cvtColor(cv2.imread(str(p)), cv2.COLOR_BGR2RGB) for p in photos if p.stem not in held_out.PHOTOS]
+    return made, stills
+
+
+class Sequence:
+    """A run of frames of one crop, painted one after another."""
+
+    def __init__(self, rng, clips, stills, crop):
+        self.rng, self.crop = rng, crop
+        kind = rng.choice(["clip", "pan", "still"], p=[0.6, 0.3, 0.1] if clips else [0, 0.8, 0.2])
+        if kind == "clip":
+            clip = clips[int(rng.integers(len(clips)))]
+            start = int(rng.integers(max(1, len(clip) - LENGTH)))
+            whole = clip[start : start + LENGTH]
+            if rng.random() < 0.5:
+                whole = whole[:, :, ::-1]
+            if rng.random() < 0.3:
+                whole = whole[::-1]
+        else:
+            still = stills[int(rng.integers(len(stills)))] if stills and rng.random() < 0.8 else scenes.draw(rng, (360, 640))
+            whole = self._pan(still, 0 if kind == "still" else 1)
+        height, width = whole.shape[1:3]
+        y, x = 4 * int(rng.integers((height - crop[0]) // 4 + 1)), 4 * int(rng.integers((width - crop[1]) // 4 + 1))
+        self.frames = [np.ascontiguousarray(f[y : y + crop[0], x : x + crop[1]]) for f in whole]
+        self.squashed = squash(whole[0])
+        style = str(rng.choice(list(PAINTERS)))
+        self.text = prompts.PRESETS[style]
+        self.noise = motion.AdvectedNoise((LATENT_CHANNELS, crop[0] // 4, crop[1] // 4), rng)
+        self.index, self.painting, self.condition, self.age = 0, None, None, 0
+        self.refresh = int(rng.choice([1, 2, 2, 3, 4]))
+
+    def _pan(self, still, moving):
+        """Frames of a camera that drifts and zooms over a still, with a little sensor noise."""
+        zoom, at = self.rng.uniform(1.1, 1.5), self.rng.uniform(0.2, 0.8, 2)
+        drift, grow = moving * self.rng.normal(0, 0.012, 2), 1 + moving * self.rng.normal(0, 0.004)
+        noise = self.rng.uniform(0, 3)
+        frames = []
+        for _ in range(LENGTH):
+            height, width = still.shape[:2]
+            w = min(width, height * 16 / 9) / zoom
+            scale = w / 512
+            x0, y0 = (width - w) * at[1], (height - w * 9 / 16) * at[0]
+            matrix = np.float32([[scale, 0, x0], [0, scale, y0]])
+            view = cv2.warpAffine(still, matrix, (512, 288), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+            frames.append(np.clip(view + self.rng.normal(0, noise, view.shape), 0, 255).astype(np.uint8))
+            at, zoom = np.clip(at + drift, 0, 1), max(1.0, zoom * grow)
+        return np.stack(frames)
+
+    @property
+    def over(self):
+        return self.index >= len(self.frames)
+
+    def prepare(self):
+        """Moves noise and last painting onto the next frame: (frame, noise, condition, warped, weight of warped)."""
+        frame = self.frames[self.index]
+        if self.painting is None:
+            blank = np.zeros(frame.shape[:2], np.float32)
+            return frame, self.noise.noise, frame, frame, blank
+        before, now = motion.grey(self.frames[self.index - 1]), motion.grey(frame)
+        field = motion.flow(before, now)
+        warped = motion.warp(self.painting, field)
+        if self.condition is None or self.age >= self.refresh:
+            self.condition, self.age = warped, 0
+        self.age += 1
+        return frame, self.noise.advance(field), self.condition, warped, motion.valid(before, now, field)
+
+    def keep(self, painting):
+        self.painting = painting
+        self.index += 1
+
+
+class AdapterTrainer:
+    def __init__(self, base, clips, stills, batch=6, crop=(160, 256), learning_rate=1e-3, rank=0, world=1):
+        torch.manual_seed(0)
+        self.base, self.clips, self.stills, self.crop, self.world, self.learning_rate = base.eval().requires_grad_(False), clips, stills, crop, world, learning_rate
+        self.adapter = Adapter()
+        self.ema = copy.deepcopy(self.adapter).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.adapter.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self.rng = np.random.default_rng([11, rank])
+        self.tokenize = prompts.WordPiece()
+        self.sequences = [None] * batch
+        self.embeds = [None] * batch
+        self.step = 0
+
+    def _renew(self):
+        for i, sequence in enumerate(self.sequences):
+            if sequence is None or sequence.over:
+                self.sequences[i] = sequence = Sequence(self.rng, self.clips, self.stills, self.crop)
+                ids, mask = self.tokenize(sequence.text)
+                with torch.no_grad():
+                    self.embeds[i] = self.base.prompt(torch.tensor([ids]), torch.tensor([mask]), to_float(torch.from_numpy(sequence.squashed)[None]))
+
+    def advance(self, progress):
+        """One frame of every sequence, one optimisation step."""
+        self._renew()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * rate(progress, self.step, warmup=60)
+        prepared = [sequence.prepare() for sequence in self.sequences]
+        frame, noise, condition, warped, weight = (torch.from_numpy(np.stack(column)) for column in zip(*prepared))
+        frame, condition, warped = to_float(frame), to_float(condition), to_float(warped)
+        prompt = torch.cat(self.embeds)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
+            with torch.no_grad():
+                source_latents, details = self.base.encoder(frame)
+                full = torch.full((frame.shape[0],), 1000.0)
+                own = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents), details).float()
+            hooks = self.adapter.bind(self.adapter.condition(condition), torch.ones(1))
+            y = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents, hooks), details).float()
+        share = (1 - OWN) * weight[:, None]
+        loss = picture_loss(y, own * (1 - share) + warped * share).mean()
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        if self.world > 1:
+            average_gradients(self.adapter, self.world)
+        torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            for average, value in zip(self.ema.parameters(), self.adapter.parameters()):
+                average.lerp_(value, 0.02 if self.step > 50 else 0.2)
+            shown = ((y.permute(0, 2, 3, 1) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
+            plain = ((own.permute(0, 2, 3, 1) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
+            moved = ((y - warped).abs().mean(1) * weight).sum() / (weight.sum() + 1)
+            alone = ((own - warped).abs().mean(1) * weight).sum() / (weight.sum() + 1)
+        for sequence, painting, first in zip(self.sequences, shown, plain):
+            sequence.keep(first if sequence.painting is None else painting)
+        self.step += 1
+        return {"loss": loss.item(), "to_warped": moved.item() * 127.5, "base_to_warped": alone.item() * 127.5}
+
+
+def run(rank, args):
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if args.workers > 1:
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", str(args.port))
+        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    base = Lite(len(prompts.vocabulary()))
+    base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
+    trainer = AdapterTrainer(base.to(memory_format=torch.channels_last), *load_clips(args.data), batch=args.batch, rank=rank, world=args.workers)
+    writer = None
+    if rank == 0:
+        log = open(out / "log.csv", "w", newline="")
+        writer = csv.writer(log)
+        writer.writerow(["step", "minutes", "loss", "to_warped", "base_to_warped"])
+    started, window = time.time(), []
+    while True:
+        elapsed = torch.tensor([time.time() - started], dtype=torch.float64)
+        if args.workers > 1:
+            dist.broadcast(elapsed, 0)
+        progress = float(elapsed) / (args.minutes * 60)
+        if progress >= 1:
+            break
+        window.append(trainer.advance(progress))
+        if rank == 0 and trainer.step % 50 == 0:
+            writer.writerow([trainer.step, f"{float(elapsed) / 60:.2f}", *[f"{np.mean([p[k] for p in window]):.4f}" for k in window[0]]])
+            log.flush()
+            window = []
+            torch.save({"ema": trainer.ema.state_dict(), "step": trainer.step}, out / "adapter.pt")
+    if rank == 0:
+        torch.save({"ema": trainer.ema.state_dict(), "step": trainer.step}, out / "adapter.pt")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", default=[], help="a folder of clips or photographs; may be repeated")
+    parser.add_argument("--base", default="training/.cache/run/base.pt")
+    parser.add_argument("--out", default="training/.cache/adapter")
+    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--batch", type=int, default=6, help="sequences per worker")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--port", type=int, default=29614)
+    args = parser.parse_args()
+    if args.workers == 1:
+        run(0, args)
+    else:
+        torch.multiprocessing.spawn(run, (args,), nprocs=args.workers)
+
+
+if __name__ == "__main__":
+    main()
