@@ -30,7 +30,7 @@ const buffersOf = (value: unknown, buffers = new Set<ArrayBuffer>()): Set<ArrayB
 	return buffers;
 };
 
-parentPort!.on('message', async (message: WorkerRequest) => {
+const answer = async (message: WorkerRequest): Promise<void> => {
 	let reply: WorkerReply;
 	try {
 		reply = { id: message.id, ok: true, result: await carryOut(message) };
@@ -39,4 +39,6 @@ parentPort!.on('message', async (message: WorkerRequest) => {
 		reply = { id: message.id, ok: false, error: { code, message: text, stack } };
 	}
 	parentPort!.postMessage(reply, 'result' in reply ? [...buffersOf(reply.result)] : []);
-});
+};
+
+parentPort!.on('message', (message: WorkerRequest) => void answer(message));
