@@ -24,7 +24,6 @@ struct PictureLayout {
 	ColorRange range = ColorRange::FULL;
 
 	cv::Size size() const { return {width, height}; }
-	bool operator==(const PictureLayout&) const = default;
 };
 
 /** A picture in memory of the caller, tightly packed, top row first. */

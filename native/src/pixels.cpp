@@ -192,28 +192,6 @@ Placement place(const PictureLayout& source, const PictureLayout& target, Fit fi
 	return {allOfSource, allOfTarget};
 }
 
-void resizeInto(const cv::Mat& source, cv::Mat& target, cv::Mat& scratch) {
-	const cv::Size size = target.size();
-	if (source.size() == size) {
-		source.copyTo(target);
-	} else if (size.width <= source.cols && size.height <= source.rows) {
-		cv::resize(source, target, size, 0, 0, cv::INTER_AREA);
-	} else if (size.width >= source.cols && size.height >= source.rows) {
-		cv::resize(source, target, size, 0, 0, cv::INTER_LINEAR);
-	} else {
-		// INTER_AREA is an average only where neither side grows.
-		cv::resize(
-			source,
-			scratch,
-			{std::min(size.width, source.cols), std::min(size.height, source.rows)},
-			0,
-			0,
-			cv::INTER_AREA
-		);
-		cv::resize(scratch, target, size, 0, 0, cv::INTER_LINEAR);
-	}
-}
-
 void PixelConverter::convert(const Picture& source, const Picture& target, Fit fit) {
 	const Placement placement = place(source, target, fit);
 	const cv::Size crop = placement.source.size(), region = placement.target.size();
@@ -235,7 +213,7 @@ void PixelConverter::convert(const Picture& source, const Picture& target, Fit f
 		colors = openRgb(source, placement.source);
 		if (work != crop) {
 			resizedRgb_.create(work, CV_8UC3);
-			resizeInto(colors, resizedRgb_, axis_);
+			resize_(colors, resizedRgb_);
 			colors = resizedRgb_;
 		}
 	}
@@ -253,7 +231,7 @@ void PixelConverter::convert(const Picture& source, const Picture& target, Fit f
 	cv::transform(colors, converted_, fromYuv ? compose(toTarget, yuvToRgb(source)) : toTarget);
 	cv::split(converted_, quad_.data());
 	Planes out = targetPlanes(target, placement.target);
-	resizeInto(quad_[0], out.luma, axis_);
+	resize_(quad_[0], out.luma);
 	shrinkChromaInto(quad_[1], target.format, region, out.u);
 	shrinkChromaInto(quad_[2], target.format, region, out.v);
 	closeYuv(out, target, placement.target);
@@ -269,13 +247,13 @@ cv::Mat PixelConverter::openRgb(const Picture& source, const cv::Rect& crop) {
 void PixelConverter::closeRgb(const cv::Mat& rgb, const Picture& target, const cv::Rect& region) {
 	if (target.format == PixelFormat::RGB) {
 		cv::Mat pixels = target.rgb()(region);
-		resizeInto(rgb, pixels, axis_);
+		resize_(rgb, pixels);
 		return;
 	}
 	cv::Mat resized = rgb;
 	if (rgb.size() != region.size()) {
 		resizedRgb_.create(region.size(), CV_8UC3);
-		resizeInto(rgb, resizedRgb_, axis_);
+		resize_(rgb, resizedRgb_);
 		resized = resizedRgb_;
 	}
 	cv::Mat pixels = planeOf(target, 0, target.size(), CV_8UC4)(region);
@@ -315,7 +293,7 @@ PixelConverter::growChroma(const Planes& planes, PixelFormat format, const cv::S
 	cv::Mat luma = planes.luma;
 	if (crop != size) {
 		smallLuma_.create(size, CV_8U);
-		resizeInto(luma, smallLuma_, axis_);
+		resize_(luma, smallLuma_);
 		luma = smallLuma_;
 	}
 	smallU_.create(size, CV_8U);
@@ -329,30 +307,30 @@ void PixelConverter::growChromaInto(
 	const cv::Mat& chroma, PixelFormat format, const cv::Size& crop, cv::Mat& target
 ) {
 	if (wholeChroma(format, crop)) {
-		resizeInto(chroma, target, axis_);
+		resize_(chroma, target);
 		return;
 	}
 	// The last samples reach beyond the picture: bring them to the pixels first, then cut.
 	const cv::Size step = chromaStep(format);
 	doubled_.create(chroma.rows * step.height, chroma.cols * step.width, CV_8U);
-	resizeInto(chroma, doubled_, axis_);
-	resizeInto(doubled_(cv::Rect({0, 0}, crop)), target, axis_);
+	resize_(chroma, doubled_);
+	resize_(doubled_(cv::Rect({0, 0}, crop)), target);
 }
 
 void PixelConverter::shrinkChromaInto(
 	const cv::Mat& full, PixelFormat format, cv::Size region, cv::Mat& target
 ) {
 	if (wholeChroma(format, region)) {
-		resizeInto(full, target, axis_);
+		resize_(full, target);
 		return;
 	}
 	full_.create(region, CV_8U);
-	resizeInto(full, full_, axis_);
+	resize_(full, full_);
 	const cv::Size step = chromaStep(format);
 	const int right = target.cols * step.width - region.width,
 			  bottom = target.rows * step.height - region.height;
 	cv::copyMakeBorder(full_, padded_, 0, bottom, 0, right, cv::BORDER_REPLICATE);
-	resizeInto(padded_, target, axis_);
+	resize_(padded_, target);
 }
 
 PixelConverter::Planes PixelConverter::targetPlanes(const Picture& target, const cv::Rect& region) {
@@ -397,12 +375,12 @@ void PixelConverter::copyYuv(const Picture& source, const Picture& target, const
 	const cv::Size crop = placement.source.size(), region = placement.target.size();
 	const Planes in = openYuv(source, placement.source);
 	Planes out = targetPlanes(target, placement.target);
-	resizeInto(in.luma, out.luma, axis_);
+	resize_(in.luma, out.luma);
 
 	const bool alike = crop == region && chromaStep(source.format) == chromaStep(target.format);
 	if (alike || (wholeChroma(source.format, crop) && wholeChroma(target.format, region))) {
-		resizeInto(in.u, out.u, axis_);
-		resizeInto(in.v, out.v, axis_);
+		resize_(in.u, out.u);
+		resize_(in.v, out.v);
 	} else {
 		smallU_.create(region, CV_8U);
 		smallV_.create(region, CV_8U);

@@ -5,6 +5,7 @@
 #include <opencv2/core/mat.hpp>
 
 #include "picture.hpp"
+#include "resizer.hpp"
 
 namespace allaprima {
 
@@ -21,10 +22,6 @@ struct Placement {
  * their ends unless they reach the end of the picture.
  */
 Placement place(const PictureLayout& source, const PictureLayout& target, Fit fit);
-
-/** Resizes into a matrix of the wanted size: area where it shrinks, bilinear where it grows, a copy
- * otherwise. */
-void resizeInto(const cv::Mat& source, cv::Mat& target, cv::Mat& scratch);
 
 /**
  * Converts colour and resizes in one go. Colour is converted at the smaller of both sizes. Chroma samples are
@@ -43,7 +40,7 @@ private:
 
 	cv::Mat openRgb(const Picture& source, const cv::Rect& crop);
 	Planes openYuv(const Picture& source, const cv::Rect& crop);
-	/** Gives all three planes the size of the crop or, if that is less, of `size`. */
+	/** All three planes at `size`. */
 	Planes growChroma(const Planes& planes, PixelFormat format, const cv::Size& size);
 	void growChromaInto(const cv::Mat& chroma, PixelFormat format, const cv::Size& crop, cv::Mat& target);
 	void shrinkChromaInto(const cv::Mat& full, PixelFormat format, cv::Size region, cv::Mat& target);
@@ -57,9 +54,10 @@ private:
 
 	// Scratch memory. Nothing here may become a header of the caller's pixels: the next call would write
 	// there.
-	cv::Mat rgb_, resizedRgb_, mixed_, converted_, axis_, doubled_, full_, padded_;
+	cv::Mat rgb_, resizedRgb_, mixed_, converted_, doubled_, full_, padded_;
 	cv::Mat pairs_, luma_, u_, v_, smallLuma_, smallU_, smallV_;
 	std::array<cv::Mat, 4> quad_;
+	Resizer resize_;
 };
 
 }
