@@ -10,6 +10,13 @@ export interface Flow extends Size {
 	data: Float32Array;
 }
 
+/** White noise on a grid whose samples may stand a little off the centres of their cells. */
+export interface NoiseSamples {
+	samples: Float32Array; // [channels, height, width]
+	/** How far each sample is from the centre of its cell, in cells, x then y: [2, height, width]. */
+	offsets: Float32Array;
+}
+
 /** Differences between two RGB pictures of one size, on the 0..255 scale. */
 export interface PictureDifference {
 	meanAbsolute: number;
@@ -61,16 +68,16 @@ export interface NativeAddon {
 	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;
 
 	/**
-	 * Carries a noise field [channels, height, width] along a flow of any larger size: nearest gather at
-	 * `p - flow(p)`, motion below a quarter of a picture pixel ignored, `fresh` where nothing arrives from
-	 * inside the picture. `noise`, `fresh` and `target` are distinct and of one shape.
+	 * Carries noise along a flow of any larger size: each cell takes the sample that comes to lie nearest to its
+	 * centre, and `fresh` [channels, height, width] where none comes near. Motion below a quarter of a picture
+	 * pixel is ignored; motion of a part of a cell adds up in the offsets. `to` must not share memory with the others.
 	 */
 	advectNoise(
-		noise: Float32Array,
+		from: NoiseSamples,
 		fresh: Float32Array,
 		shape: Size & { channels: number },
 		flow: Flow,
-		target: Float32Array,
+		to: NoiseSamples,
 	): Promise<void>;
 
 	/** Mean absolute difference of luminance between two RGB pictures, 0..255, on a 32 px wide thumbnail: for scene cuts. */

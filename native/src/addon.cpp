@@ -17,7 +17,6 @@
 
 #include "blend.hpp"
 #include "metrics.hpp"
-#include "noise.hpp"
 #include "workbench.hpp"
 
 // The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
@@ -92,6 +91,11 @@ struct PictureArgument {
 	std::string name;
 };
 
+struct NoiseArgument {
+	View<float> samples;
+	View<float> offsets;
+};
+
 struct FlowArgument {
 	cv::Size size;
 	View<Motion> data;
@@ -136,6 +140,15 @@ public:
 		const cv::Size size = sizeOf(object, name);
 		const int channels = integerOf(object.Get("channels"), name + ".channels", NOISE_CHANNELS_MAX);
 		return {.channels = channels, .width = size.width, .height = size.height};
+	}
+
+	NoiseArgument noise(std::size_t index, const std::string& name, const NoiseShape& shape) const {
+		const Napi::Object object = objectOf(info_[index], name, "a noise field");
+		const std::size_t cells = countOf({shape.width, shape.height});
+		return {
+			viewOf<float>(object.Get("samples"), name + ".samples", shape.count()),
+			viewOf<float>(object.Get("offsets"), name + ".offsets", 2 * cells)
+		};
 	}
 
 	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
@@ -525,22 +538,29 @@ private:
 	Napi::Value advectNoise(const Napi::CallbackInfo& info) {
 		return promise(info, "advectNoise", [](const Arguments& arguments, Call& call) {
 			const auto shape = arguments.noiseShape(2, "shape");
-			const auto noise = arguments.floats(0, "noise", shape.count());
+			const auto from = arguments.noise(0, "from", shape);
 			const auto fresh = arguments.floats(1, "fresh", shape.count());
 			const auto flow = arguments.flow(3, "flow");
-			const auto target = arguments.floats(4, "target", shape.count());
+			const auto to = arguments.noise(4, "to", shape);
 			if (flow.size.width < shape.width || flow.size.height < shape.height) {
 				const std::string least = textOf({shape.width, shape.height});
 				refuse(
 					arguments.env(), "flow", "at least the size of shape, " + least + ",", textOf(flow.size)
 				);
 			}
-			const auto from = call.pin(noise), fallback = call.pin(fresh), to = call.pin(target);
+			const NoiseField<const float> source{call.pin(from.samples), call.pin(from.offsets)};
+			const NoiseField<float> target{call.pin(to.samples), call.pin(to.offsets)};
+			const auto fallback = call.pin(fresh);
 			const auto motion = call.pin(flow);
-			call.apart("target", to, from, "noise");
-			call.apart("target", to, fallback, "fresh");
-			call.apart("target", to, motion.data, "flow.data");
-			call.run([=](Workbench&) { allaprima::advectNoise(from, fallback, shape, motion, to); });
+			call.apart("to.samples", target.samples, target.offsets, "to.offsets");
+			for (const auto& [written, name] :
+				 {std::pair(target.samples, "to.samples"), std::pair(target.offsets, "to.offsets")}) {
+				call.apart(name, written, source.samples, "from.samples");
+				call.apart(name, written, source.offsets, "from.offsets");
+				call.apart(name, written, fallback, "fresh");
+				call.apart(name, written, motion.data, "flow.data");
+			}
+			call.run([=](Workbench& bench) { bench.carryNoise(source, fallback, shape, motion, target); });
 		});
 	}
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "noise.hpp"
 #include "optical-flow.hpp"
 #include "pixels.hpp"
 #include "warp.hpp"
@@ -16,6 +17,7 @@ struct Workbench {
 	PixelConverter convert;
 	OpticalFlow opticalFlow;
 	Warp warp;
+	NoiseCarrier carryNoise;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

@@ -1,7 +1,7 @@
 import { elementCount, type Tensor } from '../frame/tensor.ts';
 import type { Size } from '../frame/frame.ts';
 import { gaussianNoise } from '../inference/gaussian-noise.ts';
-import type { Flow, NativeAddon } from '../native.ts';
+import type { Flow, NativeAddon, NoiseSamples } from '../native.ts';
 import type { Parameters } from '../parameters.ts';
 
 interface NoiseRequest {
@@ -26,7 +26,7 @@ export class NoiseField {
 	#base: Float32Array = new Float32Array();
 	/** Twice a field of fresh numbers; a window of it, moved from frame to frame, is a field. */
 	#pool: Float32Array = new Float32Array();
-	#field: Float32Array = new Float32Array();
+	#field: NoiseSamples = { samples: new Float32Array(), offsets: new Float32Array() };
 
 	constructor({
 		native,
@@ -48,26 +48,31 @@ export class NoiseField {
 
 	/** The noise of the next frame, as latents: [1, channels, height / scale, width / scale]. */
 	async next({ mode, seed, sequence, flow }: NoiseRequest): Promise<Tensor<Float32Array>> {
-		const count = elementCount([this.#grid.channels, this.#grid.height, this.#grid.width]);
+		const { channels, width, height } = this.#grid;
+		const count = elementCount([channels, height, width]);
 		if (seed !== this.#seed) {
 			this.#seed = seed;
 			this.#base = gaussianNoise(seed, count);
 			this.#pool = gaussianNoise(seed ^ 0x5eed, 2 * count);
-			this.#field = this.#base;
+			this.#field = this.#onCentres(this.#base);
 		}
 		// A stride that is coprime to most sizes: the window comes back only after many frames.
 		const offset = (sequence * 7919) % count;
 		const fresh = this.#pool.subarray(offset, offset + count);
 		if (mode === 'per-frame') {
-			this.#field = fresh.slice();
+			this.#field = this.#onCentres(fresh);
 		} else if (mode === 'fixed' || !flow) {
-			this.#field = this.#base;
+			this.#field = this.#onCentres(this.#base);
 		} else {
-			const carried = new Float32Array(count);
+			const carried = this.#onCentres(new Float32Array(count));
 			await this.#native.advectNoise(this.#field, fresh, this.#grid, flow, carried);
 			this.#field = carried;
 		}
-		return foldNoise(this.#field, this.#grid, this.#fold);
+		return foldNoise(this.#field.samples, this.#grid, this.#fold);
+	}
+
+	#onCentres(samples: Float32Array): NoiseSamples {
+		return { samples, offsets: new Float32Array(2 * this.#grid.width * this.#grid.height) };
 	}
 }
 

@@ -71,8 +71,11 @@ describe('the addon', () => {
 		expect(target.data).toEqual(source.data);
 
 		const shape = { channels: 4, width: 8, height: 6 };
-		const noise = inSharedMemory(Float32Array.from({ length: 192 }, (_, index) => index));
-		const carried = inSharedMemory(new Float32Array(192));
+		const noise = {
+			samples: inSharedMemory(Float32Array.from({ length: 192 }, (_, index) => index)),
+			offsets: inSharedMemory(new Float32Array(96)),
+		};
+		const carried = { samples: inSharedMemory(new Float32Array(192)), offsets: inSharedMemory(new Float32Array(96)) };
 		await native.advectNoise(noise, inSharedMemory(new Float32Array(192)), shape, flow, carried);
 		expect(carried).toEqual(noise);
 	});
@@ -163,7 +166,12 @@ describe('a wrong argument', () => {
 	const target = rgbPicture(8, 8);
 	const flow = flowOf(8, 8);
 	const shape = { channels: 4, width: 4, height: 4 };
-	const noise = new Float32Array(64);
+	const fresh = new Float32Array(64);
+	const noiseOf = (samples: number, offsets = 32) => ({
+		samples: new Float32Array(samples),
+		offsets: new Float32Array(offsets),
+	});
+	const noise = noiseOf(64);
 	/** Calls past the types, as a mistake would. */
 	const call = (name: keyof NativeAddon, ...values: unknown[]): Promise<unknown> =>
 		(native[name] as (...values: unknown[]) => Promise<unknown>)(...values);
@@ -239,22 +247,27 @@ describe('a wrong argument', () => {
 		['blending two sizes', ['blend', source, target, 0.5, rgbPicture(4, 4)], '8x8, for target but received 4x4'],
 		[
 			'noise in place',
-			['advectNoise', noise, new Float32Array(64), shape, flow, noise],
-			'memory apart from noise for target',
+			['advectNoise', noise, fresh, shape, flow, noise],
+			'memory apart from from.samples for to.samples',
 		],
 		[
 			'short noise',
-			['advectNoise', new Float32Array(63), noise, shape, flow, noise],
-			'64 elements for noise but received 63',
+			['advectNoise', noiseOf(63), fresh, shape, flow, noise],
+			'64 elements for from.samples but received 63',
+		],
+		[
+			'short offsets',
+			['advectNoise', noise, fresh, shape, flow, noiseOf(64, 31)],
+			'32 elements for to.offsets but received 31',
 		],
 		[
 			'no channels',
-			['advectNoise', noise, noise, { ...shape, channels: 0 }, flow, noise],
+			['advectNoise', noise, fresh, { ...shape, channels: 0 }, flow, noiseOf(64)],
 			'shape.channels but received 0',
 		],
 		[
 			'a flow smaller than the noise',
-			['advectNoise', noise, new Float32Array(64), shape, flowOf(2, 2), new Float32Array(64)],
+			['advectNoise', noise, fresh, shape, flowOf(2, 2), noiseOf(64)],
 			'at least the size of shape, 4x4, for flow but received 2x2',
 		],
 		[
