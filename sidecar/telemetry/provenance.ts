@@ -16,11 +16,15 @@ export const describeMachine = (): string =>
 export const describeCommit = (): string => {
 	const root = fileURLToPath(new URL('../..', import.meta.url));
 	try {
-		return execFileSync('git', ['-C', root, 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], {
-			encoding: 'utf8',
-			stdio: ['ignore', 'pipe', 'ignore'],
-			timeout: 5000,
-		}).trim();
+		return execFileSync(
+			'git',
+			['-c', 'safe.directory=*', '-C', root, 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'],
+			{
+				encoding: 'utf8',
+				stdio: ['ignore', 'pipe', 'ignore'],
+				timeout: 5000,
+			},
+		).trim();
 	} catch {
 		const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
 		return `v${version}`;

@@ -55,10 +55,14 @@ interface Import {
 
 /** Files that git knows or would add: what is checked out, and what is about to be committed. */
 const projectFiles = (): string[] =>
-	execFileSync('git', ['-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-		encoding: 'utf8',
-		maxBuffer: 1 << 26,
-	})
+	execFileSync(
+		'git',
+		['-c', 'safe.directory=*', '-C', root, 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+		{
+			encoding: 'utf8',
+			maxBuffer: 1 << 26,
+		},
+	)
 		.split('\0')
 		.filter((path) => path && existsSync(join(root, path)));
 
