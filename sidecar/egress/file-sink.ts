@@ -33,6 +33,8 @@ export const openFileSink = async (path: string, setup: SinkSetup): Promise<Fram
 	if ((await stat(path).catch(() => undefined))?.isDirectory()) {
 		throw new SidecarError('ERR_SINK', `${path}: this is a folder. Name a file to write.`);
 	}
+	// Better now than at the first frame: is there an ffmpeg at all?
+	await using version = await FfmpegChild.start('ffmpeg', ['-version']);
 	const audio = setup.audio && (await probeAudio(setup.audio));
 	const partialPath = await createPartial(path, extension);
 	return new FileSink({ path, partialPath, container, setup, audio });

@@ -115,6 +115,26 @@ describe('file sink, pictures', () => {
 		expect(frames[0]).toMatchObject({ width, height, pixelFormat });
 	});
 
+	it.each([
+		['320x180', { width: 320, height: 180 }],
+		['1280x720', { width: 1280, height: 720 }],
+		['321x181', { width: 321, height: 181 }],
+	])('scales a painting up to %s and keeps its colours', async (name, size) => {
+		const path = folder.at(`painting-${name}.mp4`);
+		await using sink = await openFileSink(path, { ...SMALL, size, fit: 'stretch' });
+		const colour = [200, 60, 90];
+		const data = Uint8Array.from({ length: 64 * 32 * 3 }, (_, at) => colour[at % 3]!);
+		const picture: Picture = { format: 'RGB', width: 64, height: 32, matrix: 'bt709', range: 'full', data };
+		for (let sequence = 0; sequence < 5; sequence++)
+			await sink.present({ ...greyFrame(sequence, SMALL.size), picture });
+		await sink.finish();
+		const decoded = await ffmpeg(`-i ${path} -frames:v 1 -f rawvideo -pix_fmt rgb24 -`);
+		expect(decoded.length).toBe(size.width * size.height * 3);
+		for (const at of [0, 300 * 3, decoded.length - 3]) {
+			for (const channel of [0, 1, 2]) expect(Math.abs(decoded[at + channel]! - colour[channel]!)).toBeLessThan(6);
+		}
+	});
+
 	it('says which colours it wrote: BT.601 for small pictures, BT.709 from 720 lines', async () => {
 		const small = await roundTrip('sd.mkv', `${picture('160x90', '25', 0.2)} ${X264}`, 'sd.out.mp4');
 		expect((await probeFrames(small.output))[0]!.colour).toBe('smpte170m tv');
@@ -194,6 +214,19 @@ describe('file sink, misuse', () => {
 		await mkdir(folder.at('folder.mp4'));
 		await refusal(folder.at('folder.mp4'), /this is a folder/);
 		await refusal('/proc/film.mp4', /written|folder/);
+	});
+
+	it('says what to install where ffmpeg is missing', async () => {
+		const kept = process.env['PATH'];
+		process.env['PATH'] = folder.at('empty');
+		try {
+			await expect(openFileSink(folder.at('film.mp4'), SMALL)).rejects.toMatchObject({
+				code: 'ERR_RUNTIME',
+				message: expect.stringMatching(/apt-get install ffmpeg/),
+			});
+		} finally {
+			process.env['PATH'] = kept;
+		}
 	});
 
 	it('leaves nothing of an aborted recording, and an existing file as it was', async () => {
