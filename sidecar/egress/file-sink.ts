@@ -34,7 +34,7 @@ export const openFileSink = async (path: string, setup: SinkSetup): Promise<Fram
 		throw new SidecarError('ERR_SINK', `${path}: this is a folder. Name a file to write.`);
 	}
 	// Better now than at the first frame: is there an ffmpeg at all?
-	await using version = await FfmpegChild.start('ffmpeg', ['-version']);
+	await (await FfmpegChild.start('ffmpeg', ['-version'])).stop();
 	const audio = setup.audio && (await probeAudio(setup.audio));
 	const partialPath = await createPartial(path, extension);
 	return new FileSink({ path, partialPath, container, setup, audio });
@@ -67,7 +67,7 @@ const createPartial = async (path: string, extension: string): Promise<string> =
 /** Removes what a killed process left behind. */
 const removeAbandoned = async (folder: string, stem: string): Promise<void> => {
 	for (const name of await readdir(folder)) {
-		const pid = name.startsWith(`${stem}.`) && /^\.(\d+)\.partial\.\w+$/.exec(name.slice(stem.length))?.[1];
+		const pid = name.startsWith(`${stem}.`) && /^\.(\d+)\.partial(\.cut)?\.\w+$/.exec(name.slice(stem.length))?.[1];
 		if (pid && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
 	}
 };
@@ -217,7 +217,8 @@ class FileSink implements FrameSink {
 		const { partialPath, container, audio } = this.#recording;
 		const endUs = this.#firstUs + this.#endUs;
 		if (audio?.videoEndUs === undefined || endUs + 2 * this.#nominalUs() >= audio.videoEndUs) return;
-		const cutPath = partialPath.replace('.partial', '.cut.partial');
+		const extension = extname(partialPath);
+		const cutPath = `${partialPath.slice(0, -extension.length)}.cut${extension}`;
 		try {
 			const cutter = await FfmpegChild.start(
 				'ffmpeg',

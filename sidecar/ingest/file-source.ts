@@ -57,7 +57,7 @@ class FileSource implements FrameSource {
 			const pixels = new PipeReader(child.stdout);
 			const timestamps = readTimestamps(child.output(3));
 			const nominalUs = Math.round((1e6 * frameRate.den) / frameRate.num);
-			const startedUs = nowUs();
+			let startedUs: number | undefined;
 			let cutFrame = false;
 			let endUs = 0;
 			let upcoming = await timestamps.next();
@@ -77,6 +77,7 @@ class FileSource implements FrameSource {
 				const next = upcoming.done ? undefined : upcoming.value;
 				const durationUs = next === undefined ? nominalUs : Math.max(1, next - this.#clip.originUs - timestampUs);
 				endUs = timestampUs + durationUs;
+				startedUs ??= nowUs() - timestampUs;
 				if (this.#pace === 'source') await sleepUntil(startedUs + timestampUs, signal);
 				if (signal.aborted) return { framesRead, warnings: [] };
 				ring.offer({ sequence: framesRead, slot, capturedUs: nowUs(), timestampUs, durationUs, layout });

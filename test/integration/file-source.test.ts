@@ -1,6 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nowUs } from '../../sidecar/frame/clock.ts';
 import { openFileSource } from '../../sidecar/ingest/file-source.ts';
 import {
 	commandsNaming,
@@ -61,17 +60,22 @@ describe('file source, times', () => {
 	it('lets frames go in real time when asked to', async () => {
 		const { path } = await clip('paced.mkv', `${picture('160x90', '25', 1)} ${X264}`);
 		const source = await openFileSource(path, { pace: 'source' });
-		const startUs = nowUs();
-		const lateUs: number[] = [];
+		const offeredUs: number[] = [];
+		const timestampsUs: number[] = [];
 		await readFrames(
 			source,
-			(frame) => void lateUs.push(nowUs() - startUs - frame.timestampUs),
+			({ capturedUs, timestampUs }) => {
+				offeredUs.push(capturedUs);
+				timestampsUs.push(timestampUs);
+			},
 			ringFor(source, 'newest-wins'),
 		);
-		expect(lateUs).toHaveLength(25);
-		expect(nowUs() - startUs).toBeGreaterThan(950_000);
-		// Never early against the first frame, which waits for ffmpeg to start.
-		for (const late of lateUs) expect(late).toBeGreaterThanOrEqual(0);
+		expect(offeredUs).toHaveLength(25);
+		for (const [index, us] of offeredUs.entries()) {
+			const lateUs = us - offeredUs[0]! - timestampsUs[index]!;
+			expect(lateUs).toBeGreaterThan(-1000);
+			expect(lateUs).toBeLessThan(250_000); // on a machine busy with other tests
+		}
 	});
 
 	it('waits for whoever is slow, and loses nothing', async () => {

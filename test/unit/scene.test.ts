@@ -67,9 +67,13 @@ describe('scene', () => {
 			[90, 160],
 			[400, 100],
 		] as const) {
-			const pixels = new Uint32Array(width * height);
-			new Scene({ width, height }, 1).paint(pixels, 1);
-			expect(pixels.every((pixel) => pixel >>> 24 === 255)).toBe(true);
+			const scene = new Scene({ width, height }, 1);
+			// The camera reaches both ends of its way.
+			for (let timeS = 0; timeS < 24; timeS += 2) {
+				const pixels = new Uint32Array(width * height);
+				scene.paint(pixels, timeS);
+				expect(pixels.every((pixel) => pixel >>> 24 === 255)).toBe(true);
+			}
 		}
 	});
 

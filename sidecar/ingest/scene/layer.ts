@@ -13,6 +13,8 @@ export class Layer {
 	#to: Int32Array;
 	#isOpaque: Uint8Array;
 	#wraps: boolean;
+	/** From this row of the picture on, the layer hides all that is behind it. */
+	hidesFrom = Infinity;
 
 	/** A layer that wraps repeats itself sideways without an end. */
 	constructor(width: number, height: number, top: number, { wraps = false } = {}) {
@@ -39,6 +41,9 @@ export class Layer {
 			this.#to[y] = to;
 			this.#isOpaque[y] = opaque ? 1 : 0;
 		}
+		let row = height;
+		while (row > 0 && this.#isOpaque[row - 1]) row--;
+		this.hidesFrom = this.top + row;
 		return this;
 	}
 

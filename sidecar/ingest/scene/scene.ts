@@ -56,18 +56,18 @@ export class Scene {
 		const pen = (x: number, y: number, scale: number, depth: number, turn = 0) =>
 			new Pen(canvas, placed((x - camera * depth) * height, y * height, scale * height, turn), this.#path);
 
-		this.#sky.lay(canvas, margin + camera * DEPTH.sky * height);
+		this.#sky.lay(canvas, margin + camera * DEPTH.sky * height, this.#mountains.hidesFrom);
 		this.#farClouds.lay(canvas, time * 0.006 * height + camera * 0.06 * height);
 		this.#nearClouds.lay(canvas, time * 0.016 * height + camera * 0.1 * height);
 		const across = ((time * 0.014 + hash(seed, 6, 9)) % 1.4) * (aspect + 0.4) - 0.3;
 		paintBirds(pen(aspect - across * 1.4, 0.17 + 0.02 * Math.sin(time * 0.5), 0.014, 0.1), time);
-		lay(this.#mountains, DEPTH.mountains);
+		lay(this.#mountains, DEPTH.mountains, this.#hills.hidesFrom);
 		const balloonX = (figureX + view.signX) / 2 + 0.06 * Math.sin(time * 0.17);
 		paintBalloon(pen(balloonX, 0.2 + 0.025 * Math.sin(time * 0.37), 0.13, 0.2), lightSide);
 		lay(this.#hills, DEPTH.hills);
 		const sail = ((time * 0.02 + hash(seed, 7, 9)) % 1.3) * aspect - 0.15 * aspect;
 		paintBoat(pen(sail, horizon - 0.002, 0.085, 0.4), time);
-		paintWater(view, canvas, time, camera, 0.79);
+		paintWater(view, canvas, time, camera, this.#meadow.hidesFrom);
 		lay(this.#meadow, DEPTH.meadow);
 		this.#figure.paint(pen(figureX, 0.375, HEAD_HEIGHT * (1 + 0.03 * Math.sin(time * 0.23)), 1), {
 			timeS: time,
