@@ -9,7 +9,7 @@ import type { EngineObserver } from './engine/engine.ts';
 import { WorkerEngine } from './engine/worker-engine.ts';
 import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
-import { pictureByteLength, type Frame } from './frame/frame.ts';
+import { pictureByteLength, type Frame, type Size } from './frame/frame.ts';
 import { FrameRing } from './frame/ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { autoPaintedSize } from './inference/painted-size.ts';
@@ -64,7 +64,7 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 		mode: keepsAll ? 'wait' : 'newest-wins',
 	});
 	await using egress = await openEgress(configuration, {
-		size: configuration.output === 'painted' ? painted : info.layout,
+		size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
 		fit: OPPOSITE_FIT[fit],
 		frameRate: info.frameRate,
 		...(info.audio && { audio: info.audio }),
@@ -141,6 +141,8 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 	recorder.setFramesDropped(ring.droppedCount);
 	return recorder.report();
 };
+
+const sizeOf = ({ width, height }: Size): Size => ({ width, height });
 
 const openSource = ({ source, pace, fps }: Configuration): Promise<FrameSource> => {
 	if (source === 'scene')

@@ -110,8 +110,8 @@ class FileSink implements FrameSink {
 	constructor(recording: Recording) {
 		this.#recording = recording;
 		this.name = `file:${recording.path}`;
-		const { size } = recording.setup;
-		this.#layout = { format: 'I420', ...size, matrix: usualMatrix(size), range: 'limited' };
+		const { width, height } = recording.setup.size;
+		this.#layout = { format: 'I420', width, height, matrix: usualMatrix({ width, height }), range: 'limited' };
 		this.#removePartial = () => rmSync(recording.partialPath, { force: true });
 		process.once('exit', this.#removePartial);
 	}
