@@ -9,9 +9,8 @@ export interface Parameters {
 	readonly epoch: number;
 	/** The preset's name; `passthrough` gives the source's own frames. */
 	readonly style: string;
-	readonly prompt: string;
-	/** 0..1, from the model's neutral conditioning to the style's. */
-	readonly strength: number;
+	/** Prompts whose embeddings are mixed; what their weights lack to 1 is the model's neutral conditioning. */
+	readonly conditioning: readonly { prompt: string; weight: number }[];
 	readonly seed: number;
 	readonly tuning: Tuning;
 }
@@ -22,8 +21,7 @@ export const resolveParameters = (preset: Preset, tuning: Tuning, epoch: number)
 	Object.freeze({
 		epoch,
 		style: preset.name,
-		prompt: preset.prompt,
-		strength: preset.strength,
+		conditioning: [{ prompt: preset.prompt, weight: preset.strength }],
 		seed: preset.seed,
 		tuning: Object.freeze({ ...tuning }),
 	});

@@ -1,6 +1,6 @@
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
-import { concatenate, type Tensor } from '../frame/tensor.ts';
+import { concatenate, zeros, type Tensor } from '../frame/tensor.ts';
 import type { EncodeRequest, EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
 import type { NativeAddon } from '../native.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
@@ -21,12 +21,16 @@ interface EncoderStreamSettings {
 }
 
 /**
- * The side stream: text-and-vision embeddings and source latents of a batch. The embeddings are kept for
- * `teRefreshEvery` batches, or until what they depend on changes.
+ * The side stream: text-and-vision embeddings and source latents of a batch. The embeddings of the prompts
+ * in use are kept for `teRefreshEvery` batches; a change of their weights (strength, a cross-fade) only mixes
+ * them anew.
  */
 export class EncoderStream {
 	readonly #settings: EncoderStreamSettings;
-	#prompt: { embeds: PromptEmbeds; key: string; batchesAgo: number } | undefined;
+	/** Embeddings of the prompts in use, all of one frame or batch, but for one that has just come. */
+	#kept = new Map<string | undefined, PromptEmbeds>();
+	#batchesSinceRefresh = 0;
+	#frameCount = 0;
 
 	constructor(settings: EncoderStreamSettings) {
 		this.#settings = settings;
@@ -40,26 +44,33 @@ export class EncoderStream {
 				continue;
 			}
 			const { parameters, pictures } = batch;
+			const weights = weightsOf(parameters);
 			const shown = parameters.tuning.teBatchOne ? pictures.slice(0, 1) : pictures;
-			const key = promptKey(parameters, shown.length);
-			const fresh = this.#prompt?.key === key && this.#prompt.batchesAgo + 1 < parameters.tuning.teRefreshEvery;
-			const { prompt, sourceLatents, details, stagesMs } = await device.encode({
+			const wanted = this.#promptsToEncode(weights, shown.length, parameters.tuning.teRefreshEvery);
+			const { prompts, sourceLatents, details, stagesMs } = await device.encode({
 				pictures: stack(pictures),
-				...(!fresh && {
-					prompt: {
-						images: stack(await this.#atVisionSize(shown)),
-						prompt: parameters.prompt,
-						strength: parameters.strength,
-					},
+				...(wanted.length > 0 && {
+					text: { images: stack(await this.#atVisionSize(shown)), prompts: wanted },
 				}),
 			});
-			if (prompt) this.#prompt = { embeds: prompt, key, batchesAgo: 0 };
-			else this.#prompt!.batchesAgo++;
+			wanted.forEach((prompt, i) => this.#kept.set(prompt, prompts![i]!));
 			if (stagesMs.teMs !== undefined) observer.stage('te', stagesMs.teMs);
 			observer.stage('vaeEncode', stagesMs.vaeEncodeMs);
+			const prompt = mixEmbeds([...weights].map(([text, weight]) => ({ embeds: this.#kept.get(text)!, weight })));
 			const sideMs = (nowUs() - batch.sideStartUs) / 1000;
-			yield { ...batch, encoding: { prompt: this.#prompt!.embeds, sourceLatents, details, sideMs } };
+			yield { ...batch, encoding: { prompt, sourceLatents, details, sideMs } };
 		}
+	}
+
+	/** Those in use that are missing, or all of them when a refresh is due; the others are forgotten. */
+	#promptsToEncode(weights: Weights, frameCount: number, teRefreshEvery: number): (string | undefined)[] {
+		if (++this.#batchesSinceRefresh >= teRefreshEvery || frameCount !== this.#frameCount) {
+			this.#kept.clear();
+			this.#batchesSinceRefresh = 0;
+			this.#frameCount = frameCount;
+		}
+		for (const prompt of this.#kept.keys()) if (!weights.has(prompt)) this.#kept.delete(prompt);
+		return [...weights.keys()].filter((prompt) => !this.#kept.has(prompt));
 	}
 
 	async #atVisionSize(pictures: readonly Picture[]): Promise<Picture[]> {
@@ -74,8 +85,30 @@ export class EncoderStream {
 	}
 }
 
-const promptKey = ({ epoch, prompt, strength }: Parameters, frameCount: number): string =>
-	JSON.stringify([epoch, prompt, strength, frameCount]);
+/** By prompt; undefined is the model's neutral one. */
+type Weights = ReadonlyMap<string | undefined, number>;
+
+const weightsOf = ({ conditioning }: Parameters): Weights => {
+	const weights = new Map<string | undefined, number>();
+	for (const { prompt, weight } of conditioning) weights.set(prompt, (weights.get(prompt) ?? 0) + weight);
+	const neutral = 1 - conditioning.reduce((sum, { weight }) => sum + weight, 0);
+	if (neutral > 1e-6 || weights.size === 0) weights.set(undefined, Math.max(neutral, 0));
+	return weights;
+};
+
+/** The weighted sum of embeddings of one shape; a token counts where it counts in any of them. */
+export const mixEmbeds = (parts: readonly { embeds: PromptEmbeds; weight: number }[]): PromptEmbeds => {
+	const [first] = parts;
+	if (!first) throw new TypeError('mixEmbeds needs at least one part');
+	if (parts.length === 1) return first.embeds;
+	const promptEmbeds = zeros(first.embeds.promptEmbeds.shape);
+	const attentionMask = { ...first.embeds.attentionMask, data: first.embeds.attentionMask.data.slice() };
+	for (const { embeds, weight } of parts) {
+		embeds.promptEmbeds.data.forEach((value, i) => (promptEmbeds.data[i]! += weight * value));
+		embeds.attentionMask.data.forEach((counts, i) => (attentionMask.data[i]! |= counts));
+	}
+	return { promptEmbeds, attentionMask };
+};
 
 /** RGB pictures of one size as one tensor [pictures, height, width, 3]. */
 export const stack = (pictures: readonly Picture[]): Tensor<Uint8Array> =>

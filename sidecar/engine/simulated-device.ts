@@ -22,17 +22,17 @@ export class SimulatedDevice implements EncoderDevice, DenoiserDevice {
 		this.#times = times;
 	}
 
-	async encode({ pictures, prompt }: EncodeRequest): Promise<EncodeResult> {
+	async encode({ pictures, text }: EncodeRequest): Promise<EncodeResult> {
 		await this.#times.sleep(this.#times.sideMs);
 		const [batch = 0] = pictures.shape;
 		return {
 			sourceLatents: zeros([batch, 4, 1, 1]),
 			details: {},
-			...(prompt && {
-				prompt: {
-					promptEmbeds: zeros([prompt.images.shape[0]!, 1, 1]),
+			...(text && {
+				prompts: text.prompts.map(() => ({
+					promptEmbeds: zeros([text.images.shape[0]!, 1, 1]),
 					attentionMask: { data: new BigInt64Array(1), shape: [1, 1] },
-				},
+				})),
 			}),
 			stagesMs: { vaeEncodeMs: this.#times.sideMs },
 		};

@@ -41,8 +41,11 @@ export class TemporalAdapter {
 			this.#lastShown = batch.encoding && shown.at(-1);
 			if (batch.encoding)
 				this.#observer.batch({ sideMs: batch.encoding.sideMs, mainMs: (nowUs() - batch.mainStartUs) / 1000 });
-			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries())
-				yield { sequence, capturedUs, timestampUs, durationUs, epoch: batch.parameters.epoch, picture: shown[i]! };
+			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries()) {
+				const [source, picture] = [batch.pictures[i]!, shown[i]!];
+				const { epoch } = batch.parameters;
+				yield { sequence, capturedUs, timestampUs, durationUs, epoch, source, picture };
+			}
 		}
 	}
 

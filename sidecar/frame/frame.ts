@@ -94,6 +94,8 @@ export interface StyledFrame {
 	durationUs: number;
 	/** Of the parameters that painted it; never falls along a stream. */
 	epoch: number;
+	/** What was painted: RGB at the painted size; under `passthrough`, the picture itself. */
+	source: Picture;
 	/** The painting at the painted size, or the source's own picture under the style `passthrough`. */
 	picture: Picture;
 }

@@ -8,15 +8,14 @@ import { readTokenizer, type PromptTokenizer } from './tokenizer.ts';
 export interface PromptRequest {
 	/** Frames at the encoder's own size, RGB: [frames, height, width, 3]. */
 	images: Tensor<Uint8Array>;
-	prompt: string;
-	/** 0..1 from the model's neutral prompt to this one. */
-	strength: number;
+	/** undefined is the model's neutral prompt: leave it as it is. */
+	prompts: readonly (string | undefined)[];
 }
 
 export interface EncodeRequest {
 	/** RGB at the painted size: [batch, height, width, 3]. */
 	pictures: Tensor<Uint8Array>;
-	prompt?: PromptRequest;
+	text?: PromptRequest;
 }
 
 /** What the denoiser needs of a prompt, for as many frames as the encoder was shown. */
@@ -30,7 +29,8 @@ export interface EncodeResult {
 	sourceLatents: Tensor<Float32Array>; // [batch, channels, height / scale, width / scale]
 	/** Whatever else the autoencoder gives for the decoder, by tensor name. */
 	details: Record<string, Tensor>;
-	prompt?: PromptEmbeds;
+	/** For each prompt that was asked for. */
+	prompts?: PromptEmbeds[];
 	/** Time on this thread, in milliseconds. */
 	stagesMs: { teMs?: number; vaeEncodeMs: number };
 }
@@ -64,9 +64,9 @@ export class Encoder implements AsyncDisposable {
 		return new Encoder(folder, provider, await readTokenizer(folder), graphs);
 	}
 
-	async encode({ pictures, prompt }: EncodeRequest): Promise<EncodeResult> {
+	async encode({ pictures, text }: EncodeRequest): Promise<EncodeResult> {
 		const startMs = performance.now();
-		const embeds = prompt && (await this.#encodePrompt(prompt));
+		const prompts = text && (await this.#encodePrompts(text));
 		const encodedMs = performance.now();
 		const [batch = 0, height = 0, width = 0] = pictures.shape;
 		const perPass = framesPerPass(this.provider, batch);
@@ -82,48 +82,42 @@ export class Encoder implements AsyncDisposable {
 		return {
 			sourceLatents: source_latents as Tensor<Float32Array>,
 			details,
-			...(embeds && { prompt: embeds }),
+			...(prompts && { prompts }),
 			stagesMs: {
-				...(embeds && { teMs: encodedMs - startMs }),
+				...(prompts && { teMs: encodedMs - startMs }),
 				vaeEncodeMs: performance.now() - encodedMs,
 			},
 		};
 	}
 
-	async #encodePrompt({ images, prompt, strength }: PromptRequest): Promise<PromptEmbeds> {
-		const { neutralPrompt, dropTokens, maxLength } = this.#folder.manifest.textEncoder;
-		const frames: PromptEmbeds[] = [];
+	/** Each prompt reads each frame: the vision features of a frame are computed once. */
+	async #encodePrompts({ images, prompts }: PromptRequest): Promise<PromptEmbeds[]> {
+		const frames: PromptEmbeds[][] = [];
 		for (let index = 0; index < images.shape[0]!; index++) {
 			const image = element(images, index);
 			const sizes = { batch: 1, height: image.shape[1]!, width: image.shape[2]! };
 			const features = await this.#graphs.te_vision.run({ image }, sizes);
-			const styled = await this.#encodeText(prompt, features, sizes);
-			if (strength < 1)
-				mix(
-					styled.promptEmbeds.data,
-					(await this.#encodeText(neutralPrompt, features, sizes)).promptEmbeds.data,
-					strength,
-				);
-			frames.push(styled);
+			const embeds: PromptEmbeds[] = [];
+			for (const prompt of prompts) embeds.push(await this.#encodeText(prompt, features, sizes));
+			frames.push(embeds);
 		}
-		return {
-			promptEmbeds: concatenate(frames.map((frame) => frame.promptEmbeds)),
-			attentionMask: concatenate(
-				frames.map(({ attentionMask }) => ({
-					data: attentionMask.data.slice(dropTokens),
-					shape: [1, maxLength - dropTokens],
-				})),
-			),
-		};
+		return prompts.map((_, i) => ({
+			promptEmbeds: concatenate(frames.map((embeds) => embeds[i]!.promptEmbeds)),
+			attentionMask: concatenate(frames.map((embeds) => embeds[i]!.attentionMask)),
+		}));
 	}
 
-	async #encodeText(prompt: string, features: Record<string, Tensor>, sizes: Sizes): Promise<PromptEmbeds> {
-		const { inputIds, attentionMask } = this.#tokenize(prompt);
+	async #encodeText(prompt: string | undefined, features: Record<string, Tensor>, sizes: Sizes): Promise<PromptEmbeds> {
+		const { neutralPrompt, dropTokens, maxLength } = this.#folder.manifest.textEncoder;
+		const { inputIds, attentionMask } = this.#tokenize(prompt ?? neutralPrompt);
 		const { prompt_embeds } = await this.#graphs.te_text.run(
 			{ input_ids: inputIds, attention_mask: attentionMask, ...features },
 			sizes,
 		);
-		return { promptEmbeds: prompt_embeds as Tensor<Float32Array>, attentionMask };
+		return {
+			promptEmbeds: prompt_embeds as Tensor<Float32Array>,
+			attentionMask: { data: attentionMask.data.slice(dropTokens), shape: [1, maxLength - dropTokens] },
+		};
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -142,7 +136,3 @@ export const joinPasses = (passes: readonly Record<string, Tensor>[]): Record<st
 	Object.fromEntries(
 		Object.keys(passes[0] ?? {}).map((name) => [name, concatenate(passes.map((pass) => pass[name]!))]),
 	);
-
-const mix = (styled: Float32Array, neutral: Float32Array, strength: number): void => {
-	for (let i = 0; i < styled.length; i++) styled[i] = neutral[i]! + strength * (styled[i]! - neutral[i]!);
-};

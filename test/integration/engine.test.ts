@@ -100,7 +100,7 @@ describe('the engine with models/lite', () => {
 	});
 
 	it('leaves the picture nearly as it is at strength 0, and paints at 1', async () => {
-		const neutral = (await paint({ ...parametersOf(), strength: 0 }, 1))[0]!.picture;
+		const neutral = (await paint({ ...parametersOf(), conditioning: [] }, 1))[0]!.picture;
 		const painted = (await paint(parametersOf(), 1))[0]!.picture;
 		expect(await meanDifference(neutral, sourcePicture(0))).toBeLessThan(
 			0.6 * (await meanDifference(painted, sourcePicture(0))),
@@ -109,7 +109,15 @@ describe('the engine with models/lite', () => {
 
 	it('paints another style from another prompt', async () => {
 		const oil = (await paint(parametersOf(), 1))[0]!.picture;
-		const pencil = (await paint({ ...parametersOf(), prompt: 'transfer this to pencil sketch style' }, 1))[0]!.picture;
+		const pencil = (
+			await paint(
+				{
+					...parametersOf(),
+					conditioning: [{ prompt: 'transfer this to pencil sketch style', weight: 1 }],
+				},
+				1,
+			)
+		)[0]!.picture;
 		expect(await meanDifference(oil, pencil)).toBeGreaterThan(20);
 	});
 

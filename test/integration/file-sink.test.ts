@@ -50,7 +50,15 @@ const greyFrame = (sequence: number, { width, height }: Size, luma = 128): Style
 	const data = new Uint8Array(width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2)).fill(128);
 	data.fill(luma, 0, width * height);
 	const picture: Picture = { format: 'I420', width, height, matrix: 'bt601', range: 'limited', data };
-	return { sequence, capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000, epoch: 0, picture };
+	return {
+		sequence,
+		capturedUs: 0,
+		timestampUs: sequence * 40_000,
+		durationUs: 40_000,
+		epoch: 0,
+		source: picture,
+		picture,
+	};
 };
 const SMALL: SinkSetup = { size: { width: 160, height: 90 }, fit: 'cover', frameRate: { num: 25, den: 1 } };
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelManifest } from '../../sidecar/config/schema.ts';
+import { mixEmbeds } from '../../sidecar/engine/encoder-stream.ts';
 import { foldNoise } from '../../sidecar/engine/noise-field.ts';
 import { concatenate, element, expectShape } from '../../sidecar/frame/tensor.ts';
 import { gaussianNoise } from '../../sidecar/inference/gaussian-noise.ts';
@@ -24,6 +25,32 @@ describe('flow-match Euler schedule', () => {
 		const two = flowMatchSigmas(DREAMLITE, 2, imageSeqLen(512, 512));
 		[1, 0.652489, 0].forEach((sigma, i) => expect(two[i]).toBeCloseTo(sigma, 6));
 		for (const side of [256, 512, 1024]) expect(flowMatchSigmas(DREAMLITE, 1, imageSeqLen(side, side))).toEqual([1, 0]);
+	});
+});
+
+describe('conditioning', () => {
+	const embedsOf = (values: number[], counts: bigint[]) => ({
+		promptEmbeds: { data: Float32Array.from(values), shape: [1, 1, values.length] },
+		attentionMask: { data: BigInt64Array.from(counts), shape: [1, counts.length] },
+	});
+
+	it('is the weighted sum of the embeddings, over the tokens of either', () => {
+		const mixed = mixEmbeds([
+			{ embeds: embedsOf([4, 0], [1n, 0n]), weight: 0.25 },
+			{ embeds: embedsOf([0, 8], [1n, 1n]), weight: 0.75 },
+		]);
+		expect([...mixed.promptEmbeds.data]).toEqual([1, 6]);
+		expect([...mixed.attentionMask.data]).toEqual([1n, 1n]);
+	});
+
+	it('leaves what it mixes as it was', () => {
+		const embeds = embedsOf([4, 0], [1n, 0n]);
+		mixEmbeds([
+			{ embeds, weight: 0.5 },
+			{ embeds: embedsOf([0, 8], [1n, 1n]), weight: 0.5 },
+		]);
+		expect([...embeds.promptEmbeds.data]).toEqual([4, 0]);
+		expect([...embeds.attentionMask.data]).toEqual([1n, 0n]);
 	});
 });
 

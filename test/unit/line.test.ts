@@ -71,7 +71,7 @@ describe('what the streams are asked', () => {
 
 	it('shows the text-and-vision encoder a frame every teRefreshEvery batches', async () => {
 		const { device } = await paint(10, () => parametersOf({ teRefreshEvery: 4 }));
-		expect(device.encodes.map(({ prompt }) => Boolean(prompt))).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean));
+		expect(device.encodes.map(({ text }) => Boolean(text))).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean));
 	});
 
 	it('lets one frame stand for the batch with teBatchOne, and shows all without', async () => {
@@ -80,7 +80,7 @@ describe('what the streams are asked', () => {
 			[false, 4],
 		] as const) {
 			const { device } = await paint(4, () => parametersOf({ batchSize: 4, teBatchOne }));
-			expect(device.encodes[0]?.prompt?.images.shape[0]).toBe(shown);
+			expect(device.encodes[0]?.text?.images.shape[0]).toBe(shown);
 		}
 	});
 
@@ -121,9 +121,30 @@ describe('what the streams are asked', () => {
 		expect(epochs).toEqual(epochs.toSorted((a, b) => a - b));
 		const first = epochs.indexOf(1);
 		expect(first).toBeGreaterThan(0);
-		expect(device.encodes[first]?.prompt?.prompt).toContain('pencil-sketch');
+		expect(device.encodes[first]?.text?.prompts).toEqual(['transfer this to pencil-sketch style']);
 		expect(device.denoises[first]?.temporal.multiplier).toBe(0);
 		expect(device.denoises[first + 1]?.temporal.images).toBeDefined();
+	});
+
+	it('encodes a prompt once, and mixes anew while the weights of a cross-fade change', async () => {
+		const [oil, pencil] = ['an oil painting', 'a pencil sketch'];
+		let asked = 0;
+		const parametersNow = () => {
+			const mix = Math.min(asked++ / 20, 1);
+			const conditioning = [
+				{ prompt: oil, weight: 1 - mix },
+				{ prompt: pencil, weight: mix },
+			].filter(({ weight }) => weight > 0);
+			return { ...parametersOf({ teRefreshEvery: 256 }), conditioning };
+		};
+		const { device } = await paint(8, parametersNow);
+		expect(device.encodes.flatMap(({ text }) => text?.prompts ?? [])).toEqual([oil, pencil]);
+	});
+
+	it('takes what the weights lack from the neutral prompt', async () => {
+		const parametersNow = () => ({ ...parametersOf(), conditioning: [{ prompt: 'an oil painting', weight: 0.4 }] });
+		const { device } = await paint(1, parametersNow);
+		expect(device.encodes[0]?.text?.prompts).toEqual(['an oil painting', undefined]);
 	});
 
 	it("gives the source's own pixels under passthrough, without the streams", async () => {
