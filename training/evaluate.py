@@ -2,7 +2,7 @@
 
     python3 -m training.evaluate --pictures CACHE/pictures --data CLIPS_FOLDER --base CACHE/run/base.pt --adapter CACHE/adapter/adapter.pt
 
-Pictures: PSNR to the teacher, Sobel and HF-FFT against the teacher's. Clips: warping error, Sobel and HF-FFT with fixed noise,
+Pictures: PSNR to the teacher in 1, 2 and 4 steps, Sobel and HF-FFT against the teacher's, paraphrases against the preset. Clips: warping error, Sobel and HF-FFT with fixed noise,
 with advected noise, and with the adapter on top at refresh 1, 2 and 4. A frozen frame: mean change after the third refresh.
 """
 
@@ -42,6 +42,51 @@ def on_pictures(base, held):
     return table
 
 
+def sigmas(steps, height=288, width=512):
+    """The flow-match Euler schedule of model.json, from 1 to 0."""
+    mu = 0.5 + (1.15 - 0.5) * ((height // 8) * (width // 8) // 4 - 256) / (4096 - 256)
+    return [np.exp(mu) / (np.exp(mu) + (1 / s - 1)) for s in np.linspace(1, 1 / steps, steps)] + [0.0]
+
+
+def in_steps(base, held, style, index, steps):
+    """One painting with several Euler steps."""
+    ids, mask = held.tokenize(prompts.PRESETS[style])
+    schedule = sigmas(steps)
+    with torch.no_grad():
+        source = np.array(held.sources[index])
+        prompt = base.prompt(torch.tensor([ids]), torch.tensor([mask]), to_float(torch.from_numpy(squash(source))[None]))
+        latents, details = base.encoder(to_float(torch.from_numpy(source)[None]))
+        x = torch.from_numpy(held.noise[index].astype(np.float32))[None]
+        for now, then in zip(schedule, schedule[1:]):
+            x = x + (then - now) * base.unet(x, torch.full((1,), 1000.0 * now), prompt, latents)
+        return to_bytes(base.decoder(x, details))
+
+
+def on_steps(base, held, count=8):
+    """Style -> steps -> PSNR to the teacher."""
+    rows = {style: {steps: [] for steps in (1, 2, 4)} for style in PAINTERS}
+    for style, by_steps in rows.items():
+        for steps, scores in by_steps.items():
+            scores += [metrics.psnr(in_steps(base, held, style, i, steps), np.array(held.paintings[style][i])) for i in range(count)]
+    return {style: {str(steps): round(float(np.mean(scores)), 2) for steps, scores in by.items()} for style, by in rows.items()}
+
+
+def on_phrases(base, held, count=24):
+    """Mean difference, share of full scale, between what the preset and what held-out paraphrases give; and the worst."""
+    table = {}
+    for style in PAINTERS:
+        apart = []
+        for i, phrase in enumerate(prompts.split(style)[1][:: max(1, len(prompts.split(style)[1]) // count)][:count]):
+            index = i % len(held.sources)
+            paint = lambda text: paint_whole(base, held.sources[index], held.noise[index], text, held.tokenize)
+            apart.append(float(cv2.absdiff(paint(prompts.PRESETS[style]), paint(phrase)).mean()) / 255)
+        table[style] = {"mean": round(float(np.mean(apart)), 4), "worst": round(max(apart), 4)}
+    index = 0
+    unchanged = paint_whole(base, held.sources[index], held.noise[index], prompts.NEUTRAL_PROMPT, held.tokenize)
+    table["neutral_psnr_to_source"] = round(metrics.psnr(unchanged, np.array(held.sources[index])), 2)
+    return table
+
+
 def paint_clip(base, adapter, frames, style, noise_mode, refresh):
     """Paints frames one after another as the engine does; refresh 0 leaves the adapter out."""
     rng = np.random.default_rng(42)
@@ -56,8 +101,10 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
             hooks = None
             if i > 0:
                 field = motion.flow(motion.grey(frames[i - 1]), motion.grey(frame))
-                if noise_mode == "advected":
+                if noise_mode != "fixed":
                     noise.advance(field)
+                if noise_mode == "advected, no remainder":
+                    noise.rest[:] = 0
                 if refresh and (cond is None or (i - 1) % refresh == 0):
                     cond = adapter.condition(to_float(torch.from_numpy(motion.warp(paintings[-1], field))[None]))
                 if refresh:
@@ -68,7 +115,7 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
 
 
 RUNS = {
-    "fixed noise": ("fixed", 0), "advected noise": ("advected", 0),
+    "fixed noise": ("fixed", 0), "advected noise, no remainder": ("advected, no remainder", 0), "advected noise": ("advected", 0),
     "advected + adapter, N=1": ("advected", 1), "advected + adapter, N=2": ("advected", 2), "advected + adapter, N=4": ("advected", 4),
 }
 
@@ -114,7 +161,7 @@ def main():
     base, adapter = export.half_rounded(base).eval(), export.half_rounded(adapter).eval()
     held = Pictures(Path(args.pictures) / "held")
     clips = [p for p in data.files(args.data)[0] if p.stem in held_out.CLIPS]
-    report = {"pictures": on_pictures(base, held)}
+    report = {"pictures": on_pictures(base, held), "steps": on_steps(base, held), "phrases": on_phrases(base, held)}
     print(json.dumps(report, indent=2), flush=True)
     report["clips"] = on_clips(base, adapter, clips, args.frames)
     report["frozen"] = on_frozen(base, adapter, np.array(held.sources[0]))

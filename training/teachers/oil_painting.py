@@ -27,9 +27,9 @@ def paint(rgb, noise):
     d = detail[..., None]
     colour = broad * (1 - d) + close * d
 
-    rest = 0.5 + 0.6 * brush.plane(noise, 5, size, sigma=12.0)
-    field, _ = brush.direction(brush.luminance(colour), fine=3.0, coarse=16.0, rest=rest)
-    long_paths = brush.trace(field, 21.0, step=3.0)
+    rest = 0.6 + 0.35 * brush.plane(noise, 5, size, sigma=9.0)
+    field, _ = brush.direction(brush.luminance(colour), fine=3.0, coarse=12.0, rest=rest, weight=1.5e-3)
+    long_paths = brush.trace(field, 15.0, step=2.5)
     half = len(long_paths) // 2
     short_paths = long_paths[:3] + long_paths[half : half + 3]
 
