@@ -1,0 +1,62 @@
+/**
+ * When a painted frame is shown. A frame is due at its own time plus one offset, so that the picture moves as
+ * evenly as the source did, however unevenly frames are painted. The offset is what the slowest of the last
+ * frames needed: it grows at once when a frame comes late, and shrinks by 2 % of the time that passes.
+ * Pure: the clock is an argument.
+ */
+export interface PacerState {
+	/** Presentation time minus source time, in microseconds; undefined before the first frame. */
+	readonly offsetUs: number | undefined;
+	/** Source time of the newest frame that came. */
+	readonly newestUs: number;
+	/** When a frame was last shown, new or again. */
+	readonly shownUs: number | undefined;
+}
+
+export type PacerDecision =
+	| { action: 'present' | 'drop' | 'repeat' }
+	/** Nothing to do before `dueUs`; Infinity: until a frame comes. */
+	| { action: 'wait'; dueUs: number };
+
+export const PACER_START: PacerState = { offsetUs: undefined, newestUs: 0, shownUs: undefined };
+
+const SHRINK_SHARE = 0.02;
+
+/** A frame that would wait longer than this comes from another clock: the source jumped. */
+const HOLD_MAX_US = 250_000;
+
+/** A painted frame came. */
+export const arrive = (state: PacerState, timestampUs: number, nowUs: number): PacerState => {
+	const earliestUs = nowUs - timestampUs;
+	const passedUs = Math.max(timestampUs - state.newestUs, 0);
+	const shrunkUs = (state.offsetUs ?? -Infinity) - SHRINK_SHARE * passedUs;
+	const isJump = shrunkUs - earliestUs > HOLD_MAX_US;
+	return { ...state, newestUs: timestampUs, offsetUs: isJump ? earliestUs : Math.max(shrunkUs, earliestUs) };
+};
+
+/**
+ * What to do now with the frames that wait, oldest first. Where nothing new is due, the last frame is shown
+ * again every `repeatEveryUs`, so that a sink of constant rate gets its frames from a painter that is slower.
+ */
+export const decide = (
+	state: PacerState,
+	waitingUs: readonly number[],
+	nowUs: number,
+	repeatEveryUs: number,
+): PacerDecision => {
+	const offsetUs = state.offsetUs ?? 0;
+	const [first = Infinity, second = Infinity] = waitingUs;
+	if (second + offsetUs <= nowUs) return { action: 'drop' };
+	if (first + offsetUs <= nowUs) return { action: 'present' };
+	// Half a frame of grace: a frame that is about to come beats showing the old one again.
+	const repeatUs = state.shownUs === undefined ? Infinity : state.shownUs + 1.5 * repeatEveryUs;
+	const dueUs = first + offsetUs;
+	if (repeatUs <= nowUs && dueUs - nowUs > 0.5 * repeatEveryUs) return { action: 'repeat' };
+	return { action: 'wait', dueUs: Math.min(dueUs, Math.max(repeatUs, nowUs + 1)) };
+};
+
+/** A frame was shown. A repeated one counts as shown when it should have been, so that repeats keep the rate. */
+export const shown = (state: PacerState, how: 'new' | 'again', nowUs: number, repeatEveryUs: number): PacerState => ({
+	...state,
+	shownUs: how === 'new' || state.shownUs === undefined ? nowUs : state.shownUs + repeatEveryUs,
+});
