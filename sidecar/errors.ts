@@ -5,6 +5,7 @@
 const EXIT_CODES = {
 	ERR_CONFIG: 2, // configuration or flag: unknown key, wrong type, out of range
 	ERR_STYLE: 2, // unknown or invalid preset
+	ERR_COMMAND: 2, // control was asked something it does not understand
 	ERR_SOURCE: 2, // the source cannot be opened
 	ERR_SINK: 2, // the sink cannot be opened
 	ERR_MODEL: 3, // unknown model, manifest, checksum or shape
@@ -14,6 +15,7 @@ const EXIT_CODES = {
 	ERR_SOURCE_READ: 1, // the source failed while running
 	ERR_SINK_WRITE: 1, // the sink failed while running (a full disk, say)
 	ERR_ENGINE: 1, // a stage failed while running
+	ERR_CONTROL: 1, // no running sidecar answers
 	ERR_INTERNAL: 1,
 } as const;
 

@@ -229,7 +229,38 @@ export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverride
 	...overrides,
 });
 
+// -- Commands -------------------------------------------------------------------------------------------
+
+const fadeField = z
+	.number()
+	.min(0)
+	.max(60)
+	.meta(help('How long a change of style fades from the old to the new; 0 cuts', 's'));
+
+const COMMANDS = [
+	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64) }),
+	z.strictObject({ type: z.literal('next') }),
+	z.strictObject({ type: z.literal('previous') }),
+	z.strictObject({ type: z.literal('prompt'), text: promptField }),
+	z.strictObject({ type: z.literal('strength'), value: strengthField }),
+	z.strictObject({ type: z.literal('seed'), value: seedField }),
+	z.strictObject({ type: z.literal('newStrokes') }),
+	z.strictObject({ type: z.literal('fade'), seconds: fadeField }),
+] as const;
+
+/** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/controller.ts. */
+export const Command = z.discriminatedUnion('type', COMMANDS, {
+	error: ({ code }) =>
+		code === 'invalid_union'
+			? `expected one of ${COMMANDS.map(({ shape }) => shape.type.value).join(', ')}`
+			: 'expected an object with a type',
+});
+export type Command = z.infer<typeof Command>;
+
 // -- Configuration --------------------------------------------------------------------------------------
+
+/** Where the page and the API are, unless the configuration says otherwise. */
+export const HTTP_PORT = 7717;
 
 const side = z.int().min(32).max(8192).multipleOf(32);
 
@@ -282,10 +313,23 @@ export const Configuration = z.strictObject({
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
 	durationS: z.number().positive().exactOptional().meta(help('Stop after this long', 's')),
+	fadeS: fadeField.default(0.5),
+	http: z
+		.union([z.int().min(0).max(65_535), z.literal(['auto', 'off'])], {
+			error: 'expected a port of 0 to 65535, auto or off',
+		})
+		.default('auto')
+		.meta(help(`Port of the page on this machine; auto takes ${HTTP_PORT} for a live run and none for --pace max`)),
 	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
 });
 export type Configuration = z.infer<typeof Configuration>;
+
+/** The port to listen on; undefined where there is to be no page. A run as fast as it can has nobody to steer it. */
+export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>): number | undefined => {
+	if (http === 'off' || (http === 'auto' && pace === 'max')) return undefined;
+	return http === 'auto' ? HTTP_PORT : http;
+};
 
 // -- What the rest of the sidecar needs of zod -----------------------------------------------------------
 

@@ -11,7 +11,7 @@ export interface Setting {
 	/** Without the dashes. */
 	flag: string;
 	variable: string;
-	kind: 'text' | 'list' | 'number' | 'boolean' | 'size';
+	kind: 'text' | 'list' | 'number' | 'boolean' | 'size' | 'port';
 	/** For help text: what it is, then range and unit. */
 	help: string;
 	/** What the help shows for the value, such as N; empty for a boolean. */
@@ -20,7 +20,7 @@ export interface Setting {
 	choices: string[];
 }
 
-const FLAG_NAMES: Record<string, string> = { sinks: 'sink', durationS: 'duration' };
+const FLAG_NAMES: Record<string, string> = { sinks: 'sink', durationS: 'duration', fadeS: 'fade' };
 const PLACEHOLDERS: Record<string, string> = {
 	source: 'S',
 	sinks: 'S',
@@ -30,6 +30,8 @@ const PLACEHOLDERS: Record<string, string> = {
 	size: 'auto|WxH',
 	report: 'FILE',
 	durationS: 'S',
+	fadeS: 'S',
+	http: 'PORT|auto|off',
 };
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -44,6 +46,7 @@ const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => 
 
 const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind'] => {
 	if (key === 'size') return 'size';
+	if (key === 'http') return 'port';
 	if (type === 'array') return 'list';
 	if (type === 'boolean') return 'boolean';
 	return type === 'number' || type === 'integer' || typeof choices?.[0] === 'number' ? 'number' : 'text';
@@ -86,6 +89,8 @@ const valueOf = ({ kind }: Setting, text: string): unknown => {
 			return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? Number(text) : text;
 		case 'boolean':
 			return { true: true, '1': true, false: false, '0': false }[text.trim().toLowerCase()] ?? text;
+		case 'port':
+			return /^\d{1,5}$/.test(text.trim()) ? Number(text) : text;
 		case 'size': {
 			const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text.trim());
 			return match ? { width: Number(match[1]), height: Number(match[2]) } : text;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Preset, parse, type Configuration } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
+import { log } from '../telemetry/logger.ts';
 
 const SUFFIX = '.style.json';
 
@@ -68,16 +69,30 @@ export const findPreset = async (style: string, folders: string[] = presetFolder
 	if (/[/\\]|\.json$/.test(style)) return await readPreset(style);
 	const presets = await listPresets(folders);
 	const found = presets.find(({ name }) => name === style);
-	if (!found) {
-		const known = presets.map(({ name }) => name);
-		const nearest = nearestOf(style, known);
-		throw new SidecarError(
-			'ERR_STYLE',
-			`Style ${style} is not known. ${nearest ? `Did you mean ${nearest}? ` : ''}There are: ${known.join(', ') || 'none'}.`,
+	if (!found)
+		throw unknownStyle(
+			style,
+			presets.map(({ name }) => name),
 		);
-	}
 	if ('error' in found) throw found.error;
 	return found.preset;
+};
+
+/** The presets that can be used; of those that cannot, the log says why. */
+export const usablePresets = async (folders?: string[]): Promise<Preset[]> =>
+	(await listPresets(folders)).flatMap((file) => {
+		if ('preset' in file) return [file.preset];
+		log.warn({ path: file.path, error: file.error }, 'preset left out');
+		return [];
+	});
+
+/** What to say about a style that is not there: perhaps it was misspelt. */
+export const unknownStyle = (style: string, known: string[]): SidecarError => {
+	const nearest = nearestOf(style, known);
+	return new SidecarError(
+		'ERR_STYLE',
+		`Style ${style} is not known. ${nearest ? `Did you mean ${nearest}? ` : ''}There are: ${known.join(', ') || 'none'}.`,
+	);
 };
 
 /** The preset that a configuration asks for, with what it overrides. Errors: ERR_STYLE. */

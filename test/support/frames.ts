@@ -1,6 +1,6 @@
 import { rgbLayout, type Frame } from '../../sidecar/frame/frame.ts';
 import { resolveParameters, type Parameters } from '../../sidecar/parameters.ts';
-import type { Tuning } from '../../sidecar/config/schema.ts';
+import type { Preset, Tuning } from '../../sidecar/config/schema.ts';
 
 /** A frame of a source at 25 frames a second. */
 export const frameOf = (sequence: number, slot = sequence): Frame => ({
@@ -29,21 +29,20 @@ export const tuningOf = (overrides: Partial<Tuning> = {}): Tuning => ({
 	...overrides,
 });
 
+export const presetOf = (name: string, overrides: Partial<Preset> = {}): Preset => ({
+	format: 'allaprima-style',
+	formatVersion: 1,
+	name,
+	title: name,
+	model: 'lite',
+	prompt: `transfer this to ${name} style`,
+	strength: 1,
+	seed: 42,
+	...overrides,
+});
+
 export const parametersOf = (tuning: Partial<Tuning> = {}, epoch = 0, style = 'oil-painting'): Parameters =>
-	resolveParameters(
-		{
-			format: 'allaprima-style',
-			formatVersion: 1,
-			name: style,
-			title: style,
-			model: 'lite',
-			prompt: `transfer this to ${style} style`,
-			strength: 1,
-			seed: 42,
-		},
-		tuningOf(tuning),
-		epoch,
-	);
+	resolveParameters(presetOf(style), tuningOf(tuning), epoch);
 
 export const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
 	const collected: T[] = [];

@@ -41,6 +41,8 @@ describe('what is in force', () => {
 			fit: 'cover',
 			output: 'source',
 			pace: 'source',
+			fadeS: 0.5,
+			http: 'auto',
 			tuning: {},
 		});
 	});

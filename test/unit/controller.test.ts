@@ -1,0 +1,278 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Preset } from '../../sidecar/config/schema.ts';
+import { readCommand, styleCommand } from '../../sidecar/control/commands.ts';
+import {
+	apply,
+	Controller,
+	initialState,
+	parametersAt,
+	type ControlState,
+	type SettledCommand,
+} from '../../sidecar/control/controller.ts';
+import { presetOf, tuningOf } from '../support/frames.ts';
+
+const OIL = presetOf('oil-painting');
+const PENCIL = presetOf('pencil-sketch');
+const WATER = presetOf('watercolor', { strength: 0.5, seed: 7 });
+const PASS = presetOf('passthrough');
+const PRESETS = [OIL, PASS, PENCIL, WATER];
+
+const start = (preset: Preset = OIL, fadeS = 0.5): ControlState =>
+	initialState({ presets: PRESETS, preset, tuning: tuningOf(), fadeS }, 0);
+
+const style = (name: string): SettledCommand => ({ type: 'style', name });
+
+/** Weights by the name of the style whose prompt it is, or by the prompt. */
+const mixture = (state: ControlState, nowUs: number): Record<string, number> =>
+	Object.fromEntries(
+		parametersAt(state, nowUs).conditioning.map(({ prompt, weight }) => [
+			PRESETS.find((preset) => preset.prompt === prompt)?.name ?? prompt,
+			Number(weight.toFixed(6)),
+		]),
+	);
+
+describe('a change of style', () => {
+	test('fades evenly over its time, under one new epoch', () => {
+		const state = apply(start(), style('pencil-sketch'), 1_000_000);
+		expect(mixture(state, 1_000_000)).toEqual({ 'oil-painting': 1, 'pencil-sketch': 0 });
+		expect(mixture(state, 1_125_000)).toEqual({ 'oil-painting': 0.75, 'pencil-sketch': 0.25 });
+		expect(mixture(state, 1_250_000)).toEqual({ 'oil-painting': 0.5, 'pencil-sketch': 0.5 });
+		expect(mixture(state, 1_500_000)).toEqual({ 'pencil-sketch': 1 });
+		for (const nowUs of [1_000_000, 1_250_000, 9_000_000])
+			expect(parametersAt(state, nowUs)).toMatchObject({ epoch: 1, style: 'pencil-sketch', seed: 42 });
+	});
+
+	test('brings strength and seed of its preset', () => {
+		const state = apply(start(), style('watercolor'), 0);
+		expect(mixture(state, 250_000)).toEqual({ 'oil-painting': 0.5, watercolor: 0.25 });
+		expect(parametersAt(state, 500_000)).toMatchObject({ seed: 7 });
+		expect(mixture(state, 500_000)).toEqual({ watercolor: 0.5 });
+	});
+
+	test('in the middle of a fade goes on from what is on the canvas', () => {
+		const first = apply(start(), style('pencil-sketch'), 0);
+		const second = apply(first, style('watercolor'), 125_000);
+		expect(mixture(second, 125_000)).toEqual({ 'oil-painting': 0.75, 'pencil-sketch': 0.25, watercolor: 0 });
+		expect(mixture(second, 375_000)).toEqual({ 'oil-painting': 0.375, 'pencil-sketch': 0.125, watercolor: 0.25 });
+		expect(second.epoch).toBe(2);
+		const back = apply(first, style('oil-painting'), 250_000);
+		expect(mixture(back, 500_000)).toEqual({ 'oil-painting': 0.75, 'pencil-sketch': 0.25 });
+	});
+
+	test('cuts where the fade has no length', () => {
+		const state = apply(start(OIL, 0), style('pencil-sketch'), 5);
+		expect(mixture(state, 5)).toEqual({ 'pencil-sketch': 1 });
+	});
+
+	test('to or from passthrough cuts at once, also out of a fade', () => {
+		const fading = apply(start(), style('pencil-sketch'), 0);
+		const through = apply(fading, style('passthrough'), 100_000);
+		expect(parametersAt(through, 100_000)).toMatchObject({ style: 'passthrough', epoch: 2 });
+		expect(mixture(through, 100_000)).toEqual({ passthrough: 1 });
+		expect(mixture(apply(through, style('oil-painting'), 110_000), 110_000)).toEqual({ 'oil-painting': 1 });
+	});
+
+	test('to what is there already does nothing', () => {
+		const state = start();
+		expect(apply(state, style('oil-painting'), 1)).toBe(state);
+		expect(apply(state, { type: 'prompt', text: OIL.prompt }, 1)).toBe(state);
+		expect(apply(state, { type: 'fade', seconds: 0.5 }, 1)).toBe(state);
+	});
+
+	test('to an unknown style is refused with the known ones, and nothing changes', () => {
+		const controller = new Controller({ presets: PRESETS, preset: OIL, tuning: tuningOf(), fadeS: 0, nowUs: () => 0 });
+		const before = controller.parametersAt(0);
+		expect(() => controller.apply({ type: 'style', name: 'oil-paintin' })).toThrow(
+			expect.objectContaining({
+				code: 'ERR_STYLE',
+				message:
+					'Style oil-paintin is not known. Did you mean oil-painting? There are: oil-painting, pencil-sketch, watercolor, passthrough.',
+			}),
+		);
+		expect(controller.parametersAt(0)).toBe(before);
+	});
+});
+
+describe('next and previous', () => {
+	const names = (commands: ('next' | 'previous')[], from = OIL) => {
+		let state = start(from);
+		return commands.map((type) => (state = apply(state, { type }, 0)).target.name);
+	};
+
+	test('go round the styles that paint', () => {
+		expect(names(['next', 'next', 'next'])).toEqual(['pencil-sketch', 'watercolor', 'oil-painting']);
+		expect(names(['previous', 'previous'])).toEqual(['watercolor', 'pencil-sketch']);
+	});
+
+	test('leave passthrough for the neighbour of what was painted before', () => {
+		const through = apply(apply(start(), style('pencil-sketch'), 0), style('passthrough'), 0);
+		expect(apply(through, { type: 'next' }, 0).target.name).toBe('watercolor');
+		expect(apply(start(PASS), { type: 'next' }, 0).target.name).toBe('oil-painting');
+	});
+
+	test('begin with the first where the style is a file of its own', () => {
+		expect(names(['next', 'previous'], presetOf('mine'))).toEqual(['oil-painting', 'mine']);
+	});
+
+	test('stay where there is nothing else', () => {
+		const alone = initialState({ presets: [PASS], preset: PASS, tuning: tuningOf(), fadeS: 0 }, 0);
+		expect(apply(alone, { type: 'next' }, 0)).toBe(alone);
+	});
+});
+
+describe('prompt, strength and seed', () => {
+	test('a prompt fades as a style does and keeps strength and seed', () => {
+		const state = apply(apply(start(), style('watercolor'), 0), { type: 'prompt', text: 'by candle light' }, 1_000_000);
+		expect(mixture(state, 1_250_000)).toEqual({ watercolor: 0.25, 'by candle light': 0.25 });
+		expect(parametersAt(state, 1_250_000)).toMatchObject({ style: 'watercolor', seed: 7, epoch: 2 });
+	});
+
+	test('a prompt under passthrough is painted, in the style that was painted before', () => {
+		const through = apply(apply(start(), style('watercolor'), 0), style('passthrough'), 0);
+		const state = apply(through, { type: 'prompt', text: 'by candle light' }, 0);
+		expect(parametersAt(state, 0)).toMatchObject({
+			style: 'watercolor',
+			conditioning: [{ prompt: 'by candle light', weight: 0.5 }],
+		});
+		const alone = initialState({ presets: [PASS], preset: PASS, tuning: tuningOf(), fadeS: 0 }, 0);
+		expect(apply(alone, { type: 'prompt', text: 'fog' }, 0).target.name).toBe('custom');
+	});
+
+	test('strength acts at once, within the epoch, also in the middle of a fade', () => {
+		const state = apply(start(), { type: 'strength', value: 0.25 }, 0);
+		expect(parametersAt(state, 0)).toMatchObject({ epoch: 0, conditioning: [{ weight: 0.25 }] });
+		const fading = apply(apply(start(), style('pencil-sketch'), 0), { type: 'strength', value: 0.5 }, 100_000);
+		expect(fading.epoch).toBe(1);
+		expect(mixture(fading, 250_000)).toEqual({ 'oil-painting': 0.5, 'pencil-sketch': 0.25 });
+	});
+
+	test('a seed is another epoch and leaves a fade as it is', () => {
+		const fading = apply(start(), style('pencil-sketch'), 0);
+		const state = apply(fading, { type: 'seed', value: 9 }, 250_000);
+		expect(parametersAt(state, 250_000)).toMatchObject({ epoch: 2, seed: 9 });
+		expect(mixture(state, 375_000)).toEqual(mixture(fading, 375_000));
+	});
+
+	test('the preset asked for again undoes all of it', () => {
+		let state = apply(start(), { type: 'prompt', text: 'x' }, 0);
+		state = apply(state, { type: 'strength', value: 0 }, 0);
+		state = apply(state, style('oil-painting'), 1_000_000);
+		expect(parametersAt(state, 2_000_000)).toMatchObject({
+			seed: 42,
+			conditioning: [{ prompt: OIL.prompt, weight: 1 }],
+		});
+	});
+});
+
+test('the parameters are one frozen object as long as nothing changes', () => {
+	const state = apply(start(), style('pencil-sketch'), 0);
+	expect(parametersAt(state, 600_000)).toBe(parametersAt(state, 700_000));
+	const fading = parametersAt(state, 100_000);
+	for (const frozen of [fading, fading.conditioning, fading.conditioning[0], fading.tuning, state])
+		expect(Object.isFrozen(frozen)).toBe(true);
+});
+
+const commands = fc.oneof(
+	fc.constantFrom('oil-painting', 'pencil-sketch', 'watercolor', 'passthrough').map(style),
+	fc.constantFrom<SettledCommand>({ type: 'next' }, { type: 'previous' }),
+	fc.string({ minLength: 1 }).map((text): SettledCommand => ({ type: 'prompt', text })),
+	fc.double({ min: 0, max: 1, noNaN: true }).map((value): SettledCommand => ({ type: 'strength', value })),
+	fc.nat().map((value): SettledCommand => ({ type: 'seed', value })),
+	fc.double({ min: 0, max: 60, noNaN: true }).map((seconds): SettledCommand => ({ type: 'fade', seconds })),
+);
+
+test('whatever is asked, 50 times a second: four prompts at most, weights within 0..1, epochs that never fall', () => {
+	fc.assert(
+		fc.property(fc.array(commands, { maxLength: 200 }), (asked) => {
+			let state = start();
+			asked.forEach((command, index) => {
+				const before = state;
+				state = apply(state, command, index * 20_000);
+				const { epoch, conditioning } = parametersAt(state, index * 20_000 + 10_000);
+				expect(epoch - before.epoch).toBeGreaterThanOrEqual(0);
+				expect(epoch - before.epoch).toBeLessThanOrEqual(1);
+				expect(conditioning.length).toBeLessThanOrEqual(4);
+				const sum = conditioning.reduce((total, { weight }) => total + weight, 0);
+				expect(sum).toBeLessThanOrEqual(1 + 1e-9);
+				for (const { weight } of conditioning) expect(weight).toBeGreaterThanOrEqual(0);
+			});
+			expect(JSON.stringify(state).length).toBeLessThan(10_000);
+		}),
+	);
+});
+
+test('an hour of 50 changes a second leaves no more behind than one', () => {
+	let state = start(OIL, 60);
+	const names = ['pencil-sketch', 'watercolor', 'oil-painting'];
+	for (let change = 0; change < 180_000; change++) state = apply(state, style(names[change % 3]!), change * 20_000);
+	expect(state.epoch).toBe(180_000);
+	expect(JSON.stringify(state).length).toBeLessThan(JSON.stringify(start()).length + 2000);
+});
+
+describe('the controller', () => {
+	test('paints new strokes with a seed of its own, and tells who listens', () => {
+		const controller = new Controller({
+			presets: PRESETS,
+			preset: OIL,
+			tuning: tuningOf(),
+			fadeS: 0.5,
+			nowUs: () => 250_000,
+			randomSeed: () => 4_294_967_295,
+		});
+		let heard = 0;
+		const stop = controller.subscribe(() => heard++);
+		controller.apply({ type: 'newStrokes' });
+		expect(controller.view()).toMatchObject({ seed: 4_294_967_295, epoch: 1, progress: 1 });
+		controller.apply({ type: 'strength', value: 1 });
+		expect(heard).toBe(1);
+		stop();
+		controller.apply({ type: 'next' });
+		expect(heard).toBe(1);
+		expect(controller.change).toEqual({ epoch: 2, style: 'pencil-sketch', changedUs: 250_000 });
+		expect(controller.view()).toMatchObject({ title: 'pencil-sketch', progress: 0, fadeS: 0.5 });
+	});
+});
+
+describe('commands from outside', () => {
+	test.each([
+		[{ type: 'style', name: 'oil-painting' }],
+		[{ type: 'next' }],
+		[{ type: 'prompt', text: 'fog' }],
+		[{ type: 'strength', value: 0.5 }],
+		[{ type: 'seed', value: 4_294_967_295 }],
+		[{ type: 'newStrokes' }],
+		[{ type: 'fade', seconds: 0 }],
+	])('%j is understood', (command) => {
+		expect(readCommand(command)).toEqual(command);
+	});
+
+	test.each<[unknown, RegExp]>([
+		[null, /expected an object/],
+		['next', /expected an object/],
+		[{}, /expected one of style, next, previous, prompt, strength, seed, newStrokes, fade/],
+		[{ type: 'explode' }, /expected one of style/],
+		[{ type: '__proto__' }, /expected one of style/],
+		[{ type: 'next', by: 2 }, /Unrecognized key: "by"/],
+		[{ type: 'style' }, /name/],
+		[{ type: 'style', name: 'x'.repeat(65) }, /name/],
+		[{ type: 'prompt', text: '   ' }, /text/],
+		[{ type: 'prompt', text: 'x'.repeat(501) }, /text/],
+		[{ type: 'strength', value: 1.1 }, /value/],
+		[{ type: 'strength', value: NaN }, /value/],
+		[{ type: 'strength', value: '1' }, /value/],
+		[{ type: 'seed', value: 0.5 }, /value/],
+		[{ type: 'seed', value: 4_294_967_296 }, /value/],
+		[{ type: 'fade', seconds: -1 }, /seconds/],
+		[{ type: 'fade', seconds: Infinity }, /seconds/],
+		[[], /expected/],
+	])('%j is refused', (command, message) => {
+		expect(() => readCommand(command)).toThrow(expect.objectContaining({ code: 'ERR_COMMAND' }));
+		expect(() => readCommand(command)).toThrow(message);
+	});
+
+	test('a word of the command line', () => {
+		expect(styleCommand('next')).toEqual({ type: 'next' });
+		expect(styleCommand('watercolor')).toEqual({ type: 'style', name: 'watercolor' });
+	});
+});
