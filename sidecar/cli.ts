@@ -24,15 +24,21 @@ const debug = Boolean(process.env['ALLAPRIMA_DEBUG']);
 
 const camel = (flag: string): string => flag.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
-/** The first signal asks for a clean end, the second ends at once. */
+const ending = new AbortController();
+
+/**
+ * The first signal asks for a clean end. The second ends at once and by the signal itself: `process.exit` would
+ * stop the workers in the middle of onnxruntime, which aborts the process with a message of its own.
+ */
 const interruption = (): AbortSignal => {
-	const controller = new AbortController();
 	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 		process.on(name, () => {
-			if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
-			controller.abort();
+			if (!ending.signal.aborted) return ending.abort();
+			process.emit('exit', 128 + constants.signals[name]); // for those who have to end a program of theirs
+			process.removeAllListeners(name);
+			process.kill(process.pid, name);
 		});
-	return controller.signal;
+	return ending.signal;
 };
 
 const addSettings = (command: Command): Command => {
@@ -168,7 +174,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 	// The reader of a pipe has seen enough (`| head`).
 	process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
-process.on('uncaughtException', (error) => process.exit(explain(error)));
+process.on('uncaughtException', (error) => {
+	process.exitCode = explain(error);
+	ending.abort();
+	setTimeout(() => process.exit(), LINGER_MS).unref();
+});
 
 try {
 	await program.parseAsync();

@@ -19,8 +19,10 @@ export interface Report {
 	size: Size;
 	batchSize: number;
 	steps: number;
+	/** Frames that the engine took. */
 	framesIn: number;
 	framesOut: number;
+	/** Before the engine, in the ring, or after it, in the pacer. */
 	framesDropped: number;
 	framesRepeated: number;
 	/** Painted frames a second from the end of the first batch to the last frame; 0 where there was only one batch. */
@@ -43,6 +45,7 @@ export interface Report {
 
 /** A run as it goes, for the progress line. */
 export interface Progress {
+	/** Frames that the engine took. */
 	framesIn: number;
 	framesOut: number;
 	/** Where the source knows its length. */
@@ -128,7 +131,7 @@ export class Recorder {
 		this.#sampleMemory();
 	}
 
-	/** Frames of the source that were never painted, all of the run so far (`FrameRing.droppedCount`). */
+	/** Frames that were never shown, all of the run so far. */
 	setFramesDropped(total: number): void {
 		this.#framesDropped = total;
 	}
