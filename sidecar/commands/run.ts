@@ -27,9 +27,9 @@ export const run = async (
 };
 
 export const summaryOf = (report: Report, seconds: number): string => {
-	const { framesOut, framesDropped, fps, latencyMs, rssPeakMiB } = report;
+	const { framesIn, framesOut, framesDropped, fps, latencyMs, rssPeakMiB } = report;
 	return (
-		`${framesOut} frames painted${framesDropped ? `, ${framesDropped} dropped,` : ''} in ${seconds.toFixed(1)} s: ` +
+		`${framesOut} of ${framesIn} frames painted${framesDropped ? ` (${framesDropped} dropped)` : ''} in ${seconds.toFixed(1)} s: ` +
 		`${fps.toFixed(1)} frames/s, latency ${Math.round(latencyMs.p50)} ms (p95 ${Math.round(latencyMs.p95)} ms), ${rssPeakMiB} MiB`
 	);
 };

@@ -60,7 +60,7 @@ describe('run', () => {
 		expect(report.latencyMs.p50).toBeGreaterThan(0);
 		expect(report.rssPeakMiB).toBeGreaterThan(50);
 		expect(JSON.parse(readFileSync(folder.at('r.json'), 'utf8'))).toEqual(report);
-		expect(stderr).toMatch(/12 frames painted in/);
+		expect(stderr).toMatch(/12 of 12 frames painted/);
 		expect(await probeFrames(folder.at('twelve.mp4'))).toHaveLength(12);
 	});
 
