@@ -192,7 +192,7 @@ test('every dependency is imported or said to be used otherwise', () => {
 	const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
 		dependencies: Record<string, string>;
 	};
-	const builds = ['cmake-js', 'node-addon-api', 'typescript', '@types/node'];
+	const builds = ['cmake-js', 'node-addon-api', 'typescript', '@types/node', '@types/ws'];
 	const imported = new Set(allImports(sidecar).map(({ specifier }) => specifier));
 	expect(Object.keys(dependencies).filter((name) => !imported.has(name) && !builds.includes(name))).toEqual([]);
 });

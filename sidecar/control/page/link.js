@@ -1,0 +1,79 @@
+// The ways to the sidecar: commands, the state as it changes, and frames, one for each time we ask.
+
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 4000;
+
+/** A WebSocket that comes back by itself, after ever longer pauses. */
+const openSocket = (path, { onOpen = () => {}, onMessage, onLost = () => {} }) => {
+	let socket;
+	let retryMs = FIRST_RETRY_MS;
+	const connect = () => {
+		socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${path}`);
+		socket.binaryType = 'arraybuffer';
+		socket.addEventListener('open', () => {
+			retryMs = FIRST_RETRY_MS;
+			onOpen();
+		});
+		socket.addEventListener('message', ({ data }) => onMessage(data));
+		socket.addEventListener('close', () => {
+			onLost();
+			setTimeout(connect, retryMs);
+			retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+		});
+	};
+	connect();
+	return { send: (text) => socket.readyState === WebSocket.OPEN && socket.send(text) };
+};
+
+/** Calls back with the whole state after each change, and twice a second. */
+export const listen = ({ onState, onLost }) =>
+	openSocket('/api/events', { onMessage: (data) => onState(JSON.parse(data)), onLost });
+
+/** Calls back with frames, newest first come; asks for none while nobody can see the page. */
+export const watch = (onFrame) => {
+	const ask = () => document.hidden || socket.send('next');
+	const socket = openSocket('/api/preview', {
+		onOpen: ask,
+		onMessage: (data) => {
+			ask();
+			onFrame(data);
+		},
+	});
+	document.addEventListener('visibilitychange', ask);
+};
+
+/** Sends one command. Rejects with what the sidecar has to say against it. */
+export const command = async (body) => {
+	const response = await fetch('/api/commands', {
+		method: 'POST',
+		headers: { 'Content-Type': 'application/json' },
+		body: JSON.stringify(body),
+	}).catch(() => {
+		throw new Error('The sidecar does not answer.');
+	});
+	const answer = await response.json();
+	if (!response.ok) throw new Error(answer.error.message);
+	return answer;
+};
+
+/** For a control that moves: one command under way, and behind it the newest alone. */
+export const commandLine = (send) => {
+	let next;
+	let isUnderWay = false;
+	const go = async () => {
+		if (isUnderWay || !next) return;
+		isUnderWay = true;
+		const body = next;
+		next = undefined;
+		try {
+			await send(body);
+		} finally {
+			isUnderWay = false;
+			void go();
+		}
+	};
+	return (body) => {
+		next = body;
+		void go();
+	};
+};

@@ -1,0 +1,255 @@
+// The page: shows what the sidecar says, and asks it for what the user wants. Nothing here decides anything.
+import { command, commandLine, listen, watch } from './link.js';
+import { openPlot } from './plot.js';
+import { openStage, readFrame } from './stage.js';
+
+const PASSTHROUGH = 'passthrough';
+const THUMBNAIL_EVERY_MS = 1000;
+const SAMPLE_EVERY_MS = 450;
+
+const element = (id) => document.getElementById(id);
+const body = document.body;
+const prompt = element('prompt');
+const strength = element('strength');
+const fade = element('fade');
+const seed = element('seed');
+const veil = element('veil');
+
+/** The newest state; undefined before the first. */
+let state;
+/** The newest frame's epoch; undefined before the first frame. */
+let shownEpoch;
+
+// -- Asking ------------------------------------------------------------------------------------------
+
+const problem = element('problem');
+
+const ask = async (what) => {
+	try {
+		const answer = await command(what);
+		problem.hidden = true;
+		show(answer);
+	} catch (error) {
+		problem.textContent = error.message;
+		problem.hidden = false;
+	}
+};
+const moveStrength = commandLine(ask);
+const moveFade = commandLine(ask);
+
+// -- Styles ------------------------------------------------------------------------------------------
+
+/** name -> { button, thumbnail } */
+const styles = new Map();
+
+/** Any hue, but always the same for a name. */
+const hueOf = (name) => [...name].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
+
+const styleButton = ({ name, title }, key) => {
+	const button = document.createElement('button');
+	button.type = 'button';
+	button.dataset.style = name;
+	button.style.setProperty('--hue', String(name === PASSTHROUGH ? 30 : hueOf(name)));
+	const thumbnail = document.createElement('canvas');
+	thumbnail.width = 192;
+	thumbnail.height = 108;
+	thumbnail.ariaHidden = 'true';
+	const label = document.createElement('span');
+	label.textContent = title;
+	button.append(thumbnail, label);
+	if (key !== undefined) {
+		const hint = document.createElement('kbd');
+		hint.textContent = key;
+		hint.ariaHidden = 'true';
+		button.setAttribute('aria-keyshortcuts', key);
+		button.append(hint);
+	}
+	button.addEventListener('click', () => void ask({ type: 'style', name }));
+	styles.set(name, { button, thumbnail, key });
+	return button;
+};
+
+const loadStyles = async () => {
+	const response = await fetch('/api/presets');
+	const presets = await response.json();
+	styles.clear();
+	const painting = presets.filter(({ name }) => name !== PASSTHROUGH);
+	element('styles').replaceChildren(
+		...presets.map((preset) => {
+			const place = painting.indexOf(preset) + 1;
+			return styleButton(preset, place === 0 ? '0' : place <= 9 ? String(place) : undefined);
+		}),
+	);
+	if (state) showStyle(state.control);
+};
+
+/** What a style looked like when it was last on the stage is its picture on the button. */
+const keepThumbnail = () => {
+	const style = styles.get(state?.control.style);
+	if (!style || document.hidden || state.control.progress < 1 || shownEpoch !== state.control.epoch) return;
+	style.thumbnail.getContext('2d').drawImage(element('painting'), 0, 0, style.thumbnail.width, style.thumbnail.height);
+};
+
+// -- Showing -----------------------------------------------------------------------------------------
+
+const isTouched = (control) => document.activeElement === control;
+
+/** Sliders in somebody's hand: the state must not pull them out of it. */
+const held = new Set();
+for (const slider of [strength, fade]) {
+	slider.addEventListener('pointerdown', () => held.add(slider));
+	for (const end of ['pointerup', 'pointercancel', 'blur']) slider.addEventListener(end, () => held.delete(slider));
+}
+
+const showStyle = ({ style, title }) => {
+	for (const [name, { button }] of styles) button.setAttribute('aria-pressed', String(name === style));
+	element('tag-style').textContent = title;
+	element('painting').setAttribute('aria-label', `Painting: ${title}`);
+};
+
+const showPrompt = (text) => {
+	const isEdited = isTouched(prompt) && prompt.classList.contains('edited');
+	if (!isEdited) prompt.value = text;
+};
+
+const showControl = (control) => {
+	showStyle(control);
+	showPrompt(control.prompt);
+	if (!held.has(strength)) strength.value = String(control.strength);
+	if (!held.has(fade)) fade.value = String(control.fadeS);
+	if (!isTouched(seed)) seed.value = String(control.seed);
+	element('strength-value').textContent = `${Math.round(control.strength * 100)} %`;
+	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
+};
+
+const milliseconds = (ms) => (ms < 9.95 ? ms.toFixed(1) : String(Math.round(ms)));
+
+const showRun = ({ engine, source, painted, ...run }) => {
+	body.dataset.engine = engine.state;
+	element('status-text').textContent = engine.state;
+	element('about').textContent =
+		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}`;
+	element('fps').textContent = run.fps.toFixed(1);
+	element('latency').textContent = milliseconds(run.latencyMs.p50);
+	element('latency-p95').textContent = milliseconds(run.latencyMs.p95);
+	element('side').textContent = milliseconds(run.sideStreamMs);
+	element('main').textContent = milliseconds(run.mainStreamMs);
+	element('dropped').textContent = String(run.framesDropped);
+	element('dropped-of').textContent = `of ${run.framesIn} frames`;
+};
+
+const colours = getComputedStyle(document.documentElement);
+const colour = (name) => colours.getPropertyValue(`--${name}`).trim();
+const latencyPlot = openPlot(element('plot-latency'), {
+	lines: [
+		{ key: 'p50', colour: colour('ochre'), fill: 'rgb(229 170 90 / 14%)' },
+		{ key: 'p95', colour: colour('vermilion') },
+	],
+	unit: 'ms',
+	describe: ({ p50, p95 }) => `Latency ${Math.round(p50)} milliseconds, 95th percentile ${Math.round(p95)}`,
+});
+const ratePlot = openPlot(element('plot-fps'), {
+	lines: [{ key: 'fps', colour: colour('sage'), fill: 'rgb(143 191 154 / 12%)' }],
+	unit: 'frames/s',
+	describe: ({ fps }) => `${fps.toFixed(1)} frames a second`,
+});
+
+let sampledMs = -Infinity;
+const plot = ({ control: { epoch }, run: { fps, latencyMs } }) => {
+	if (performance.now() - sampledMs < SAMPLE_EVERY_MS) return;
+	sampledMs = performance.now();
+	latencyPlot.add({ ...latencyMs, epoch });
+	ratePlot.add({ fps, epoch });
+};
+
+const veilWith = (text) => {
+	veil.classList.toggle('shown', text !== undefined);
+	if (text !== undefined) veil.textContent = text;
+};
+
+const show = (newest) => {
+	state = newest;
+	showControl(state.control);
+	showRun(state.run);
+};
+
+// -- Joining -----------------------------------------------------------------------------------------
+
+veilWith('Waiting for the first frame');
+const stage = openStage({
+	stage: element('stage'),
+	source: element('source'),
+	painting: element('painting'),
+	divider: element('divider'),
+});
+
+watch((message) => {
+	const frame = readFrame(message);
+	if (!frame) return;
+	shownEpoch = frame.epoch;
+	body.dataset.epoch = String(frame.epoch);
+	if (body.dataset.link === 'open') veilWith(undefined);
+	stage.show(frame);
+});
+setInterval(keepThumbnail, THUMBNAIL_EVERY_MS);
+
+listen({
+	onState: (newest) => {
+		if (body.dataset.link !== 'open') {
+			body.dataset.link = 'open';
+			veilWith(shownEpoch === undefined ? 'Waiting for the first frame' : undefined);
+			void loadStyles().catch(() => {}); // the connection is lost again, and so it will come again
+		}
+		show(newest);
+		plot(newest);
+	},
+	onLost: () => {
+		body.dataset.link = 'lost';
+		element('status-text').textContent = 'reconnecting';
+		veilWith('The sidecar does not answer. Trying again.');
+	},
+});
+
+// -- Controls ----------------------------------------------------------------------------------------
+
+const paintPrompt = () => {
+	const text = prompt.value.trim();
+	prompt.classList.remove('edited');
+	if (text) void ask({ type: 'prompt', text });
+	else if (state) prompt.value = state.control.prompt;
+};
+prompt.addEventListener('input', () => prompt.classList.toggle('edited', prompt.value !== state?.control.prompt));
+prompt.addEventListener('keydown', (event) => {
+	if (event.isComposing) return;
+	if (event.key === 'Enter' && !event.shiftKey) {
+		event.preventDefault();
+		paintPrompt();
+	} else if (event.key === 'Escape') {
+		prompt.classList.remove('edited');
+		if (state) prompt.value = state.control.prompt;
+		prompt.blur();
+	}
+});
+element('prompt-form').addEventListener('submit', (event) => {
+	event.preventDefault();
+	paintPrompt();
+});
+strength.addEventListener('input', () => {
+	element('strength-value').textContent = `${Math.round(strength.valueAsNumber * 100)} %`;
+	moveStrength({ type: 'strength', value: strength.valueAsNumber });
+});
+fade.addEventListener('input', () => moveFade({ type: 'fade', seconds: fade.valueAsNumber }));
+seed.addEventListener('change', () => {
+	if (Number.isInteger(seed.valueAsNumber)) void ask({ type: 'seed', value: seed.valueAsNumber });
+});
+element('new-strokes').addEventListener('click', () => void ask({ type: 'newStrokes' }));
+
+document.addEventListener('keydown', (event) => {
+	if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+	if (event.target.matches('input[type=number], textarea')) return;
+	const key = event.key.toLowerCase();
+	const [name] = [...styles].find(([, style]) => style.key === key) ?? [];
+	const commands = { '[': { type: 'previous' }, ']': { type: 'next' }, n: { type: 'newStrokes' } };
+	if (name) void ask({ type: 'style', name });
+	else if (Object.hasOwn(commands, key)) void ask(commands[key]);
+});

@@ -1,0 +1,39 @@
+import { Controller } from '../../sidecar/control/controller.ts';
+import { startHttpServer, type HttpServer, type PreviewFeed, type RunView } from '../../sidecar/control/http-server.ts';
+import { presetOf, tuningOf } from './frames.ts';
+
+export const PRESETS = [
+	presetOf('oil-painting', { title: 'Oil painting' }),
+	presetOf('pencil-sketch', { title: 'Pencil sketch' }),
+	presetOf('passthrough', { title: 'Pass-through' }),
+];
+
+export const runView = (): RunView => ({
+	engine: { state: 'painting', model: 'lite', provider: 'cpu', restarts: 0 },
+	source: 'scene',
+	painted: { width: 512, height: 288 },
+	fps: 24,
+	latencyMs: { p50: 80, p95: 110 },
+	sideStreamMs: 12,
+	mainStreamMs: 40,
+	framesIn: 100,
+	framesOut: 99,
+	framesDropped: 1,
+	framesRepeated: 0,
+});
+
+/** A server on a free port, with a controller of its own and nothing to show unless it is given. */
+export const openServer = async ({
+	preview = { watch: () => ({ ready: () => {}, [Symbol.dispose]: () => {} }) },
+	run = runView,
+	nowUs = () => 0,
+	port = 0,
+}: {
+	preview?: PreviewFeed;
+	run?: () => RunView;
+	nowUs?: () => number;
+	port?: number;
+} = {}): Promise<{ server: HttpServer; controller: Controller }> => {
+	const controller = new Controller({ presets: PRESETS, preset: PRESETS[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
+	return { server: await startHttpServer({ port, version: '0.0.0', controller, preview, run }), controller };
+};
