@@ -1,15 +1,20 @@
-import type { Configuration, ModelManifest, Tuning } from './config/schema.ts';
-import { resolveTuning } from './config/schema.ts';
-import { choosePreset } from './control/presets.ts';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
+import { Controller } from './control/controller.ts';
+import { startHttpServer, type RunView } from './control/http-server.ts';
+import { choosePreset, listPresets } from './control/presets.ts';
 import { Egress } from './egress/egress.ts';
 import { openFileSink } from './egress/file-sink.ts';
 import type { FrameSink, SinkSetup } from './egress/frame-sink.ts';
 import { openNullSink } from './egress/null-sink.ts';
+import { PacedEgress } from './egress/paced-egress.ts';
+import { PreviewSink } from './egress/preview-sink.ts';
 import type { EngineObserver } from './engine/engine.ts';
 import { WorkerEngine } from './engine/worker-engine.ts';
 import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
-import { pictureByteLength, type Frame, type Size } from './frame/frame.ts';
+import { pictureByteLength, type Frame, type Size, type StyledFrame } from './frame/frame.ts';
 import { FrameRing } from './frame/ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { autoPaintedSize } from './inference/painted-size.ts';
@@ -17,7 +22,6 @@ import { openFileSource } from './ingest/file-source.ts';
 import type { FrameSource } from './ingest/frame-source.ts';
 import { openSceneSource } from './ingest/scene-source.ts';
 import { loadNative, type Fit } from './native.ts';
-import { resolveParameters } from './parameters.ts';
 import { log } from './telemetry/logger.ts';
 import { Recorder, type Progress, type Report } from './telemetry/report.ts';
 
@@ -42,29 +46,34 @@ interface RunOptions {
 }
 
 /**
- * Joins source, engine and sinks, runs them to the end and gives the report.
+ * Joins source, engine, sinks and control, runs them to the end and gives the report.
  * Errors: whatever SidecarError stopped it; sinks that were not finished leave nothing behind.
  */
 export const runApp = async (configuration: Configuration, { signal, onProgress }: RunOptions): Promise<Report> => {
 	const preset = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
-	const tuning = resolveTuning(folder.manifest, configuration.tuning);
-	checkTuning(folder.manifest, tuning);
-	const parameters = resolveParameters(preset, tuning, 0);
+	const { manifest } = folder;
+	const tuning = resolveTuning(manifest, configuration.tuning);
+	checkTuning(manifest, tuning);
+	const presets = (await listPresets()).flatMap((file) => ('preset' in file ? [file.preset] : []));
+	const controller = new Controller({ presets, preset, tuning, fadeS: configuration.fadeS, nowUs });
 	const native = loadNative();
 
 	await using source = await openSource(configuration);
 	const { info } = source;
-	const isAuto = configuration.size === 'auto';
-	const painted = configuration.size === 'auto' ? autoPaintedSize(folder.manifest, info.layout) : configuration.size;
-	const fit = isAuto && !('fixed' in folder.manifest.size) ? 'stretch' : configuration.fit;
+	const isAuto = configuration.size === 'auto' && !('fixed' in manifest.size);
+	const painted = configuration.size === 'auto' ? autoPaintedSize(manifest, info.layout) : configuration.size;
+	const fit = isAuto ? 'stretch' : configuration.fit;
 	const keepsAll = configuration.pace === 'max';
 	const ring = new FrameRing({
 		slotCount: BATCHES_IN_RING * tuning.batchSize,
 		slotBytes: pictureByteLength(info.layout),
 		mode: keepsAll ? 'wait' : 'newest-wins',
+		waitingMax: tuning.batchSize,
 	});
-	await using egress = await openEgress(configuration, {
+	const preview = new PreviewSink({ size: painted, fit, native });
+	const port = httpPortOf(configuration);
+	await using egress = await openEgress(configuration, port === undefined ? [] : [preview], {
 		size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
 		fit: OPPOSITE_FIT[fit],
 		frameRate: info.frameRate,
@@ -83,33 +92,49 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 		painted,
 		fit,
 		ring,
-		parametersNow: () => parameters,
+		parametersNow: () => controller.parametersAt(nowUs()),
 		batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
 		native,
 		observer,
 	});
 	for (const refused of engine.providersRefused) log.debug(refused, 'provider refused');
-	log.info(
-		{ model: engine.model, provider: engine.provider, painted, source: info.name, style: preset.name },
-		'painting',
-	);
+	const { model, provider } = engine;
+	log.info({ model, provider, painted, source: info.name, style: preset.name }, 'painting');
 	recorder = new Recorder(
-		{
-			model: engine.model,
-			provider: engine.provider,
-			size: painted,
-			batchSize: tuning.batchSize,
-			steps: tuning.steps,
-		},
+		{ model, provider, size: painted, batchSize: tuning.batchSize, steps: tuning.steps },
 		{ nowUs },
 	);
+	const framesTotal = frameCount(configuration, info);
+	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
+	await using output = keepsAll
+		? egress
+		: new PacedEgress(egress, {
+				repeatEveryUs: Math.round((1e6 * info.frameRate.den) / info.frameRate.num),
+				nowUs,
+				sleep: sleepUs,
+				onShown,
+			});
+	const countDrops = () =>
+		recorder.setFramesDropped({
+			unpainted: ring.droppedCount,
+			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
+		});
+	await using _server =
+		port === undefined
+			? undefined
+			: await startHttpServer({
+					port,
+					version: VERSION,
+					controller,
+					preview,
+					run: () => {
+						countDrops();
+						return runView(recorder, info.name);
+					},
+				});
 
-	const ending = new AbortController();
-	const stop = AbortSignal.any([
-		signal,
-		ending.signal,
-		...(configuration.durationS ? [AbortSignal.timeout(configuration.durationS * 1000)] : []),
-	]);
+	using stopping = stopAfter(signal, configuration.durationS);
+	const stop = stopping.signal;
 	const ended = source.run(ring, stop).then(
 		(end) => {
 			ring.close();
@@ -120,30 +145,26 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 			return undefined; // the line throws it
 		},
 	);
-	const framesTotal = frameCount(configuration, info);
-	let progressUs = 0;
 	try {
 		const frames = take(ring.frames(stop), configuration.frames ?? Infinity, () => recorder.frameIn());
 		for await (const frame of engine.paint(frames)) {
-			await egress.present(frame);
-			const presentedUs = nowUs();
-			recorder.frameOut({ ...frame, presentedUs });
-			if (presentedUs - progressUs < PROGRESS_EVERY_US) continue;
-			progressUs = presentedUs;
-			onProgress?.(recorder.progress(framesTotal));
+			await output.present(frame);
+			if (output === egress) onShown(frame, 'new', nowUs());
 		}
 	} finally {
-		ending.abort();
+		stopping.stop();
 	}
 	const end = await ended;
-	await egress.finish();
+	await output.finish();
+	countDrops();
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);
-	recorder.setFramesDropped(ring.droppedCount);
 	return recorder.report();
 };
 
-const sizeOf = ({ width, height }: Size): Size => ({ width, height });
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+	version: string;
+};
 
 const openSource = ({ source, pace, fps }: Configuration): Promise<FrameSource> => {
 	if (source === 'scene')
@@ -153,20 +174,25 @@ const openSource = ({ source, pace, fps }: Configuration): Promise<FrameSource> 
 			seed: 0,
 			pace,
 		});
+	if (fps !== undefined)
+		throw new SidecarError('ERR_CONFIG', 'A file has a frame rate of its own. Leave fps out, or use the source scene.');
 	return openFileSource(source.slice('file:'.length), { pace });
 };
 
-const openEgress = async ({ sinks }: Configuration, setup: SinkSetup): Promise<Egress> => {
+/** The sinks that were asked for, then those of our own. */
+const openEgress = async ({ sinks }: Configuration, own: readonly FrameSink[], setup: SinkSetup): Promise<Egress> => {
 	const opened: FrameSink[] = [];
 	try {
 		for (const sink of sinks)
 			opened.push(sink === 'null' ? openNullSink() : await openFileSink(sink.slice('file:'.length), setup));
-		return new Egress(opened);
+		return new Egress([...opened, ...own]);
 	} catch (error) {
 		for (const sink of opened) await sink[Symbol.asyncDispose]();
 		throw error;
 	}
 };
+
+const sizeOf = ({ width, height }: Size): Size => ({ width, height });
 
 const checkTuning = ({ name, steps, tuning }: ModelManifest, asked: Tuning): void => {
 	if (!steps.supported.includes(asked.steps))
@@ -187,6 +213,83 @@ const frameCount = (
 	const inSource = durationUs > 0 ? Math.round((durationUs * frameRate.num) / (1e6 * frameRate.den)) : Infinity;
 	const count = Math.min(frames ?? Infinity, inSource);
 	return Number.isFinite(count) ? count : undefined;
+};
+
+/** Tells the recorder of each frame shown, with the time that a switch of style took. */
+const show = ({
+	recorder,
+	controller,
+	onProgress,
+	framesTotal,
+}: {
+	recorder: Recorder;
+	controller: Controller;
+	onProgress?: (progress: Progress) => void;
+	framesTotal: number | undefined;
+}) => {
+	let epoch = 0;
+	let progressUs = 0;
+	return (frame: StyledFrame, how: 'new' | 'again', presentedUs: number): void => {
+		if (how === 'again') recorder.frameRepeated();
+		else recorder.frameOut({ ...frame, presentedUs });
+		const { change } = controller;
+		if (frame.epoch > epoch) {
+			epoch = frame.epoch;
+			if (change.epoch === epoch)
+				recorder.styleSwitched({ epoch, style: change.style, latencyMs: (presentedUs - change.changedUs) / 1000 });
+		}
+		if (!onProgress || presentedUs - progressUs < PROGRESS_EVERY_US) return;
+		progressUs = presentedUs;
+		onProgress(recorder.progress(framesTotal));
+	};
+};
+
+const runView = (recorder: Recorder, source: string): RunView => {
+	const report = recorder.report();
+	const { fps, latencyMsP50, latencyMsP95 } = recorder.progress();
+	return {
+		engine: { state: 'painting', model: report.model, provider: report.provider, restarts: report.engineRestarts },
+		source,
+		painted: report.size,
+		fps,
+		latencyMs: { p50: latencyMsP50, p95: latencyMsP95 },
+		sideStreamMs: report.sideStreamMs,
+		mainStreamMs: report.mainStreamMs,
+		framesIn: report.framesIn,
+		framesOut: report.framesOut,
+		framesDropped: report.framesDropped,
+		framesRepeated: report.framesRepeated,
+	};
+};
+
+/**
+ * Aborts with the signal, after the time, or when told to. Not AbortSignal.any over AbortSignal.timeout: Node 20
+ * collects such a timeout as garbage, and it never comes.
+ */
+const stopAfter = (
+	signal: AbortSignal,
+	durationS: number | undefined,
+): Disposable & { signal: AbortSignal; stop: () => void } => {
+	const controller = new AbortController();
+	const stop = () => controller.abort();
+	const timer = durationS === undefined ? undefined : setTimeout(stop, durationS * 1000);
+	signal.addEventListener('abort', stop, { once: true });
+	if (signal.aborted) stop();
+	return {
+		signal: controller.signal,
+		stop,
+		[Symbol.dispose]: () => {
+			clearTimeout(timer);
+			signal.removeEventListener('abort', stop);
+		},
+	};
+};
+
+/** Until the time has passed or the signal aborts. */
+const sleepUs = async (us: number, signal: AbortSignal): Promise<void> => {
+	if (us <= 0) return;
+	// The longest that a timer can be set to is 25 days.
+	await sleep(Math.min(Math.ceil(us / 1000), 2 ** 31 - 1), undefined, { signal }).catch(() => {});
 };
 
 async function* take(

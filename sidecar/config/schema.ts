@@ -298,7 +298,7 @@ export const Configuration = z.strictObject({
 		.min(1)
 		.max(240)
 		.exactOptional()
-		.meta(help("Frame rate of the sinks; else the source's own", 'frames/s')),
+		.meta(help('Frame rate of the source scene; a file has its own', 'frames/s')),
 	fit: z
 		.enum(['cover', 'contain', 'stretch'])
 		.default('cover')
@@ -312,7 +312,7 @@ export const Configuration = z.strictObject({
 		.default('source')
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
-	durationS: z.number().positive().exactOptional().meta(help('Stop after this long', 's')),
+	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
 	fadeS: fadeField.default(0.5),
 	http: z
 		.union([z.int().min(0).max(65_535), z.literal(['auto', 'off'])], {

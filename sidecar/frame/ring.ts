@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import type { Frame } from './frame.ts';
 
+interface FrameRingSettings {
+	slotCount: number;
+	slotBytes: number;
+	mode: 'newest-wins' | 'wait';
+	waitingMax?: number;
+}
+
 /**
  * Slots of shared memory between a source and the engine. This is the one place where frames are
- * dropped: with `newest-wins` a source that finds no free slot takes back the oldest frame that nobody
- * has picked up yet; with `wait` it waits for a slot, and no frame is ever lost.
+ * dropped: with `newest-wins` only the newest `waitingMax` frames wait to be picked up, and a source never
+ * waits; with `wait` the source waits for a free slot, and no frame is ever lost.
  *
  * A slot is free, being filled (`acquire`), queued (`offer`), or taken (yielded by `frames`) until
  * `release`.
@@ -13,6 +20,7 @@ export class FrameRing {
 	readonly mode: 'newest-wins' | 'wait';
 	readonly slotBytes: number;
 	readonly slotCount: number;
+	readonly #waitingMax: number;
 	#slots: Uint8Array[] = [];
 	#free: number[] = [];
 	#queue: Frame[] = [];
@@ -22,10 +30,13 @@ export class FrameRing {
 	#wakeReader: (() => void) | undefined;
 	#wakeWriter: (() => void) | undefined;
 
-	constructor({ slotCount, slotBytes, mode }: { slotCount: number; slotBytes: number; mode: 'newest-wins' | 'wait' }) {
+	/** `waitingMax` is what the reader takes at a time: a batch. */
+	constructor({ slotCount, slotBytes, mode, waitingMax = slotCount }: FrameRingSettings) {
+		assert(waitingMax >= 1 && waitingMax <= slotCount, `${waitingMax} of ${slotCount} slots may wait`);
 		this.mode = mode;
 		this.slotBytes = slotBytes;
 		this.slotCount = slotCount;
+		this.#waitingMax = waitingMax;
 		for (let slot = 0; slot < slotCount; slot++) {
 			this.#slots.push(new Uint8Array(new SharedArrayBuffer(slotBytes)));
 			this.#free.push(slot);
@@ -58,6 +69,7 @@ export class FrameRing {
 	offer(frame: Frame): void {
 		if (this.#end !== 'open') return;
 		this.#queue.push(frame);
+		if (this.mode === 'newest-wins' && this.#queue.length > this.#waitingMax) this.#free.push(this.#takeBackOldest()!);
 		this.#wakeReader?.();
 	}
 

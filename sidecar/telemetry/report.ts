@@ -54,6 +54,7 @@ export interface Progress {
 	fps: number;
 	/** Over the same frames. */
 	latencyMsP50: number;
+	latencyMsP95: number;
 }
 
 export interface RunFacts {
@@ -87,7 +88,8 @@ export class Recorder {
 	#world: Required<RecorderWorld>;
 	#framesIn = 0;
 	#framesOut = 0;
-	#framesDropped = 0;
+	#unpainted = 0;
+	#unshown = 0;
 	#framesRepeated = 0;
 	#engineRestarts = 0;
 	#firstBatchEndUs = 0;
@@ -131,9 +133,10 @@ export class Recorder {
 		this.#sampleMemory();
 	}
 
-	/** Frames that were never shown, all of the run so far. */
-	setFramesDropped(total: number): void {
-		this.#framesDropped = total;
+	/** All of the run so far: frames of the source that were never painted, and paintings that were never shown. */
+	setFramesDropped({ unpainted, unshown }: { unpainted: number; unshown: number }): void {
+		this.#unpainted = unpainted;
+		this.#unshown = unshown;
 	}
 
 	/** A painted frame was presented again, because no newer one was there. */
@@ -164,11 +167,12 @@ export class Recorder {
 		const latencies = this.#recent.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
 		const spanUs = this.#recent.length > 1 ? this.#recent.at(-1)!.presentedUs - this.#recent[0]!.presentedUs : 0;
 		return {
-			framesIn: this.#framesIn,
+			framesIn: this.#framesIn + this.#unpainted,
 			framesOut: this.#framesOut,
 			...(framesTotal === undefined ? {} : { framesTotal }),
 			fps: spanUs > 0 ? ((this.#recent.length - 1) * 1e6) / spanUs : 0,
 			latencyMsP50: latencies[Math.ceil(latencies.length / 2) - 1] ?? 0,
+			latencyMsP95: latencies[Math.ceil(latencies.length * 0.95) - 1] ?? 0,
 		};
 	}
 
@@ -185,9 +189,9 @@ export class Recorder {
 			size,
 			batchSize,
 			steps,
-			framesIn: this.#framesIn,
+			framesIn: this.#framesIn + this.#unpainted,
 			framesOut: this.#framesOut,
-			framesDropped: this.#framesDropped,
+			framesDropped: this.#unpainted + this.#unshown,
 			framesRepeated: this.#framesRepeated,
 			fps: steadyFrames > 0 && steadyUs > 0 ? round((steadyFrames * 1e6) / steadyUs) : 0,
 			latencyMs: {

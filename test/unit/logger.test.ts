@@ -83,7 +83,7 @@ test('a repeated warning comes at once, then once a second with its count', () =
 });
 
 describe('progress', () => {
-	const progress = { framesIn: 80, framesOut: 75, framesTotal: 300, fps: 25.34, latencyMsP50: 81.6 };
+	const progress = { framesIn: 80, framesOut: 75, framesTotal: 300, fps: 25.34, latencyMsP50: 81.6, latencyMsP95: 90 };
 
 	test('is a bar where the length is known, and fits the terminal', () => {
 		expect(progressText(progress)).toBe(

@@ -99,8 +99,8 @@ describe('a report', () => {
 
 	test('tells drops, repeats, restarts and style switches', () => {
 		const { recorder } = openRecorder();
-		recorder.setFramesDropped(3);
-		recorder.setFramesDropped(7);
+		recorder.setFramesDropped({ unpainted: 3, unshown: 0 });
+		recorder.setFramesDropped({ unpainted: 5, unshown: 2 });
 		recorder.frameRepeated();
 		recorder.engineRestarted();
 		recorder.styleSwitched({ epoch: 1, style: 'pencil-sketch', latencyMs: 120.12345 });

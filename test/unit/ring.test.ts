@@ -23,6 +23,14 @@ describe('frame ring', () => {
 		expect(ring.droppedCount).toBe(2);
 	});
 
+	it('keeps no more frames waiting than the reader takes at a time, so that the newest is never old', async () => {
+		const ring = new FrameRing({ slotCount: 6, slotBytes: 16, mode: 'newest-wins', waitingMax: 2 });
+		for (let sequence = 0; sequence < 6; sequence++) ring.offer(frameOf(sequence, (await ring.acquire(running))!));
+		ring.close();
+		expect((await collect(ring.frames(running))).map(({ sequence }) => sequence)).toEqual([4, 5]);
+		expect(ring.droppedCount).toBe(4);
+	});
+
 	it('never takes back a frame that is being read', async () => {
 		const ring = ringOf(3, 'newest-wins');
 		const reader = ring.frames(running);
