@@ -1,0 +1,100 @@
+// models/lite in onnxruntime against the torch model it was exported from: models/lite/parity.json holds what torch gave.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { GraphRole } from '../../sidecar/config/schema.ts';
+import type { Tensor } from '../../sidecar/frame/tensor.ts';
+import { openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
+import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
+import { LITE } from '../support/lite.ts';
+
+interface Packed {
+	type: 'uint8' | 'int64' | 'float32';
+	shape: number[];
+	data: string;
+}
+
+const fixture = JSON.parse(await readFile(join(LITE, 'parity.json'), 'utf8')) as {
+	prompt: string;
+	timestep: number;
+	tensors: Record<string, Packed>;
+};
+const folder = await openModelFolder(LITE);
+const SIZES = { batch: 1, height: 64, width: 64 };
+
+const unpack = (name: string): Tensor => {
+	const { type, shape, data } = fixture.tensors[name]!;
+	const bytes = Uint8Array.from(Buffer.from(data, 'base64'));
+	if (type === 'uint8') return { data: bytes, shape };
+	return { data: type === 'int64' ? new BigInt64Array(bytes.buffer) : new Float32Array(bytes.buffer), shape };
+};
+
+const run = async (role: GraphRole, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> => {
+	await using graph = await openGraph(folder, role, 'cpu');
+	return await graph.run(inputs, SIZES);
+};
+
+/** Largest difference as a share of the largest value that torch gave. */
+const relativeError = ({ data }: Tensor, expected: Tensor): number => {
+	let worst = 0;
+	let largest = 0;
+	for (let i = 0; i < data.length; i++) {
+		worst = Math.max(worst, Math.abs(Number(data[i]) - Number(expected.data[i])));
+		largest = Math.max(largest, Math.abs(Number(expected.data[i])));
+	}
+	expect(data.length).toBe(expected.data.length);
+	return worst / largest;
+};
+
+const encodePrompt = async () => {
+	const features = await run('te_vision', { image: unpack('te_image') });
+	return await run('te_text', {
+		input_ids: unpack('input_ids'),
+		attention_mask: unpack('attention_mask'),
+		...features,
+	});
+};
+
+const denoise = async (multiplier: number) => {
+	const condEmbeds = await run('lllite_cond', { image: unpack('cond_image') });
+	const { velocity } = await run('unet', {
+		sample: unpack('sample'),
+		timestep: { data: Float32Array.of(fixture.timestep), shape: [1] },
+		prompt_embeds: unpack('prompt_embeds'),
+		source_latents: unpack('source_latents'),
+		...condEmbeds,
+		multiplier: { data: Float32Array.of(multiplier), shape: [1] },
+	});
+	return velocity!;
+};
+
+describe('models/lite gives what torch gave', () => {
+	it('in the tokens of a prompt', async () => {
+		const { inputIds, attentionMask } = (await readTokenizer(folder))(fixture.prompt);
+		expect(inputIds.data).toEqual(unpack('input_ids').data);
+		expect(attentionMask.data).toEqual(unpack('attention_mask').data);
+	});
+
+	it('in the text-and-vision encoder', async () => {
+		const { prompt_embeds } = await encodePrompt();
+		expect(relativeError(prompt_embeds!, unpack('prompt_embeds'))).toBeLessThan(1e-3);
+	});
+
+	it('in the autoencoder and the denoiser, with and without the temporal adapter', async () => {
+		const { source_latents } = await run('vae_encoder', { image: unpack('image') });
+		expect(relativeError(source_latents!, unpack('source_latents'))).toBeLessThan(1e-3);
+		expect(relativeError(await denoise(0), unpack('velocity'))).toBeLessThan(1e-3);
+		expect(relativeError(await denoise(1), unpack('velocity_adapted'))).toBeLessThan(1e-3);
+		expect(relativeError(unpack('velocity_adapted'), unpack('velocity'))).toBeGreaterThan(1e-3); // the adapter says something
+	});
+
+	it('in the painting', async () => {
+		const { source_latents: _, ...details } = await run('vae_encoder', { image: unpack('image') });
+		const [noise, velocity] = [unpack('sample'), unpack('velocity')];
+		const x0 = Float32Array.from(noise.data as Float32Array, (z, i) => z - Number(velocity.data[i]));
+		const { image } = await run('vae_decoder', { latents: { data: x0, shape: noise.shape }, ...details });
+		const painting = unpack('painting');
+		const differences = (image!.data as Uint8Array).map((value, i) => Math.abs(value - Number(painting.data[i])));
+		expect(Math.max(...differences)).toBeLessThanOrEqual(1); // of 255
+	});
+});
