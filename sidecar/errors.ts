@@ -15,6 +15,10 @@ const EXIT_CODES = {
 	ERR_SOURCE_READ: 1, // the source failed while running
 	ERR_SINK_WRITE: 1, // the sink failed while running (a full disk, say)
 	ERR_ENGINE: 1, // a stage failed while running
+	ERR_RING: 1, // a ring of shared memory cannot be made, reached or used as asked
+	ERR_RING_GONE: 1, // the other side of the ring is not there, died or hung up
+	ERR_RING_VERSION: 1, // the other side speaks another version of the ring
+	ERR_RING_HEADER: 1, // the other side is no ring, or its memory is none that can be trusted
 	ERR_CONTROL: 1, // no running sidecar answers
 	ERR_INTERNAL: 1,
 } as const;

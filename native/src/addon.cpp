@@ -15,8 +15,10 @@
 #include <napi.h>
 #include <opencv2/core.hpp>
 
+#include "addon-arguments.hpp"
 #include "blend.hpp"
 #include "metrics.hpp"
+#include "ring-addon.hpp"
 #include "workbench.hpp"
 
 // The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
@@ -24,55 +26,12 @@
 namespace allaprima {
 namespace {
 
-/** A value by the name it has in TypeScript. */
-template <typename Value>
-struct Named {
-	std::string_view name;
-	Value value;
-};
-
-constexpr Named<PixelFormat> PIXEL_FORMATS[] = {
-	{"RGB", PixelFormat::RGB},
-	{"BGRA", PixelFormat::BGRA},
-	{"RGBA", PixelFormat::RGBA},
-	{"NV12", PixelFormat::NV12},
-	{"I420", PixelFormat::I420},
-	{"UYVY", PixelFormat::UYVY},
-};
-constexpr Named<ColorMatrix> COLOR_MATRICES[] = {
-	{"bt601", ColorMatrix::BT601}, {"bt709", ColorMatrix::BT709}
-};
-constexpr Named<ColorRange> COLOR_RANGES[] = {{"limited", ColorRange::LIMITED}, {"full", ColorRange::FULL}};
 constexpr Named<Fit> FITS[] = {{"cover", Fit::COVER}, {"contain", Fit::CONTAIN}, {"stretch", Fit::STRETCH}};
 
 enum class FlowMethod { DIS, FARNEBACK };
 constexpr Named<FlowMethod> FLOW_METHODS[] = {{"dis", FlowMethod::DIS}, {"farneback", FlowMethod::FARNEBACK}};
 
 constexpr int NOISE_CHANNELS_MAX = 64;
-
-/** What a caller handed over, in words; runs no JavaScript. */
-std::string describe(const Napi::Value& value) {
-	if (value.IsUndefined()) return "undefined";
-	if (value.IsNull()) return "null";
-	if (value.IsNumber() || value.IsBoolean()) return value.ToString().Utf8Value();
-	if (value.IsString()) {
-		const std::string text = value.As<Napi::String>().Utf8Value();
-		return "'" + (text.size() > 40 ? text.substr(0, 40) + "..." : text) + "'";
-	}
-	if (value.IsTypedArray()) {
-		return "a typed array of " + std::to_string(value.As<Napi::TypedArray>().ByteLength()) + " bytes";
-	}
-	if (value.IsFunction()) return "a function";
-	if (value.IsArray()) return "an array of " + std::to_string(value.As<Napi::Array>().Length());
-	return value.IsObject() ? "an object" : "a value of another type";
-}
-
-[[noreturn]] void
-refuse(Napi::Env env, const std::string& name, const std::string& expected, const std::string& received) {
-	throw Napi::TypeError::New(
-		env, "Expected " + expected + " for " + name + " but received " + received + "."
-	);
-}
 
 std::string textOf(const cv::Size& size) {
 	return std::to_string(size.width) + "x" + std::to_string(size.height);
@@ -138,7 +97,8 @@ public:
 	NoiseShape noiseShape(std::size_t index, const std::string& name) const {
 		const Napi::Object object = objectOf(info_[index], name, "a shape");
 		const cv::Size size = sizeOf(object, name);
-		const int channels = integerOf(object.Get("channels"), name + ".channels", NOISE_CHANNELS_MAX);
+		const int channels =
+			static_cast<int>(integerOf(object.Get("channels"), name + ".channels", 1, NOISE_CHANNELS_MAX));
 		return {.channels = channels, .width = size.width, .height = size.height};
 	}
 
@@ -178,14 +138,7 @@ public:
 private:
 	PictureArgument pictureOf(const Napi::Value& value, const std::string& name) const {
 		const Napi::Object object = objectOf(value, name, "a picture");
-		const cv::Size size = sizeOf(object, name);
-		const PictureLayout layout{
-			.format = choiceOf(object.Get("format"), name + ".format", PIXEL_FORMATS),
-			.width = size.width,
-			.height = size.height,
-			.matrix = choiceOf(object.Get("matrix"), name + ".matrix", COLOR_MATRICES),
-			.range = choiceOf(object.Get("range"), name + ".range", COLOR_RANGES),
-		};
+		const PictureLayout layout = layoutOf(object, name);
 		return {
 			layout, viewOf<std::uint8_t>(object.Get("data"), name + ".data", pictureByteLength(layout)), name
 		};
@@ -199,40 +152,8 @@ private:
 		return picture;
 	}
 
-	Napi::Object objectOf(const Napi::Value& value, const std::string& name, const char* what) const {
-		if (!value.IsObject()) refuse(env(), name, what, describe(value));
-		return value.As<Napi::Object>();
-	}
-
-	int integerOf(const Napi::Value& value, const std::string& name, int most) const {
-		if (value.IsNumber()) {
-			const double number = value.As<Napi::Number>().DoubleValue();
-			if (number >= 1 && number <= most && number == std::floor(number))
-				return static_cast<int>(number);
-		}
-		refuse(env(), name, "an integer from 1 to " + std::to_string(most), describe(value));
-	}
-
-	cv::Size sizeOf(const Napi::Object& object, const std::string& name) const {
-		const int width = integerOf(object.Get("width"), name + ".width", PICTURE_SIDE_MAX);
-		const int height = integerOf(object.Get("height"), name + ".height", PICTURE_SIDE_MAX);
-		return {width, height};
-	}
-
 	static std::size_t countOf(const cv::Size& size) {
 		return static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
-	}
-
-	template <typename Choice, std::size_t count>
-	Choice
-	choiceOf(const Napi::Value& value, const std::string& name, const Named<Choice> (&names)[count]) const {
-		std::string expected;
-		const std::string seen = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-		for (const auto& [text, choice] : names) {
-			if (seen == text) return choice;
-			expected += (expected.empty() ? "'" : ", '") + std::string(text) + "'";
-		}
-		refuse(env(), name, "one of " + expected, describe(value));
 	}
 
 	/** A view of `count` elements: bytes in a Uint8Array, anything else in a Float32Array. */
@@ -450,6 +371,7 @@ public:
 				InstanceMethod("warpingError", &Addon::warpingError, napi_enumerable),
 			}
 		);
+		defineRing(env, exports);
 	}
 
 private:
