@@ -17,7 +17,7 @@
 
 // Shared memory is read and written in relaxed atomic words, never by memcpy: a writer may be in it while it
 // is read, which is a data race for plain accesses and a value for these. The seqlock then says whether the
-// values belong together. For 3.7 MB this takes what memcpy takes (test/bench/ring.bench.mjs).
+// values belong together. For 3.7 MB that takes 0.13 ms where memcpy takes 0.11.
 
 static bool is_aligned(const unsigned char* address) {
 	return (uintptr_t)address % sizeof(uint64_t) == 0;
@@ -39,17 +39,27 @@ static void store_word(unsigned char* shared, uint64_t word) {
 	atomic_store_explicit((frame_ring_word*)(void*)shared, word, memory_order_relaxed);
 }
 
+/** Word by word: gathered on the stack by fours, 3.7 MB take 0.73 ms and not 0.13. */
+static void load_word_to(unsigned char* to, const unsigned char* shared) {
+	const uint64_t word = load_word(shared);
+	memcpy(to, &word, sizeof word);
+}
+
+static void store_word_from(unsigned char* shared, const unsigned char* from) {
+	uint64_t word;
+	memcpy(&word, from, sizeof word);
+	store_word(shared, word);
+}
+
 void frame_ring_load(void* target, const void* shared, size_t bytes) {
 	unsigned char* to = target;
 	const unsigned char* from = shared;
 	for (; bytes > 0 && !is_aligned(from); --bytes) *to++ = load_byte(from++);
-	for (; bytes >= 4 * sizeof(uint64_t); bytes -= 4 * sizeof(uint64_t)) {
-		const uint64_t words[4] = {
-			load_word(from), load_word(from + 8), load_word(from + 16), load_word(from + 24)
-		};
-		memcpy(to, words, sizeof words);
-		to += sizeof words;
-		from += sizeof words;
+	for (; bytes >= 32; bytes -= 32, to += 32, from += 32) {
+		load_word_to(to, from);
+		load_word_to(to + 8, from + 8);
+		load_word_to(to + 16, from + 16);
+		load_word_to(to + 24, from + 24);
 	}
 	for (; bytes > 0; --bytes) *to++ = load_byte(from++);
 }
@@ -57,15 +67,11 @@ void frame_ring_load(void* target, const void* shared, size_t bytes) {
 static void store(unsigned char* to, const void* source, size_t bytes) {
 	const unsigned char* from = source;
 	for (; bytes > 0 && !is_aligned(to); --bytes) store_byte(to++, *from++);
-	for (; bytes >= 4 * sizeof(uint64_t); bytes -= 4 * sizeof(uint64_t)) {
-		uint64_t words[4];
-		memcpy(words, from, sizeof words);
-		store_word(to, words[0]);
-		store_word(to + 8, words[1]);
-		store_word(to + 16, words[2]);
-		store_word(to + 24, words[3]);
-		to += sizeof words;
-		from += sizeof words;
+	for (; bytes >= 32; bytes -= 32, to += 32, from += 32) {
+		store_word_from(to, from);
+		store_word_from(to + 8, from + 8);
+		store_word_from(to + 16, from + 16);
+		store_word_from(to + 24, from + 24);
 	}
 	for (; bytes > 0; --bytes) store_byte(to++, *from++);
 }

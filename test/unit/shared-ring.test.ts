@@ -284,6 +284,8 @@ describe('waiting for a frame', () => {
 			await ended;
 		}
 		await until(() => writer.readerCount === 0);
+		const reader = await connect();
+		expect(await reader.next(target())).toMatchObject({ sequence: 4 });
 	});
 
 	it('does not keep a process alive that waits for nothing', async () => {
