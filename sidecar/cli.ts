@@ -43,7 +43,7 @@ const interruption = (): AbortSignal => {
 
 const addSettings = (command: Command): Command => {
 	for (const { flag, kind, help, placeholder, default: preset } of SETTINGS) {
-		const text = typeof preset === 'string' ? `${help} [${preset}]` : help;
+		const text = typeof preset === 'string' || typeof preset === 'number' ? `${help} [${preset}]` : help;
 		if (kind === 'boolean') {
 			command.addOption(new Option(`--${flag}`, text)).addOption(new Option(`--no-${flag}`).hideHelp());
 		} else {
@@ -93,6 +93,18 @@ withLog(withJson(addSettings(program.command('run').description('paint a source 
 			{ signal: interruption(), ...wantsJson(options) },
 		);
 	});
+
+withJson(
+	program
+		.command('style')
+		.description('change the style of the running sidecar')
+		.argument('<NAME|next|previous>')
+		.option('--port <PORT>', 'where it listens, else what the configuration says'),
+).action(async (word: string, options: { port?: string; json?: boolean }) => {
+	const { changeStyle } = await import('./commands/style.ts');
+	const port = options.port === undefined ? {} : { port: options.port };
+	await changeStyle(word, { ...port, environment: process.env, ...wantsJson(options) });
+});
 
 const presets = program.command('presets').description('the styles there are');
 withJson(presets.command('list').description('all presets')).action(async (options: { json?: boolean }) => {

@@ -84,10 +84,15 @@ const loadStyles = async () => {
 };
 
 /** What a style looked like when it was last on the stage is its picture on the button. */
-const keepThumbnail = () => {
-	const style = styles.get(state?.control.style);
-	if (!style || document.hidden || state.control.progress < 1 || shownEpoch !== state.control.epoch) return;
-	style.thumbnail.getContext('2d').drawImage(element('painting'), 0, 0, style.thumbnail.width, style.thumbnail.height);
+const keepThumbnails = () => {
+	if (document.hidden || shownEpoch === undefined) return;
+	const keep = (name, picture) => {
+		const canvas = styles.get(name)?.thumbnail;
+		canvas?.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
+	};
+	keep(PASSTHROUGH, element('source'));
+	const { style, progress, epoch } = state?.control ?? {};
+	if (progress === 1 && shownEpoch === epoch) keep(style, element('painting'));
 };
 
 // -- Showing -----------------------------------------------------------------------------------------
@@ -191,7 +196,7 @@ watch((message) => {
 	if (body.dataset.link === 'open') veilWith(undefined);
 	stage.show(frame);
 });
-setInterval(keepThumbnail, THUMBNAIL_EVERY_MS);
+setInterval(keepThumbnails, THUMBNAIL_EVERY_MS);
 
 listen({
 	onState: (newest) => {

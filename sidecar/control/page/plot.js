@@ -2,10 +2,10 @@
 
 const SAMPLES = 240; // two minutes at two a second
 
-/** 1, 2 or 5 times a power of ten, and no less than the value. */
+/** A round number, and no less than the value. */
 const niceAbove = (value) => {
 	const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-	return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+	return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 };
 
 /** `lines` are { key, colour, fill }; samples are objects with these keys, and an epoch whose changes are marked. */
