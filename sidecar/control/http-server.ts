@@ -306,7 +306,11 @@ export class HttpServer implements AsyncDisposable {
 		const watcher = this.#options.preview.watch((message) => line.offer(() => message));
 		client.on('close', () => watcher[Symbol.dispose]());
 		// Who asks again before the last frame has gone out waits for that.
-		client.on('message', () => line.whenFree(() => watcher.ready()));
+		client.on('message', () =>
+			line.whenFree(() => {
+				if (client.readyState === WebSocket.OPEN) watcher.ready();
+			}),
+		);
 	}
 
 	#announce(): void {

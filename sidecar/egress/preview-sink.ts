@@ -110,22 +110,21 @@ export class PreviewSink implements FrameSink {
 		return Promise.resolve();
 	}
 
+	/** One frame at a time, and after it whatever is the newest by then. */
 	#serve(): void {
-		if (this.#isServing) return;
+		const shown = this.#newest;
+		if (this.#isServing || !shown || !this.#waitingFor(shown).length) return;
 		this.#isServing = true;
-		void this.#serveAll().finally(() => (this.#isServing = false));
-	}
-
-	async #serveAll(): Promise<void> {
-		for (let shown = this.#newest; shown && this.#waitingFor(shown).length; shown = this.#newest) {
-			const message = await this.#messageOf(shown);
+		void this.#messageOf(shown).then((message) => {
+			this.#isServing = false;
 			for (const watcher of this.#waitingFor(shown)) {
 				watcher.had = shown;
 				if (!message) continue;
 				watcher.isReady = false;
 				watcher.send(message);
 			}
-		}
+			this.#serve();
+		});
 	}
 
 	#waitingFor(shown: Shown): Waiting[] {
