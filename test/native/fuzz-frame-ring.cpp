@@ -1,5 +1,6 @@
 #include "fuzz-frame-ring.hpp"
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -8,29 +9,58 @@
 
 using namespace allaprima::testing;
 
+std::vector<std::uint8_t> soundRing() {
+	const OwnedSlots ring(FUZZED_SLOTS, FUZZED_PAYLOAD_BYTES);
+	const std::vector<std::uint8_t> pixels(FUZZED_PAYLOAD_BYTES);
+	const std::array formats{
+		FRAME_RING_RGB, FRAME_RING_I420, FRAME_RING_NV12, FRAME_RING_UYVY, FRAME_RING_BGRA
+	};
+	std::uint64_t serial = 0;
+	for (const std::uint32_t format : formats) {
+		frame_ring_frame frame = frameOf(serial, format, 37, 21);
+		if (serial % 2 == 1) {
+			frame.payload_bytes = FUZZED_PAYLOAD_BYTES;
+			std::uint32_t offset = 0;
+			for (auto& plane : frame.planes) {
+				plane.offset_bytes = offset;
+				plane.stride_bytes += 27;
+				offset += 2000;
+			}
+		}
+		ring.write(++serial, frame, pixels.data());
+	}
+	std::vector<std::uint8_t> input(4);
+	const unsigned char* memory = ring.memory.get();
+	input.insert(input.end(), memory, memory + sizeof(frame_ring_header));
+	for (std::uint32_t slot = 0; slot < FUZZED_SLOTS; ++slot) {
+		const unsigned char* at =
+			memory + ring.slots.geometry.header_bytes + slot * ring.slots.geometry.slot_stride_bytes;
+		input.insert(input.end(), at, at + sizeof(frame_ring_slot));
+	}
+	return input;
+}
+
 /**
- * Lays the bytes over everything in a ring that describes something, and reads it by all ways. The memory of
- * the ring and the caller's are to the byte what they are said to be, so that the address sanitizer sees a
- * step beside them; a frame that is given out must be sound.
+ * The memory of the ring and the caller's are to the byte what they are said to be, so that the address
+ * sanitizer sees a step beside them; a frame that is given out must be sound.
  */
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-	const OwnedSlots ring(FUZZED_SLOTS, FUZZED_PAYLOAD_BYTES);
-	const std::uint64_t stride = ring.slots.geometry.slot_stride_bytes;
-	unsigned char* slots = ring.memory.get() + ring.slots.geometry.header_bytes;
+	static const std::vector<std::uint8_t> sound = soundRing();
+	std::vector<std::uint8_t> bytes = sound;
+	for (std::size_t i = 0; i < std::min(size, bytes.size()); ++i) bytes[i] ^= data[i];
 
-	std::size_t capacity = FUZZED_PAYLOAD_BYTES;
-	const auto overlay = [&](void* place, std::size_t bytes) {
-		const std::size_t taken = std::min(bytes, size);
-		if (taken > 0) std::memcpy(place, data, taken);
-		data += taken;
-		size -= taken;
+	const OwnedSlots ring(FUZZED_SLOTS, FUZZED_PAYLOAD_BYTES);
+	const std::uint8_t* next = bytes.data();
+	const auto overlay = [&](void* place, std::size_t count) {
+		std::memcpy(place, next, count);
+		next += count;
 	};
 	std::uint32_t wish = 0;
 	overlay(&wish, sizeof wish);
-	if (wish != 0) capacity = wish % (2 * FUZZED_PAYLOAD_BYTES);
+	const std::size_t capacity = wish == 0 ? FUZZED_PAYLOAD_BYTES : wish % (2 * FUZZED_PAYLOAD_BYTES);
 	overlay(ring.memory.get(), sizeof(frame_ring_header));
 	for (std::uint32_t slot = 0; slot < FUZZED_SLOTS; ++slot)
-		overlay(slots + slot * stride, sizeof(frame_ring_slot));
+		overlay(frame_ring_slots_at(&ring.slots, slot), sizeof(frame_ring_slot));
 
 	frame_ring_slots opened{};
 	if (frame_ring_slots_open(&opened, ring.memory.get(), ring.bytes) != FRAME_RING_OK) return 0;
