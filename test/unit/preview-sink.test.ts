@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { PREVIEW_HEADER_BYTES, previewSizeOf, PreviewSink } from '../../sidecar/egress/preview-sink.ts';
 import { rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
-import { loadNative } from '../../sidecar/native.ts';
+import { loadNative, type NativeAddon } from '../../sidecar/native.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf } from '../support/frames.ts';
 
@@ -23,8 +23,8 @@ const styledOf = (sequence: number, parts: Partial<StyledFrame> = {}): StyledFra
 	...parts,
 });
 
-const sinkOf = (size = SIZE, convert = loadNative().convert) => {
-	const sink = new PreviewSink({ size, fit: 'cover', native: { convert }, clock: () => 100_000 });
+const sinkOf = (size = SIZE, native: Pick<NativeAddon, 'convert'> = loadNative()) => {
+	const sink = new PreviewSink({ size, fit: 'cover', native, clock: () => 100_000 });
 	const messages: Buffer[] = [];
 	const watcher = sink.watch((message) => messages.push(message as Buffer));
 	return { sink, messages, watcher };
@@ -144,7 +144,7 @@ test('nothing is converted while nobody asks, and presenting does not wait for i
 		conversions++;
 		return new Promise<void>(() => {});
 	};
-	const { sink, watcher } = sinkOf({ width: 2, height: 2 }, never);
+	const { sink, watcher } = sinkOf({ width: 2, height: 2 }, { convert: never });
 	for (let sequence = 0; sequence < 100; sequence++) await sink.present(styledOf(sequence));
 	expect(conversions).toBe(0);
 	watcher.ready();
@@ -154,8 +154,9 @@ test('nothing is converted while nobody asks, and presenting does not wait for i
 
 test('a frame that cannot be converted is left out, and the next one comes', async () => {
 	let fails = true;
-	const { sink, messages, watcher } = sinkOf({ width: 2, height: 2 }, () =>
-		fails ? Promise.reject(new TypeError('source')) : Promise.resolve(),
+	const { sink, messages, watcher } = sinkOf(
+		{ width: 2, height: 2 },
+		{ convert: () => (fails ? Promise.reject(new TypeError('source')) : Promise.resolve()) },
 	);
 	watcher.ready();
 	await sink.present(styledOf(0));

@@ -1,0 +1,279 @@
+// The page in a real browser, against a real sidecar that paints the built-in scene.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ServerState } from '../../sidecar/control/http-server.ts';
+import { openTemporaryFolder } from '../support/clips.ts';
+
+const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const PATIENCE = { timeout: 30_000, interval: 50 };
+
+let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
+const environment = () => ({ PATH: process.env['PATH'], HOME: folder.at('home') });
+
+interface Sidecar {
+	child: ChildProcess;
+	url: string;
+	port: number;
+}
+
+/** Small and slow, so that two cores have time for the browser too. */
+const startSidecar = async (port = 0): Promise<Sidecar> => {
+	const args = ['--size', '320x192', '--fps', '12', '--provider', 'cpu', '--fade', '0.2', '--http', String(port)];
+	const child = spawn(process.execPath, [cli, 'run', '--log-json', ...args], {
+		env: environment(),
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
+	const said: string[] = [];
+	for await (const line of createInterface({ input: child.stderr })) {
+		said.push(line);
+		const url = /"url":"(http:[^"]+)"/.exec(line)?.[1];
+		if (!url) continue;
+		child.stderr.resume(); // whatever else it says
+		return { child, url, port: Number(new URL(url).port) };
+	}
+	throw new Error(`the sidecar ended before its page was there: ${said.join('\n')}`);
+};
+
+const stopSidecar = async ({ child }: Sidecar, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
+	if (child.exitCode !== null || child.signalCode !== null) return;
+	const exited = once(child, 'exit');
+	child.kill(signal);
+	await exited;
+};
+
+let browser: Browser;
+let sidecar: Sidecar;
+beforeAll(async () => {
+	folder = await openTemporaryFolder();
+	[sidecar, browser] = await Promise.all([
+		startSidecar(),
+		chromium.launch({
+			executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+			args: ['--no-sandbox', '--disable-gpu'], // root, as in CI, may not use the sandbox
+		}),
+	]);
+});
+afterAll(async () => {
+	await browser?.close();
+	if (sidecar) await stopSidecar(sidecar);
+	await folder?.[Symbol.asyncDispose]();
+});
+
+let page: Page;
+let complaints: string[];
+beforeEach(async () => {
+	await ask({ type: 'style', name: 'oil-painting' });
+	page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+	complaints = [];
+	page.on('pageerror', ({ message }) => complaints.push(message));
+	page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+	await page.goto(sidecar.url);
+	await page.locator('body[data-link=open][data-epoch]').waitFor({ timeout: 30_000 });
+});
+afterEach(async () => {
+	await page.close();
+});
+
+const ask = (command: object) =>
+	fetch(new URL('/api/commands', sidecar.url), {
+		method: 'POST',
+		headers: { 'Content-Type': 'application/json' },
+		body: JSON.stringify(command),
+	});
+
+const control = async () => ((await (await fetch(new URL('/api/state', sidecar.url))).json()) as ServerState).control;
+
+const styleButton = (name: string) => page.locator(`button[data-style=${name}]`);
+
+const isPressed = (name: string) => page.locator(`button[data-style=${name}][aria-pressed=true]`).waitFor();
+
+/** Mean over all channels of what a canvas shows, and of the differences between the two, on the 0..255 scale. */
+const canvases = () =>
+	page.evaluate(`(() => {
+		const [a, b] = ['source', 'painting'].map((id) => {
+			const canvas = document.getElementById(id);
+			return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+		});
+		let light = 0, apart = 0;
+		for (let i = 0; i < a.data.length; i++) {
+			light += b.data[i];
+			apart += Math.abs(a.data[i] - b.data[i]);
+		}
+		return { width: b.width, height: b.height, light: light / a.data.length, apart: apart / a.data.length };
+	})()`) as Promise<{ width: number; height: number; light: number; apart: number }>;
+
+const isDrawn = (id: string) =>
+	page.evaluate(`(() => {
+		const canvas = document.getElementById('${id}');
+		return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+	})()`) as Promise<boolean>;
+
+describe('the picture', () => {
+	test('is the source and its painting, live', async () => {
+		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+		expect(await canvases()).toMatchObject({ width: 320, height: 192 });
+		expect((await canvases()).light).toBeGreaterThan(20);
+		const first = await page.locator('#source').screenshot();
+		await expect.poll(async () => (await page.locator('#source').screenshot()).equals(first), PATIENCE).toBe(false);
+		expect(await page.locator('#veil').getAttribute('class')).toBe('veil');
+		expect(complaints).toEqual([]);
+	});
+
+	test('is divided where the user drags the divider, by mouse and by keys, and stays so', async () => {
+		const divider = page.getByRole('slider', { name: 'Divider between source and painting' });
+		const box = (await page.locator('#stage').boundingBox())!;
+		await page.mouse.move(box.x + box.width / 2, box.y + box.height / 3);
+		await page.mouse.down();
+		await page.mouse.move(box.x + box.width * 0.25, box.y + 20, { steps: 4 });
+		await page.mouse.up();
+		expect(await divider.getAttribute('aria-valuenow')).toBe('25');
+		expect(await divider.getAttribute('aria-valuetext')).toBe('25 % source, 75 % painting');
+		await page.keyboard.press('ArrowRight');
+		expect(await divider.getAttribute('aria-valuenow')).toBe('27');
+		await page.keyboard.press('End');
+		expect(await divider.getAttribute('aria-valuenow')).toBe('100');
+		await page.keyboard.press('Home');
+		expect(await divider.getAttribute('aria-valuenow')).toBe('0');
+		await page.keyboard.press('Shift+ArrowRight');
+		const clip = await page.evaluate("getComputedStyle(document.getElementById('painting')).clipPath");
+		expect(clip).toBe('inset(0px 0px 0px 10%)');
+		await page.reload();
+		expect(await divider.getAttribute('aria-valuenow')).toBe('10');
+	});
+
+	test('shows rate and latency, as numbers and plots', async () => {
+		await expect.poll(async () => Number(await page.locator('#fps').textContent()), PATIENCE).toBeGreaterThan(0);
+		expect(Number(await page.locator('#latency').textContent())).toBeGreaterThan(0);
+		await expect.poll(() => isDrawn('plot-latency'), PATIENCE).toBe(true);
+		await expect.poll(() => isDrawn('plot-fps'), PATIENCE).toBe(true);
+		await page.getByRole('img', { name: /Latency \d+ milliseconds/ }).waitFor();
+		expect(await page.locator('#about').textContent()).toBe('scene, painted at 320×192 by lite on cpu');
+	});
+});
+
+describe('a style', () => {
+	test('is changed by its button, and the picture is of the new epoch', async () => {
+		const before = await control();
+		await styleButton('pencil-sketch').click();
+		await isPressed('pencil-sketch');
+		const { epoch, style } = await control();
+		expect({ style, epoch }).toEqual({ style: 'pencil-sketch', epoch: before.epoch + 1 });
+		await page.locator(`body[data-epoch="${epoch}"]`).waitFor({ timeout: 30_000 });
+		expect(await page.locator('#tag-style').textContent()).toBe('Pencil sketch');
+		expect(await styleButton('oil-painting').getAttribute('aria-pressed')).toBe('false');
+	});
+
+	test('is changed by number keys; 0 shows the source alone', async () => {
+		await page.keyboard.press('2');
+		await isPressed('pencil-sketch');
+		await page.keyboard.press('0');
+		await isPressed('passthrough');
+		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0);
+		await page.keyboard.press(']');
+		await isPressed('oil-painting');
+		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	});
+
+	test('is changed by the command line, and the page follows', async () => {
+		const allaprima = (...args: string[]) =>
+			spawnSync(process.execPath, [cli, 'style', ...args, '--port', String(sidecar.port)], {
+				encoding: 'utf8',
+				env: environment(),
+			});
+		expect(allaprima('next')).toMatchObject({ status: 0, stdout: 'pencil-sketch\n' });
+		await isPressed('pencil-sketch');
+		expect(JSON.parse(allaprima('previous', '--json').stdout)).toMatchObject({ style: 'oil-painting' });
+		await isPressed('oil-painting');
+		expect(allaprima('oil-paintng')).toMatchObject({
+			status: 2,
+			stderr: expect.stringMatching(/Did you mean oil-painting\?/),
+		});
+	});
+
+	test('may be changed 50 times a second: the last one is shown', async () => {
+		const names = ['pencil-sketch', 'passthrough', 'oil-painting'];
+		for (let change = 0; change < 50; change++) await ask({ type: 'style', name: names[change % 3] });
+		await ask({ type: 'style', name: 'pencil-sketch' });
+		await isPressed('pencil-sketch');
+		const { epoch } = await control();
+		await page.locator(`body[data-epoch="${epoch}"]`).waitFor({ timeout: 30_000 });
+	});
+});
+
+describe('the controls', () => {
+	test('have names that a screen reader can say', async () => {
+		for (const name of ['Strength', 'Fade between styles']) await page.getByRole('slider', { name }).waitFor();
+		await page.getByRole('textbox', { name: 'Prompt' }).waitFor();
+		await page.getByRole('spinbutton', { name: 'Seed' }).waitFor();
+		await page.getByRole('group', { name: 'Style' }).waitFor();
+		for (const name of ['Oil painting', 'Pencil sketch', 'Paint', 'New strokes'])
+			await page.getByRole('button', { name, exact: true }).waitFor();
+	});
+
+	test('paint a prompt at Enter, and take it back at Escape', async () => {
+		const prompt = page.getByRole('textbox', { name: 'Prompt' });
+		await prompt.fill('a 2nd painting, by candle light');
+		await prompt.press('Enter');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe('a 2nd painting, by candle light');
+		expect((await control()).style).toBe('oil-painting'); // the 2 was text
+		await prompt.fill('nonsense');
+		await prompt.press('Escape');
+		expect(await prompt.inputValue()).toBe('a 2nd painting, by candle light');
+		expect((await control()).prompt).toBe('a 2nd painting, by candle light');
+	});
+
+	test('move strength, fade and seed', async () => {
+		await page.getByRole('slider', { name: 'Strength' }).press('Home');
+		await expect.poll(async () => (await control()).strength, PATIENCE).toBe(0);
+		await page.getByRole('slider', { name: 'Fade between styles' }).press('ArrowRight');
+		await expect.poll(async () => (await control()).fadeS, PATIENCE).toBeCloseTo(0.3);
+		expect(await page.locator('#strength-value').textContent()).toBe('0 %');
+		const seed = page.getByRole('spinbutton', { name: 'Seed' });
+		await seed.fill('1234');
+		await seed.press('Enter');
+		await expect.poll(async () => (await control()).seed, PATIENCE).toBe(1234);
+		await page.getByRole('button', { name: 'New strokes' }).click();
+		await expect.poll(async () => (await control()).seed, PATIENCE).not.toBe(1234);
+		const { seed: random } = await control();
+		await expect.poll(() => seed.inputValue(), PATIENCE).toBe(String(random));
+	});
+
+	test('say what was refused', async () => {
+		const seed = page.getByRole('spinbutton', { name: 'Seed' });
+		await seed.fill('5000000000');
+		await seed.press('Enter');
+		await expect.poll(() => page.getByRole('alert').textContent(), PATIENCE).toMatch(/value/);
+	});
+});
+
+test.each([320, 768, 1280, 1920])('nothing is wider than a window of %i pixels', async (width) => {
+	await page.setViewportSize({ width, height: 900 });
+	const overflow = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+	expect(await page.evaluate(overflow)).toBe(0);
+	const stage = (await page.locator('#stage').boundingBox())!;
+	expect(stage.x).toBeGreaterThanOrEqual(0);
+	expect(stage.x + stage.width).toBeLessThanOrEqual(width);
+	expect(stage.width / stage.height).toBeCloseTo(320 / 192, 1);
+});
+
+test('the page comes back by itself when the sidecar does, also after a kill', async () => {
+	await stopSidecar(sidecar, 'SIGKILL');
+	await page.locator('body[data-link=lost]').waitFor();
+	await page.getByText('The sidecar does not answer. Trying again.').waitFor();
+	sidecar = await startSidecar(sidecar.port);
+	await page.locator('body[data-link=open]').waitFor({ timeout: 30_000 });
+	await isPressed('oil-painting');
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	await expect.poll(() => page.locator('#veil').getAttribute('class'), PATIENCE).toBe('veil');
+});
+
+test('the sidecar ends cleanly while somebody looks on', async () => {
+	const { child } = sidecar;
+	await stopSidecar(sidecar);
+	expect(child.exitCode).toBe(0);
+	sidecar = await startSidecar(sidecar.port);
+});
