@@ -267,15 +267,16 @@ public:
 		}
 		// Only a promise under way keeps Node alive.
 		napi_unref_threadsafe_function(env_, wakeUp_);
+		try {
+			reader_.emplace(ring, [this] { wakeUp(); });
+		} catch (...) {
+			napi_release_threadsafe_function(wakeUp_, napi_tsfn_release);
+			throw;
+		}
 		// After the function was made, and so before Node takes it away: the thread ends while it can still
 		// call.
 		napi_add_env_cleanup_hook(env_, tearDown, this);
 		isOpen_ = true;
-		reader_.emplace(ring, [this] {
-			auto session = std::make_unique<std::weak_ptr<ReaderSession>>(weak_from_this());
-			if (napi_call_threadsafe_function(wakeUp_, session.get(), napi_tsfn_nonblocking) == napi_ok)
-				static_cast<void>(session.release());
-		});
 	}
 
 	bool isBusy() const { return deferred_ != nullptr; }
@@ -309,6 +310,13 @@ public:
 	}
 
 private:
+	/** On the reader's thread. */
+	void wakeUp() {
+		auto session = std::make_unique<std::weak_ptr<ReaderSession>>(weak_from_this());
+		if (napi_call_threadsafe_function(wakeUp_, session.get(), napi_tsfn_nonblocking) == napi_ok)
+			static_cast<void>(session.release());
+	}
+
 	/** On the thread of JavaScript; `env` is null when that is over. */
 	static void deliver(napi_env env, napi_value, void*, void* data) {
 		const std::unique_ptr<std::weak_ptr<ReaderSession>> held(

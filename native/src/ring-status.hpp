@@ -45,7 +45,8 @@ inline std::string ringMessage(frame_ring_status status, int error) {
 	case FRAME_RING_PATH_IN_USE:
 		return "Something else is at the path of the ring already.";
 	case FRAME_RING_BAD_ARGUMENT:
-		return "The ring cannot be made or reached with these arguments.";
+		return "A path of a ring has at most 107 bytes and is listened at once, and a descriptor comes from "
+			   "ringPair.";
 	case FRAME_RING_SYSTEM:
 		return std::string("The system refused what the ring needs: ") + std::strerror(error) + ".";
 	default:
