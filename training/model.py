@@ -88,7 +88,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(LATENT_CHANNELS + DETAIL_CHANNELS, 32, 3, padding=1)
         self.block = Residual(32)
-        self.leave = nn.Conv2d(32, 48, 1)
+        self.leave = nn.Conv2d(32, 48, 3, padding=1)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
 

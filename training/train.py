@@ -99,9 +99,35 @@ def picture_loss(y, target, levels=4):
     return loss
 
 
-def losses(model, batch, rng, real=2):
+def texture_energy(picture, window=16):
+    """Mean |derivative| in windows of 16 pixels, in four directions at two scales: what regression alone loses."""
+    energies = []
+    for _ in range(2):
+        dx, dy = picture[..., :, 1:] - picture[..., :, :-1], picture[..., 1:, :] - picture[..., :-1, :]
+        falling = picture[..., 1:, 1:] - picture[..., :-1, :-1]
+        rising = picture[..., 1:, :-1] - picture[..., :-1, 1:]
+        energies += [F.avg_pool2d(d.abs(), window, ceil_mode=True) for d in (dx, dy, falling, rising)]
+        picture, window = F.avg_pool2d(picture, 2), window // 2
+    return energies
+
+
+def texture_loss(y, target):
+    return sum((a - b).abs().mean() for a, b in zip(texture_energy(y), texture_energy(target)))
+
+
+def grid_loss(y, target, blocks=8):
+    """What of the error repeats every 4 pixels within windows of 32: the seams of the decoder's blocks."""
+    window = 4 * blocks
+    d = y - target
+    d = d[..., : d.shape[-2] // window * window, : d.shape[-1] // window * window]
+    d = d.reshape(d.shape[0] * 3, d.shape[-2] // window, blocks, 4, d.shape[-1] // window, blocks, 4).mean(dim=(2, 5))
+    return (d - d.mean(dim=(2, 4), keepdim=True)).abs().mean()
+
+
+def losses(model, batch, rng, real=2, texture=0.0):
     """(loss, parts). The last `real` samples also go through the autoencoder, and one of them starts at t < 1."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
+    # No cache: a weight first cast inside no_grad would be reused without its gradient.
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16, cache_enabled=False):
         decoded, x0, target_latents = _forward(model, batch, rng, real)
     decoded, x0, target_latents = decoded.float(), x0.float(), target_latents.float()
     size = batch["source"].shape[0]
@@ -110,6 +136,8 @@ def losses(model, batch, rng, real=2):
     near = (x0[-real:] - target_latents.detach()).abs().mean()
     spread = (target_latents.std(dim=(0, 2, 3)) - 1).square().mean() + target_latents.mean(dim=(0, 2, 3)).square().mean()
     loss = painted + 0.25 * again + 0.05 * near + 0.01 * spread
+    if texture:
+        loss = loss + texture * (texture_loss(decoded[:size], batch["target"]) + 4.0 * grid_loss(decoded[:size], batch["target"]))
     with torch.no_grad():
         error = (decoded[: size - 1] - batch["target"][: size - 1]).square().mean() / 4
     return loss, {"paint": painted.item(), "autoencode": again.item(), "latent": near.item(), "psnr": -10 * math.log10(error.item() + 1e-9)}
@@ -123,7 +151,12 @@ def _forward(model, batch, rng, real):
     times = torch.ones(size)
     times[-1] = float(rng.choice(LATER_TIMES)) * float(rng.uniform(0.9, 1.1))
     t = times[-1:, None, None, None]
-    started = (1 - t) * target_latents[-1:].detach() + t * batch["noise"][-1:]
+    start = target_latents[-1:].detach()
+    if rng.random() < 0.5:
+        # Schedules of several steps continue from the model's own painting, not from the teacher's.
+        with torch.no_grad():
+            start = model.unet.predict(batch["noise"][-1:], torch.full((1,), 1000.0), prompt[-1:], source_latents[-1:])
+    started = (1 - t) * start + t * batch["noise"][-1:]
     sample = torch.cat([batch["noise"][:-1], started])
     x0 = model.unet.predict(sample, 1000 * times, prompt, source_latents)
     # One decoder call for both: paintings from the denoiser and from the autoencoder.
@@ -176,8 +209,9 @@ def contact_sheet(model, held, path, rows=(0, 5, 9, 14), every=None):
 
 
 class Trainer:
-    def __init__(self, pictures, learning_rate=8e-4, batch=6, seed=0, rank=0, world=1):
+    def __init__(self, pictures, learning_rate=8e-4, batch=6, seed=0, rank=0, world=1, texture=0.0):
         torch.manual_seed(seed)
+        self.texture = texture
         self.pictures, self.batch_size, self.rank, self.world, self.learning_rate = pictures, batch, rank, world, learning_rate
         self.model = Lite(len(prompts.vocabulary())).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
@@ -189,7 +223,7 @@ class Trainer:
         """One optimisation step at this share of the time budget; returns the loss parts."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * rate(progress, self.step)
-        loss, parts = losses(self.model, self.pictures.batch(self.rng, self.batch_size), self.rng)
+        loss, parts = losses(self.model, self.pictures.batch(self.rng, self.batch_size), self.rng, texture=self.texture if progress > 0.7 else 0.0)
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         if self.world > 1:
@@ -229,7 +263,7 @@ def run(rank, args):
         dist.init_process_group("gloo", rank=rank, world_size=args.workers)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(Pictures(Path(args.pictures) / "train"), batch=args.batch, rank=rank, world=args.workers)
+    trainer = Trainer(Pictures(Path(args.pictures) / "train"), learning_rate=args.rate, batch=args.batch, rank=rank, world=args.workers, texture=args.texture)
     held = Pictures(Path(args.pictures) / "held") if rank == 0 else None
     before = trainer.load(out / "last.pt") if (out / "last.pt").exists() else 0.0
     log = open(out / "log.csv", "a", newline="") if rank == 0 else None
@@ -276,6 +310,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=6, help="pictures per worker and step")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
+    parser.add_argument("--texture", type=float, default=1.0, help="weight of the texture loss in the last 30 percent of the time")
     parser.add_argument("--sheet-minutes", type=float, default=5)
     parser.add_argument("--port", type=int, default=29613)
     args = parser.parse_args()

@@ -27,9 +27,11 @@ from training import data, held_out, motion, prompts, scenes
 from training.adapter import Adapter
 from training.model import LATENT_CHANNELS, Lite
 from training.teachers import PAINTERS
-from training.train import BFLOAT16, average_gradients, picture_loss, rate, squash, to_float
+from training.train import BFLOAT16, average_gradients, picture_loss, rate, squash, texture_loss, to_float
 
 OWN = 0.6
+# Steadiness must not be bought with blur: the texture stays that of the frame's own painting.
+TEXTURE = 0.5
 LENGTH = 10
 
 
@@ -153,7 +155,7 @@ class AdapterTrainer:
             hooks = self.adapter.bind(self.adapter.condition(condition), torch.ones(1))
             y = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents, hooks), details).float()
         share = (1 - OWN) * weight[:, None]
-        loss = picture_loss(y, own * (1 - share) + warped * share).mean()
+        loss = picture_loss(y, own * (1 - share) + warped * share).mean() + TEXTURE * texture_loss(y, own)
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         if self.world > 1:
