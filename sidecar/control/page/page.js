@@ -140,7 +140,8 @@ const showRun = ({ engine, source, painted, ...run }) => {
 	element('side').textContent = milliseconds(run.sideStreamMs);
 	element('main').textContent = milliseconds(run.mainStreamMs);
 	element('dropped').textContent = String(run.framesDropped);
-	element('dropped-of').textContent = `of ${run.framesIn} frames`;
+	element('dropped-share').textContent =
+		`frames, ${Math.round((100 * run.framesDropped) / Math.max(run.framesIn, 1))} %`;
 };
 
 const colours = getComputedStyle(document.documentElement);
