@@ -73,6 +73,7 @@ beforeEach(async () => {
 	page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
 	await page.goto(sidecar.url);
 	await page.locator('body[data-link=open][data-epoch]').waitFor({ timeout: 30_000 });
+	await isPressed('oil-painting'); // the styles have come
 });
 afterEach(async () => {
 	await page.close();
