@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { startHttpServer, type RunView } from './control/http-server.ts';
-import { choosePreset, listPresets } from './control/presets.ts';
+import { choosePreset, usablePresets } from './control/presets.ts';
 import { Egress } from './egress/egress.ts';
 import { openFileSink } from './egress/file-sink.ts';
 import type { FrameSink, SinkSetup } from './egress/frame-sink.ts';
@@ -55,8 +55,13 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 	const { manifest } = folder;
 	const tuning = resolveTuning(manifest, configuration.tuning);
 	checkTuning(manifest, tuning);
-	const presets = (await listPresets()).flatMap((file) => ('preset' in file ? [file.preset] : []));
-	const controller = new Controller({ presets, preset, tuning, fadeS: configuration.fadeS, nowUs });
+	const controller = new Controller({
+		presets: await usablePresets(),
+		preset,
+		tuning,
+		fadeS: configuration.fadeS,
+		nowUs,
+	});
 	const native = loadNative();
 
 	await using source = await openSource(configuration);

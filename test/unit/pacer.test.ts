@@ -147,7 +147,7 @@ describe('pacer', () => {
 			return { timestampUs: i * FRAME_US, atUs };
 		});
 		const { shows } = play(frames, FRAME_US, 81_000_000);
-		for (const { atUs: at, timestampUs, how } of shows)
-			if (how === 'new') expect(at - timestampUs).toBeLessThanOrEqual(430_000 + 250_000);
+		const delays = shows.filter(({ how }) => how === 'new').map(({ atUs: at, timestampUs }) => at - timestampUs);
+		expect(Math.max(...delays)).toBeLessThanOrEqual(430_000 + 250_000);
 	});
 });
