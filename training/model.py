@@ -232,7 +232,7 @@ class UNet(nn.Module):
         return F.silu(self.time(wave(timestep)) + self.prompt((weights * prompt).sum(dim=1)))
 
     def predict(self, sample, timestep, prompt, source_latents, hooks=None):
-        """x0 [B, 8, H/4, W/4]. hooks maps a block's name to the adapter's function on its input."""
+        """x0 [B, 8, H/4, W/4]. hooks maps a block's name to the adapter's function on its input (on features and x0 for `leave`)."""
         hooks = hooks or {}
         e = self.embed(timestep, prompt)
         run = lambda name, x: getattr(self, name)(x, e, hooks.get(name))
@@ -247,7 +247,9 @@ class UNet(nn.Module):
         x = run("up2", double(self.from3(x)) + skip2)
         x = run("up1", double(self.from2(x)) + skip1)
         x = run("up0", double(self.from1(x)) + skip0)
-        return bound(self.leave(F.silu(x)))
+        features = F.silu(x)
+        x0 = bound(self.leave(features))
+        return hooks["leave"](features, x0) if "leave" in hooks else x0
 
     def forward(self, sample, timestep, prompt, source_latents, hooks=None):
         x0 = self.predict(sample, timestep, prompt, source_latents, hooks)

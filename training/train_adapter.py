@@ -3,8 +3,8 @@
     python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --minutes 12
 
 The condition is the model's own last painting (with the adapter, on advected noise) warped onto this frame along the
-input's flow; it is renewed every 1 to 4 frames, as the engine does. The target is 0.6 of what the base paints of this
-frame and 0.4 of the warped last painting where the warp is valid.
+input's flow; it is renewed every 1 to 4 frames, as the engine does. The target is half of what the base paints of this
+frame and half of the warped last painting where the warp is valid.
 """
 
 import os
@@ -29,7 +29,7 @@ from training.model import LATENT_CHANNELS, Lite
 from training.teachers import PAINTERS
 from training.train import BFLOAT16, average_gradients, picture_loss, rate, squash, texture_loss, to_float
 
-OWN = 0.6
+OWN = 0.5
 # Steadiness must not be bought with blur: the texture stays that of the frame's own painting.
 TEXTURE = 0.5
 LENGTH = 10
@@ -118,10 +118,11 @@ class Sequence:
 
 
 class AdapterTrainer:
-    def __init__(self, base, clips, stills, batch=6, crop=(160, 256), learning_rate=1e-3, rank=0, world=1):
+    def __init__(self, base, clips, stills, batch=6, crop=(160, 256), learning_rate=1.5e-3, rank=0, world=1):
         torch.manual_seed(0)
         self.base, self.clips, self.stills, self.crop, self.world, self.learning_rate = base.eval().requires_grad_(False), clips, stills, crop, world, learning_rate
         self.adapter = Adapter()
+        self.adapter.condition.start_from(base.encoder)
         self.ema = copy.deepcopy(self.adapter).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.adapter.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
         self.rng = np.random.default_rng([11, rank])
