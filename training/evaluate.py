@@ -3,7 +3,7 @@
     python3 -m training.evaluate --pictures CACHE/pictures --data CLIPS_FOLDER --base CACHE/run/base.pt --adapter CACHE/adapter/adapter.pt
 
 Pictures: PSNR to the teacher in 1, 2 and 4 steps, Sobel and HF-FFT against the teacher's, paraphrases against the preset. Clips: warping error, Sobel and HF-FFT with fixed noise,
-with advected noise, and with the adapter on top at refresh 1, 2 and 4. A frozen frame: mean change after the third refresh.
+with advected noise, and with the adapter on top at refresh 1, 2 and 4; the same on pans over photographs. A frozen frame: mean change after the third refresh.
 """
 
 import argparse
@@ -101,10 +101,8 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
             hooks = None
             if i > 0:
                 field = motion.flow(motion.grey(frames[i - 1]), motion.grey(frame))
-                if noise_mode != "fixed":
+                if noise_mode == "advected":
                     noise.advance(field)
-                if noise_mode == "advected, no remainder":
-                    noise.rest[:] = 0
                 if refresh and (cond is None or (i - 1) % refresh == 0):
                     cond = adapter.condition(to_float(torch.from_numpy(motion.warp(paintings[-1], field))[None]))
                 if refresh:
@@ -115,18 +113,33 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
 
 
 RUNS = {
-    "fixed noise": ("fixed", 0), "advected noise, no remainder": ("advected, no remainder", 0), "advected noise": ("advected", 0),
+    "fixed noise": ("fixed", 0), "fixed + adapter, N=2": ("fixed", 2), "advected noise": ("advected", 0),
     "advected + adapter, N=1": ("advected", 1), "advected + adapter, N=2": ("advected", 2), "advected + adapter, N=4": ("advected", 4),
 }
+PAN = (2.7, 1.3)  # Pixels per frame.
+
+
+def pan(path, count):
+    """A camera that moves steadily over a photograph, with a little sensor noise: RGB frames."""
+    photo, rng = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.random.default_rng(0)
+    photo = data.cover(photo, (324, 576))
+    frames = []
+    for t in range(count):
+        matrix = np.float32([[1, 0, 4 + PAN[0] * t], [0, 1, 4 + PAN[1] * t]])
+        view = cv2.warpAffine(photo, matrix, (512, 288), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+        frames.append(np.clip(view + rng.normal(0, 1.5, view.shape), 0, 255).astype(np.uint8))
+    return frames
 
 
 def on_clips(base, adapter, clips, count):
     """Style -> run -> mean warping error, Sobel, HF-FFT over the held-out clips."""
     table = {style: {name: [] for name in RUNS} for style in PAINTERS}
     for path in clips:
-        length = data.clip_length(path)
-        start = max(0, length // 2 - count // 2)
-        frames = [data.cover(f) for f in data.read_clip(path, range(start, start + count))]
+        if path.suffix in data.PHOTO_SUFFIXES:
+            frames = pan(path, count)
+        else:
+            start = max(0, data.clip_length(path) // 2 - count // 2)
+            frames = [data.cover(f) for f in data.read_clip(path, range(start, start + count))]
         flows = [metrics.input_flow(a, b) for a, b in zip(frames, frames[1:])]
         for style in PAINTERS:
             for name, (mode, refresh) in RUNS.items():
@@ -160,10 +173,11 @@ def main():
     base, adapter = export.load(args.base, args.adapter)
     base, adapter = export.half_rounded(base).eval(), export.half_rounded(adapter).eval()
     held = Pictures(Path(args.pictures) / "held")
-    clips = [p for p in data.files(args.data)[0] if p.stem in held_out.CLIPS]
+    clips, photos = data.files(args.data) if args.data else ([], [])
     report = {"pictures": on_pictures(base, held), "steps": on_steps(base, held), "phrases": on_phrases(base, held)}
     print(json.dumps(report, indent=2), flush=True)
-    report["clips"] = on_clips(base, adapter, clips, args.frames)
+    report["clips"] = on_clips(base, adapter, [p for p in clips if p.stem in held_out.CLIPS], args.frames)
+    report["pans"] = on_clips(base, adapter, [p for p in photos if p.stem in held_out.PHOTOS], args.frames)
     report["frozen"] = on_frozen(base, adapter, np.array(held.sources[0]))
     text = json.dumps(report, indent=2)
     print(text)

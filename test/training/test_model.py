@@ -54,13 +54,22 @@ class Model(unittest.TestCase):
 
 
 class Noise(unittest.TestCase):
-    def test_moves_with_the_picture_and_stays_white(self):
+    def test_moves_with_the_picture_in_fractions_of_a_cell_and_stays_white(self):
         field = motion.AdvectedNoise((8, 18, 32), np.random.default_rng(0))
         before = field.noise.copy()
-        for _ in range(4):
+        for _ in range(2):
             field.advance(np.full((72, 128, 2), (1.0, 0.0), np.float32))
-        np.testing.assert_array_equal(field.noise[:, :, 1:], before[:, :, :-1])
         self.assertAlmostEqual(float(field.noise.std()), 1.0, delta=0.1)
+        for _ in range(2):
+            field.advance(np.full((72, 128, 2), (1.0, 0.0), np.float32))
+        np.testing.assert_allclose(field.noise[:, :, 1:], before[:, :, :-1], atol=1e-4)
+
+    def test_a_still_camera_with_sensor_noise_moves_nothing(self):
+        rng = np.random.default_rng(1)
+        wall = np.full((96, 128), 120.0)
+        wall[30:60, 40:80] = 60
+        first, second = (np.clip(wall + rng.normal(0, 2, wall.shape), 0, 255).astype(np.uint8) for _ in range(2))
+        self.assertLess((motion.flow(first, second) != 0).mean(), 0.01)
 
 
 class Training(unittest.TestCase):
@@ -69,12 +78,12 @@ class Training(unittest.TestCase):
             data.build([], Path(folder) / "train", 4, held=False, seed=1, workers=1)
             pictures = Pictures(Path(folder) / "train")
             self.assertEqual(set(pictures.paintings), set(PAINTERS))
-            trainer = Trainer(pictures, batch=3, learning_rate=2e-2)
-            losses = [trainer.advance(0.0)["loss"] for _ in range(14)]
-            self.assertLess(np.mean(losses[-3:]), 0.9 * np.mean(losses[:3]))
+            trainer = Trainer(pictures, batch=3, learning_rate=4e-2)
+            losses = [trainer.advance(0.0)["loss"] for _ in range(24)]
+            self.assertLess(np.mean(losses[-3:]), 0.85 * np.mean(losses[:3]))
             trainer.save(Path(folder) / "last.pt", 1.0)
             resumed = Trainer(pictures, batch=3)
-            self.assertEqual((resumed.load(Path(folder) / "last.pt"), resumed.step), (1.0, 14))
+            self.assertEqual((resumed.load(Path(folder) / "last.pt"), resumed.step), (1.0, 24))
 
 
 class Export(unittest.TestCase):
