@@ -21,9 +21,11 @@ export interface PictureBatch extends FrameBatch {
 	sideStartUs: number;
 }
 
-/** + the motion of the input, which is still being computed while the encoder runs. */
+/** + the motion of the input and the noise that moves with it, still being computed while the encoder runs. */
 export interface MovingBatch extends PictureBatch {
 	motion: Promise<Motion>;
+	/** For each frame, the noise to start from, as latents: [batch, channels, height / scale, width / scale]. */
+	noise: Promise<Tensor<Float32Array>>;
 }
 
 /** How the frames of a batch moved; absent flows were not asked for or have no frame to start from. */

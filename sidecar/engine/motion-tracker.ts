@@ -1,9 +1,11 @@
 import { nowUs } from '../frame/clock.ts';
 import type { Picture } from '../frame/frame.ts';
+import { concatenate, zeros, type Tensor } from '../frame/tensor.ts';
 import type { Flow, NativeAddon } from '../native.ts';
 import { PASSTHROUGH } from '../parameters.ts';
 import type { Motion, MovingBatch, PictureBatch } from './batch.ts';
 import type { EngineObserver } from './engine.ts';
+import type { NoiseField } from './noise-field.ts';
 
 /**
  * Mean difference of two frames' luminance, on thumbnails, above which they belong to two scenes. People
@@ -15,21 +17,23 @@ const SCENE_CUT_DIFFERENCE = 25;
 const LARGE_MOTION_SHARE = 0.02;
 
 /**
- * Computes how the *input* moves, so that stylization is not mistaken for motion. The flow is started as
- * soon as the frames are here and awaited when the last painting is (see TemporalAdapter): upstream's
- * demo computes it at the refresh, in line, and pays for it there.
+ * Computes how the *input* moves, so that stylization is not mistaken for motion, and moves the noise with it.
+ * Both are started as soon as the frames are here and awaited when the last painting is (see
+ * TemporalAdapter): upstream's demo computes the flow at the refresh, in line, and pays for it there.
  */
 export class MotionTracker {
 	readonly #native: NativeAddon;
+	readonly #noise: NoiseField;
 	readonly #observer: EngineObserver;
 	#last: LastBatch | undefined;
-	/** Motion of one batch is decided after that of the batch before. */
-	#decided: Promise<unknown> = Promise.resolve();
+	/** Motion and noise of one batch follow from those of the batch before. */
+	#settled: Promise<unknown> = Promise.resolve();
 	#batchesSinceRefresh = Infinity;
 	#pixelsSinceRefresh = 0;
 
-	constructor({ native, observer }: { native: NativeAddon; observer: EngineObserver }) {
+	constructor({ native, noise, observer }: { native: NativeAddon; noise: NoiseField; observer: EngineObserver }) {
 		this.#native = native;
+		this.#noise = noise;
 		this.#observer = observer;
 	}
 
@@ -37,7 +41,7 @@ export class MotionTracker {
 		for await (const batch of batches) {
 			if (batch.parameters.style === PASSTHROUGH) {
 				this.#last = undefined;
-				yield { ...batch, motion: Promise.resolve(STILL) };
+				yield { ...batch, motion: Promise.resolve(STILL), noise: Promise.resolve(zeros([0])) };
 				continue;
 			}
 			const last = this.#last;
@@ -46,10 +50,21 @@ export class MotionTracker {
 				frameCount: batch.pictures.length,
 				epoch: batch.parameters.epoch,
 			};
-			const motion = this.#decided.then(() => this.#measure(batch, last));
-			this.#decided = motion.catch(() => {}); // heard by the temporal adapter
-			yield { ...batch, motion };
+			const motion = this.#settled.then(() => this.#measure(batch, last));
+			const noise = motion.then((moved) => this.#carryNoise(batch, moved));
+			this.#settled = noise.catch(() => {}); // heard by the temporal adapter
+			yield { ...batch, motion, noise };
 		}
+	}
+
+	async #carryNoise({ frames, parameters }: PictureBatch, { fromPrevious }: Motion): Promise<Tensor<Float32Array>> {
+		const startUs = nowUs();
+		const { seed, tuning } = parameters;
+		const fields = [];
+		for (const [i, { sequence }] of frames.entries())
+			fields.push(await this.#noise.next({ mode: tuning.noise, seed, sequence, flow: fromPrevious[i] }));
+		this.#observer.stage('noise', (nowUs() - startUs) / 1000);
+		return concatenate(fields);
 	}
 
 	async #measure(batch: PictureBatch, last: LastBatch | undefined): Promise<Motion> {

@@ -50,9 +50,9 @@ export const simulatedStages = ({ device, parametersNow, native = STILL_WORLD }:
 			fit: 'stretch',
 			observer: SILENT,
 		}),
-		motionTracker: new MotionTracker({ native, observer: SILENT }),
+		motionTracker: new MotionTracker({ native, noise, observer: SILENT }),
 		encoderStream: new EncoderStream({ device, native, visionSize: PAINTED, observer: SILENT }),
-		temporalAdapter: new TemporalAdapter({ native, noise, observer: SILENT }),
+		temporalAdapter: new TemporalAdapter({ native, observer: SILENT }),
 		denoiserStream: new DenoiserStream({ device, observer: SILENT }),
 	};
 };

@@ -1,28 +1,24 @@
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Picture, type StyledFrame } from '../frame/frame.ts';
-import { concatenate } from '../frame/tensor.ts';
 import type { Flow, NativeAddon } from '../native.ts';
 import type { Conditioning, ConditionedBatch, DenoisedBatch, EncodedBatch } from './batch.ts';
 import { stack } from './encoder-stream.ts';
 import type { EngineObserver } from './engine.ts';
-import type { NoiseField } from './noise-field.ts';
 
 /**
  * Makes one painting follow from the one before (ControlNet-LLLite conditioned on the last painting, as
- * in arXiv 2606.05981). Before the denoiser it gives the noise field and, at a refresh, the last painting
- * warped along the input's flow; after it, it may blend the painting with the warped one before.
+ * in arXiv 2606.05981). Before the denoiser it gives, at a refresh, the last painting warped along the
+ * input's flow; after it, it may blend the painting with the warped one before.
  * The painting of batch n is known here before batch n + 1 is conditioned: the line pulls.
  */
 export class TemporalAdapter {
 	readonly #native: NativeAddon;
-	readonly #noise: NoiseField;
 	readonly #observer: EngineObserver;
 	#lastShown: Picture | undefined;
 	#isConditioned = false;
 
-	constructor({ native, noise, observer }: { native: NativeAddon; noise: NoiseField; observer: EngineObserver }) {
+	constructor({ native, observer }: { native: NativeAddon; observer: EngineObserver }) {
 		this.#native = native;
-		this.#noise = noise;
 		this.#observer = observer;
 	}
 
@@ -49,26 +45,17 @@ export class TemporalAdapter {
 		}
 	}
 
-	async #conditionBatch({ frames, parameters, motion }: EncodedBatch): Promise<Conditioning> {
-		const { fromPrevious, fromLastBatch, isNewScene } = await motion;
-		const { noise: mode, temporalMultiplier } = parameters.tuning;
+	async #conditionBatch({ parameters, motion, noise }: EncodedBatch): Promise<Conditioning> {
+		const { fromLastBatch, isNewScene } = await motion;
 		const startUs = nowUs();
-		const fields = [];
-		for (const [i, { sequence }] of frames.entries())
-			fields.push(await this.#noise.next({ mode, seed: parameters.seed, sequence, flow: fromPrevious[i] }));
-		const noisedUs = nowUs();
-		this.#observer.stage('noise', (noisedUs - startUs) / 1000);
-
 		const last = this.#lastShown;
 		const refreshes = fromLastBatch !== undefined && last !== undefined;
 		if (refreshes) this.#isConditioned = true;
 		else if (isNewScene) this.#isConditioned = false;
 		const images = refreshes && stack(await Promise.all(fromLastBatch.map((flow) => this.#warp(last, flow))));
-		if (images) this.#observer.stage('warp', (nowUs() - noisedUs) / 1000);
-		return {
-			noise: concatenate(fields),
-			temporal: { multiplier: this.#isConditioned ? temporalMultiplier : 0, ...(images && { images }) },
-		};
+		if (images) this.#observer.stage('warp', (nowUs() - startUs) / 1000);
+		const multiplier = this.#isConditioned ? parameters.tuning.temporalMultiplier : 0;
+		return { noise: await noise, temporal: { multiplier, ...(images && { images }) } };
 	}
 
 	/** shown = (1 - w) · painting + w · warp(last shown), where there is one to warp. */

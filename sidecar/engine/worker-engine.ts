@@ -51,16 +51,23 @@ export class WorkerEngine implements Engine {
 		this.#stages = {
 			batcher: new Batcher({ parametersNow: settings.parametersNow, deadlineMs: settings.batchDeadlineMs }),
 			converter: new Converter({ native, ring, painted, fit, observer }),
-			motionTracker: new MotionTracker({ native, observer }),
+			motionTracker: new MotionTracker({ native, noise: new NoiseField({ native, painted, latents }), observer }),
 			encoderStream: new EncoderStream({
 				device: { encode: (request) => streams.side.call('encode', request) },
 				native,
 				visionSize: textEncoder.image,
 				observer,
 			}),
-			temporalAdapter: new TemporalAdapter({ native, noise: new NoiseField({ native, painted, latents }), observer }),
+			temporalAdapter: new TemporalAdapter({ native, observer }),
 			denoiserStream: new DenoiserStream({
-				device: { denoise: (request) => streams.main.call('denoise', request) },
+				device: {
+					denoise: (request) =>
+						streams.main.call('denoise', request, [
+							request.noise,
+							request.sourceLatents,
+							...Object.values(request.details),
+						]),
+				},
 				observer,
 			}),
 		};

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { Tensor } from '../frame/tensor.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import type { WorkerCalls, WorkerReply, WorkerRequest } from './worker-protocol.ts';
 
@@ -16,15 +17,18 @@ export class WorkerClient implements AsyncDisposable {
 		this.#worker.on('exit', () => this.#die(`The ${name} thread ended.`));
 	}
 
+	/** Tensors in `moved` are handed over instead of copied: the caller must not touch them again. */
 	call<Call extends keyof WorkerCalls>(
 		call: Call,
 		request: WorkerCalls[Call]['request'],
+		moved: readonly Tensor[] = [],
 	): Promise<WorkerCalls[Call]['result']> {
 		if (this.#death) return Promise.reject(this.#death);
 		const id = this.#nextId++;
 		const pending = promiseWithResolvers<unknown>();
 		this.#pending.set(id, pending);
-		this.#worker.postMessage({ id, call, request } as WorkerRequest);
+		const buffers = new Set(moved.map(({ data }) => data.buffer as ArrayBuffer));
+		this.#worker.postMessage({ id, call, request } as WorkerRequest, [...buffers]);
 		return pending.promise as Promise<WorkerCalls[Call]['result']>;
 	}
 
