@@ -10,13 +10,6 @@ export interface Flow extends Size {
 	data: Float32Array;
 }
 
-/** White noise on a grid whose samples may stand a little off the centres of their cells. */
-export interface NoiseSamples {
-	samples: Float32Array; // [channels, height, width]
-	/** How far each sample is from the centre of its cell, in cells, x then y: [2, height, width]. */
-	offsets: Float32Array;
-}
-
 /** Differences between two RGB pictures of one size, on the 0..255 scale. */
 export interface PictureDifference {
 	meanAbsolute: number;
@@ -48,6 +41,12 @@ export interface NativeAddon {
 	readonly opencvVersion: string;
 
 	/**
+	 * Lowers the share of the cores that the calling thread gets when others want them too, by `steps` 0..19 of
+	 * `nice`. Does nothing where the system has no such thing for a thread (it is there on Linux).
+	 */
+	lowerThreadPriority(steps: number): void;
+
+	/**
 	 * Converts colour and resizes in one go: area where it shrinks, bilinear where it grows.
 	 * `cover` crops the source centrally, `contain` pads with black, `stretch` ignores aspect.
 	 */
@@ -57,7 +56,7 @@ export interface NativeAddon {
 	 * Flow from `previous` to `next` (RGB, one size) into `flow`: pixel (x, y) of `previous` is found at
 	 * (x + flow.x, y + flow.y) of `next`. `farneback` has the parameters of dreamlite-stream (pyr_scale
 	 * 0.5, levels 3, winsize 15, iterations 3, poly_n 5, poly_sigma 1.2) at full size; `dis` is OpenCV's
-	 * fast preset computed at half the size.
+	 * fast preset computed at half the size, and zero where that motion does not explain the change.
 	 */
 	opticalFlow(previous: Picture, next: Picture, flow: Flow, method: 'dis' | 'farneback'): Promise<void>;
 
@@ -68,16 +67,18 @@ export interface NativeAddon {
 	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;
 
 	/**
-	 * Carries noise along a flow of any larger size: each cell takes the sample that comes to lie nearest to its
-	 * centre, and `fresh` [channels, height, width] where none comes near. Motion below a quarter of a picture
-	 * pixel is ignored; motion of a part of a cell adds up in the offsets. `to` must not share memory with the others.
+	 * Moves noise along a flow of any larger size. `from` and `to` [2, height, width] are, for each cell of the grid, the
+	 * place in `field` that is read there, in cells, x then y; `field` never changes and goes on for ever by repetition.
+	 * `samples` is what is read: unit variance wherever it falls between cells. Both noises are [channels, height,
+	 * width]. Motion below a quarter of a picture pixel is ignored. `to` and `samples` must not share memory with the others.
 	 */
 	advectNoise(
-		from: NoiseSamples,
-		fresh: Float32Array,
+		field: Float32Array,
+		from: Float32Array,
 		shape: Size & { channels: number },
 		flow: Flow,
-		to: NoiseSamples,
+		to: Float32Array,
+		samples: Float32Array,
 	): Promise<void>;
 
 	/** Mean absolute difference of luminance between two RGB pictures, 0..255, on a 32 px wide thumbnail: for scene cuts. */

@@ -19,6 +19,7 @@
 #include "blend.hpp"
 #include "metrics.hpp"
 #include "ring-addon.hpp"
+#include "thread-priority.hpp"
 #include "workbench.hpp"
 
 // The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
@@ -48,11 +49,6 @@ struct PictureArgument {
 	PictureLayout layout;
 	View<std::uint8_t> data;
 	std::string name;
-};
-
-struct NoiseArgument {
-	View<float> samples;
-	View<float> offsets;
 };
 
 struct FlowArgument {
@@ -100,15 +96,6 @@ public:
 		const int channels =
 			static_cast<int>(integerOf(object.Get("channels"), name + ".channels", 1, NOISE_CHANNELS_MAX));
 		return {.channels = channels, .width = size.width, .height = size.height};
-	}
-
-	NoiseArgument noise(std::size_t index, const std::string& name, const NoiseShape& shape) const {
-		const Napi::Object object = objectOf(info_[index], name, "a noise field");
-		const std::size_t cells = countOf({shape.width, shape.height});
-		return {
-			viewOf<float>(object.Get("samples"), name + ".samples", shape.count()),
-			viewOf<float>(object.Get("offsets"), name + ".offsets", 2 * cells)
-		};
 	}
 
 	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
@@ -359,6 +346,7 @@ public:
 				InstanceValue(
 					"opencvVersion", Napi::String::New(env, cv::getVersionString()), napi_enumerable
 				),
+				InstanceMethod("lowerThreadPriority", &Addon::lowerThreadPriority, napi_enumerable),
 				InstanceMethod("convert", &Addon::convert, napi_enumerable),
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
@@ -391,6 +379,11 @@ private:
 			napi_reject_deferred(env, deferred, Napi::Error::New(env, "Out of memory.").Value());
 		}
 		return {env, promise};
+	}
+
+	void lowerThreadPriority(const Napi::CallbackInfo& info) {
+		const auto steps = integerOf(info[0], "steps", 0, PRIORITY_STEPS_MAX);
+		allaprima::lowerThreadPriority(static_cast<int>(steps));
 	}
 
 	Napi::Value convert(const Napi::CallbackInfo& info) {
@@ -460,29 +453,28 @@ private:
 	Napi::Value advectNoise(const Napi::CallbackInfo& info) {
 		return promise(info, "advectNoise", [](const Arguments& arguments, Call& call) {
 			const auto shape = arguments.noiseShape(2, "shape");
-			const auto from = arguments.noise(0, "from", shape);
-			const auto fresh = arguments.floats(1, "fresh", shape.count());
+			const std::size_t coordinates = 2 * shape.count() / static_cast<std::size_t>(shape.channels);
+			const auto field = arguments.floats(0, "field", shape.count());
+			const auto from = arguments.floats(1, "from", coordinates);
 			const auto flow = arguments.flow(3, "flow");
-			const auto to = arguments.noise(4, "to", shape);
+			const auto to = arguments.floats(4, "to", coordinates);
+			const auto samples = arguments.floats(5, "samples", shape.count());
 			if (flow.size.width < shape.width || flow.size.height < shape.height) {
 				const std::string least = textOf({shape.width, shape.height});
 				refuse(
 					arguments.env(), "flow", "at least the size of shape, " + least + ",", textOf(flow.size)
 				);
 			}
-			const NoiseField<const float> source{call.pin(from.samples), call.pin(from.offsets)};
-			const NoiseField<float> target{call.pin(to.samples), call.pin(to.offsets)};
-			const auto fallback = call.pin(fresh);
+			const auto source = call.pin(field), start = call.pin(from);
+			const auto end = call.pin(to), target = call.pin(samples);
 			const auto motion = call.pin(flow);
-			call.apart("to.samples", target.samples, target.offsets, "to.offsets");
-			for (const auto& [written, name] :
-				 {std::pair(target.samples, "to.samples"), std::pair(target.offsets, "to.offsets")}) {
-				call.apart(name, written, source.samples, "from.samples");
-				call.apart(name, written, source.offsets, "from.offsets");
-				call.apart(name, written, fallback, "fresh");
+			call.apart("samples", target, end, "to");
+			for (const auto& [written, name] : {std::pair(end, "to"), std::pair(target, "samples")}) {
+				call.apart(name, written, source, "field");
+				call.apart(name, written, start, "from");
 				call.apart(name, written, motion.data, "flow.data");
 			}
-			call.run([=](Workbench& bench) { bench.carryNoise(source, fallback, shape, motion, target); });
+			call.run([=](Workbench& bench) { bench.carryNoise(source, start, shape, motion, end, target); });
 		});
 	}
 

@@ -1,106 +1,109 @@
 #include "noise.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+
+#include <opencv2/imgproc.hpp>
 
 namespace allaprima {
 
 namespace {
 
-/** The pixel at the middle of cell `index` of `cells`, in a picture of `pixels`. */
-std::size_t pixelOf(int index, int cells, int pixels) {
-	return static_cast<std::size_t>(
-		(static_cast<float>(index) + 0.5F) * static_cast<float>(pixels) / static_cast<float>(cells)
-	);
+/** Coordinates beyond this have lost the part of a cell; they start anew. At 30 pixels a second that takes a
+ * day. */
+constexpr float COORDINATE_MAX = 1e6F;
+
+/** Four neighbours of a place between cells. */
+struct Neighbours {
+	std::array<std::size_t, 4> cells;
+	std::array<float, 4> weights;
+};
+
+/** `wrap` gives the cell of any whole coordinates. */
+template <typename Wrap>
+Neighbours neighboursOf(float x, float y, Wrap wrap) {
+	const float left = std::floor(x), top = std::floor(y);
+	const float right = x - left, low = y - top;
+	const auto column = static_cast<int>(left), row = static_cast<int>(top);
+	return {
+		{wrap(column, row), wrap(column + 1, row), wrap(column, row + 1), wrap(column + 1, row + 1)},
+		{(1 - right) * (1 - low), right * (1 - low), (1 - right) * low, right * low},
+	};
 }
 
-/** Written so that motion that is not a number counts as motion, and then leads nowhere. */
-bool isMotion(const Motion& motion) {
-	return !(std::hypot(motion.x, motion.y) < NOISE_MOTION_MIN);
+float weighted(const Neighbours& at, std::span<const float> plane) {
+	float sum = 0;
+	for (std::size_t i = 0; i < at.cells.size(); ++i) sum += at.weights[i] * plane[at.cells[i]];
+	return sum;
+}
+
+/** Also false for what is not a number. */
+bool isUsable(float coordinate) {
+	return std::abs(coordinate) < COORDINATE_MAX;
+}
+
+/** Motion in cells; none where it is too small to be trusted, or not a number. */
+Motion toCells(const Motion& pixels, float scaleX, float scaleY) {
+	const float length = std::hypot(pixels.x, pixels.y);
+	if (!(length >= NOISE_MOTION_MIN) || !isUsable(length)) return {0, 0};
+	return {pixels.x * scaleX, pixels.y * scaleY};
 }
 
 }
 
 void NoiseCarrier::operator()(
-	const NoiseField<const float>& from,
-	std::span<const float> fresh,
+	std::span<const float> field,
+	std::span<const float> from,
 	const NoiseShape& shape,
 	const Flow& flow,
-	const NoiseField<float>& to
+	std::span<float> to,
+	std::span<float> samples
 ) {
-	const auto plane = static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.height);
-	const float toCellsX = static_cast<float>(shape.width) / static_cast<float>(flow.width);
-	const float toCellsY = static_cast<float>(shape.height) / static_cast<float>(flow.height);
+	const int width = shape.width, height = shape.height;
+	const auto columns = static_cast<std::size_t>(width);
+	const std::size_t plane = columns * static_cast<std::size_t>(height);
+	const auto indexOf = [columns](int column, int row) {
+		return static_cast<std::size_t>(row) * columns + static_cast<std::size_t>(column);
+	};
+	const auto clamped = [&](int column, int row) {
+		return indexOf(std::clamp(column, 0, width - 1), std::clamp(row, 0, height - 1));
+	};
+	const auto repeated = [&](int column, int row) {
+		return indexOf(((column % width) + width) % width, ((row % height) + height) % height);
+	};
+	const float scaleX = static_cast<float>(width) / static_cast<float>(flow.width);
+	const float scaleY = static_cast<float>(height) / static_cast<float>(flow.height);
+	const auto lastX = static_cast<float>(width - 1), lastY = static_cast<float>(height - 1);
 
-	arrivals_.assign(plane, {-1, 0, 0});
-	late_.clear();
-	for (int row = 0, cell = 0; row < shape.height; ++row) {
-		const auto* motions =
-			flow.data.data() + pixelOf(row, shape.height, flow.height) * static_cast<std::size_t>(flow.width);
-		for (int column = 0; column < shape.width; ++column, ++cell) {
-			const auto index = static_cast<std::size_t>(cell);
-			float x = from.offsets[index], y = from.offsets[plane + index];
-			if (const Motion& motion = motions[pixelOf(column, shape.width, flow.width)]; isMotion(motion)) {
-				x += motion.x * toCellsX;
-				y += motion.y * toCellsY;
+	cv::resize(flow.mat(), motions_, {width, height}, 0, 0, cv::INTER_AREA);
+	for (int row = 0; row < height; ++row) {
+		const auto* motions = motions_.ptr<Motion>(row);
+		for (int column = 0; column < width; ++column) {
+			const Motion motion = toCells(motions[column], scaleX, scaleY);
+			const float x = static_cast<float>(column) - motion.x, y = static_cast<float>(row) - motion.y;
+			const float insideX = std::clamp(x, 0.0F, lastX), insideY = std::clamp(y, 0.0F, lastY);
+			const Neighbours origin = neighboursOf(insideX, insideY, clamped);
+			// What enters from outside continues the coordinates of the border.
+			float atX = weighted(origin, from.first(plane)) + (x - insideX);
+			float atY = weighted(origin, from.subspan(plane, plane)) + (y - insideY);
+			if (!isUsable(atX) || !isUsable(atY)) {
+				atX = static_cast<float>(column);
+				atY = static_cast<float>(row);
 			}
-			settle(cell, column, row, shape, x, y);
-		}
-	}
-	for (const auto& [arrival, cell] : late_)
-		fillNeighbour(arrival, cell % shape.width, cell / shape.width, shape);
+			const std::size_t here = indexOf(column, row);
+			to[here] = atX;
+			to[plane + here] = atY;
 
-	for (std::size_t cell = 0; cell < plane; ++cell) {
-		const Arrival& arrival = arrivals_[cell];
-		const bool came = arrival.from >= 0;
-		to.offsets[cell] = arrival.x;
-		to.offsets[plane + cell] = arrival.y;
-		const auto source = came ? from.samples : fresh;
-		const std::size_t taken = came ? static_cast<std::size_t>(arrival.from) : cell;
-		for (std::size_t channel = 0; channel < to.samples.size(); channel += plane) {
-			to.samples[channel + cell] = source[channel + taken];
-		}
-	}
-}
-
-/** Puts the sample that leaves `cell` for (column + x, row + y) into the cell it comes to lie in. */
-void NoiseCarrier::settle(int cell, int column, int row, const NoiseShape& shape, float x, float y) {
-	const float toX = static_cast<float>(column) + x, toY = static_cast<float>(row) + y;
-	const float homeX = std::round(toX), homeY = std::round(toY);
-	const bool isInside = homeX >= 0 && homeX < static_cast<float>(shape.width) && homeY >= 0 &&
-		homeY < static_cast<float>(shape.height);
-	if (!isInside) return;
-	const int home = static_cast<int>(homeY) * shape.width + static_cast<int>(homeX);
-	Arrival arrival{cell, toX - homeX, toY - homeY};
-	Arrival& settled = arrivals_[static_cast<std::size_t>(home)];
-	if (settled.from < 0) {
-		settled = arrival;
-		return;
-	}
-	if (arrival.distance() < settled.distance()) std::swap(arrival, settled);
-	late_.emplace_back(arrival, home);
-}
-
-/** Gives a sample that came too late for its own cell to the nearest empty one beside it, if that is within
- * reach. */
-void NoiseCarrier::fillNeighbour(const Arrival& arrival, int column, int row, const NoiseShape& shape) {
-	Arrival* nearest = nullptr;
-	Arrival moved{-1, NOISE_REACH, 0};
-	for (int y = std::max(0, row - 1); y <= std::min(shape.height - 1, row + 1); ++y) {
-		for (int x = std::max(0, column - 1); x <= std::min(shape.width - 1, column + 1); ++x) {
-			Arrival& cell = arrivals_[static_cast<std::size_t>(y * shape.width + x)];
-			const Arrival there{
-				arrival.from,
-				arrival.x + static_cast<float>(column - x),
-				arrival.y + static_cast<float>(row - y)
-			};
-			if (cell.from < 0 && there.distance() < moved.distance()) {
-				nearest = &cell;
-				moved = there;
+			const Neighbours at = neighboursOf(atX, atY, repeated);
+			float squares = 0;
+			for (const float weight : at.weights) squares += weight * weight;
+			const float scale = 1 / std::sqrt(squares);
+			for (std::size_t channel = 0; channel < samples.size(); channel += plane) {
+				samples[channel + here] = scale * weighted(at, field.subspan(channel, plane));
 			}
 		}
 	}
-	if (nearest) *nearest = moved;
 }
 
 }

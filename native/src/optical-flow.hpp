@@ -17,16 +17,18 @@ void farneback(const cv::Mat& previous, const cv::Mat& next, cv::Mat& flow);
 class OpticalFlow {
 public:
 	/** OpenCV's fast preset, one level finer, at half the size; at full size where half is too little to
-	 * search. */
+	 * search. Zero where it does not explain how the picture changed. */
 	void dis(const Picture& previous, const Picture& next, const Flow& flow);
 	void farneback(const Picture& previous, const Picture& next, const Flow& flow);
 
 private:
 	void prepare(const Picture& picture, const cv::Size& size, cv::Mat& prepared);
+	void keepExplained(cv::Mat& motion);
 
 	cv::Ptr<cv::DISOpticalFlow> dis_;
 	cv::Size disSize_;
 	cv::Mat grey_, small_, previous_, next_;
+	cv::Mat map_, warped_, still_, moved_;
 };
 
 }

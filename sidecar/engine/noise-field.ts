@@ -1,7 +1,7 @@
 import { elementCount, type Tensor } from '../frame/tensor.ts';
 import type { Size } from '../frame/frame.ts';
 import { gaussianNoise } from '../inference/gaussian-noise.ts';
-import type { Flow, NativeAddon, NoiseSamples } from '../native.ts';
+import type { Flow, NativeAddon } from '../native.ts';
 import type { Parameters } from '../parameters.ts';
 
 interface NoiseRequest {
@@ -24,9 +24,8 @@ export class NoiseField {
 	readonly #grid: Size & { channels: number };
 	#seed: number | undefined;
 	#base: Float32Array = new Float32Array();
-	/** Twice a field of fresh numbers; a window of it, moved from frame to frame, is a field. */
-	#pool: Float32Array = new Float32Array();
-	#field: NoiseSamples = { samples: new Float32Array(), offsets: new Float32Array() };
+	/** For each cell the place in the base field that is read there, [2, height, width]; undefined where nothing has moved. */
+	#coordinates: Float32Array | undefined;
 
 	constructor({
 		native,
@@ -53,28 +52,33 @@ export class NoiseField {
 		if (seed !== this.#seed) {
 			this.#seed = seed;
 			this.#base = gaussianNoise(seed, count);
-			this.#pool = gaussianNoise(seed ^ 0x5eed, 2 * count);
-			this.#field = this.#onCentres(this.#base);
+			this.#coordinates = undefined;
 		}
-		// A stride that is coprime to most sizes: the window comes back only after many frames.
-		const offset = (sequence * 7919) % count;
-		const fresh = this.#pool.subarray(offset, offset + count);
-		if (mode === 'per-frame') {
-			this.#field = this.#onCentres(fresh);
-		} else if (mode === 'fixed' || !flow) {
-			this.#field = this.#onCentres(this.#base);
-		} else {
-			const carried = this.#onCentres(new Float32Array(count));
-			await this.#native.advectNoise(this.#field, fresh, this.#grid, flow, carried);
-			this.#field = carried;
-		}
-		return foldNoise(this.#field.samples, this.#grid, this.#fold);
+		if (mode !== 'advected' || !flow) this.#coordinates = undefined;
+		if (mode === 'per-frame') return this.#asLatents(gaussianNoise(seed + sequence, count));
+		if (mode === 'fixed' || !flow) return this.#asLatents(this.#base);
+		const from = this.#coordinates ?? gridCoordinates(this.#grid);
+		const to = new Float32Array(from.length);
+		const samples = new Float32Array(count);
+		await this.#native.advectNoise(this.#base, from, this.#grid, flow, to, samples);
+		this.#coordinates = to;
+		return this.#asLatents(samples);
 	}
 
-	#onCentres(samples: Float32Array): NoiseSamples {
-		return { samples, offsets: new Float32Array(2 * this.#grid.width * this.#grid.height) };
+	#asLatents(samples: Float32Array): Tensor<Float32Array> {
+		return foldNoise(samples, this.#grid, this.#fold);
 	}
 }
+
+/** Each cell's own place: [2, height, width], x then y. */
+const gridCoordinates = ({ width, height }: Size): Float32Array => {
+	const coordinates = new Float32Array(2 * width * height);
+	for (let cell = 0; cell < width * height; cell++) {
+		coordinates[cell] = cell % width;
+		coordinates[width * height + cell] = Math.floor(cell / width);
+	}
+	return coordinates;
+};
 
 /** Space to depth: [c, h, w] -> [1, c · fold², h / fold, w / fold]; channel c · fold² + dy · fold + dx. */
 export const foldNoise = (

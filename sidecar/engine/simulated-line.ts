@@ -19,11 +19,12 @@ const SILENT: EngineObserver = { stage: () => {}, batch: () => {} };
 /** The addon's contract over a world where nothing moves and pixels do not matter. */
 export const STILL_WORLD: NativeAddon = {
 	opencvVersion: 'none',
+	lowerThreadPriority: () => {},
 	convert: async () => {},
 	opticalFlow: async () => {},
 	warp: async () => {},
 	blend: async () => {},
-	advectNoise: async (from, _fresh, _shape, _flow, to) => to.samples.set(from.samples),
+	advectNoise: async (field, _from, _shape, _flow, _to, samples) => samples.set(field),
 	thumbnailDifference: async () => 0,
 	meanMotion: async () => 0,
 	pictureDifference: async () => ({ meanAbsolute: 0, psnrDb: Infinity, ssim: 1 }),

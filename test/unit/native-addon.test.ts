@@ -71,13 +71,14 @@ describe('the addon', () => {
 		expect(target.data).toEqual(source.data);
 
 		const shape = { channels: 4, width: 8, height: 6 };
-		const noise = {
-			samples: inSharedMemory(Float32Array.from({ length: 192 }, (_, index) => index)),
-			offsets: inSharedMemory(new Float32Array(96)),
-		};
-		const carried = { samples: inSharedMemory(new Float32Array(192)), offsets: inSharedMemory(new Float32Array(96)) };
-		await native.advectNoise(noise, inSharedMemory(new Float32Array(192)), shape, flow, carried);
-		expect(carried).toEqual(noise);
+		const field = inSharedMemory(Float32Array.from({ length: 192 }, (_, index) => index));
+		const places = Float32Array.from({ length: 96 }, (_, index) =>
+			index < 48 ? index % 8 : Math.floor((index - 48) / 8),
+		);
+		const [to, samples] = [inSharedMemory(new Float32Array(96)), inSharedMemory(new Float32Array(192))];
+		await native.advectNoise(field, inSharedMemory(places), shape, flow, to, samples);
+		expect(to).toEqual(places);
+		expect(samples).toEqual(field);
 	});
 
 	it('writes to the view and to nothing beside it', async () => {
@@ -166,12 +167,8 @@ describe('a wrong argument', () => {
 	const target = rgbPicture(8, 8);
 	const flow = flowOf(8, 8);
 	const shape = { channels: 4, width: 4, height: 4 };
-	const fresh = new Float32Array(64);
-	const noiseOf = (samples: number, offsets = 32) => ({
-		samples: new Float32Array(samples),
-		offsets: new Float32Array(offsets),
-	});
-	const noise = noiseOf(64);
+	const [field, places] = [new Float32Array(64), new Float32Array(32)];
+	const [to, samples] = [new Float32Array(32), new Float32Array(64)];
 	/** Calls past the types, as a mistake would. */
 	const call = (name: keyof NativeAddon, ...values: unknown[]): Promise<unknown> =>
 		(native[name] as (...values: unknown[]) => Promise<unknown>)(...values);
@@ -245,29 +242,25 @@ describe('a wrong argument', () => {
 		['alpha over 1', ['blend', source, target, 1.5, target], 'a number from 0 to 1 for alpha but received 1.5'],
 		['alpha that is no number', ['blend', source, target, NaN, target], 'alpha but received NaN'],
 		['blending two sizes', ['blend', source, target, 0.5, rgbPicture(4, 4)], '8x8, for target but received 4x4'],
+		['noise in place', ['advectNoise', field, places, shape, flow, to, field], 'memory apart from field for samples'],
 		[
-			'noise in place',
-			['advectNoise', noise, fresh, shape, flow, noise],
-			'memory apart from from.samples for to.samples',
+			'coordinates in place',
+			['advectNoise', field, places, shape, flow, places, samples],
+			'memory apart from from for to',
 		],
 		[
 			'short noise',
-			['advectNoise', noiseOf(63), fresh, shape, flow, noise],
-			'64 elements for from.samples but received 63',
-		],
-		[
-			'short offsets',
-			['advectNoise', noise, fresh, shape, flow, noiseOf(64, 31)],
-			'32 elements for to.offsets but received 31',
+			['advectNoise', new Float32Array(63), places, shape, flow, to, samples],
+			'64 elements for field but received 63',
 		],
 		[
 			'no channels',
-			['advectNoise', noise, fresh, { ...shape, channels: 0 }, flow, noiseOf(64)],
+			['advectNoise', field, places, { ...shape, channels: 0 }, flow, to, samples],
 			'shape.channels but received 0',
 		],
 		[
 			'a flow smaller than the noise',
-			['advectNoise', noise, fresh, shape, flowOf(2, 2), noiseOf(64)],
+			['advectNoise', field, places, shape, flowOf(2, 2), to, samples],
 			'at least the size of shape, 4x4, for flow but received 2x2',
 		],
 		[
