@@ -76,10 +76,7 @@ const main = async () => {
 			configuration: { ...base, size, source: `file:${clip}`, sinks: [`file:${join(folder, 'painted.mp4')}`] },
 		},
 		{ what: 'scene → null, no adapter', configuration: { ...base, size, tuning: { condRefreshEvery: 0 } } },
-		{
-			what: 'scene → null, no adapter, fixed noise',
-			configuration: { ...base, size, tuning: { condRefreshEvery: 0, noise: 'fixed' } },
-		},
+		{ what: 'scene → null, advected noise', configuration: { ...base, size, tuning: { noise: 'advected' } } },
 		{ what: 'scene → null, encoder every batch', configuration: { ...base, size, tuning: { teRefreshEvery: 1 } } },
 		{ what: 'scene → null, 2 steps', configuration: { ...base, size, tuning: { steps: 2 } } },
 		{ what: 'scene → null, 4 steps', configuration: { ...base, size, tuning: { steps: 4 } } },
