@@ -30,7 +30,9 @@ export const readTokenizer = async ({ path, manifest }: ModelFolder): Promise<Pr
 		const { ids }: { ids: number[] } = tokenizer.encode(template.replace('{prompt}', () => prompt));
 		const inputIds = new BigInt64Array(maxLength).fill(BigInt(padTokenId));
 		const attentionMask = new BigInt64Array(maxLength);
-		ids.slice(0, maxLength).forEach((id, i) => {
+		// A long prompt loses its end, but not the token that closes it.
+		const kept = ids.length > maxLength ? [...ids.slice(0, maxLength - 1), ids.at(-1)!] : ids;
+		kept.forEach((id, i) => {
 			inputIds[i] = BigInt(id);
 			attentionMask[i] = 1n;
 		});
