@@ -63,7 +63,7 @@ describe('painting a clip', () => {
 		const original = (await probeStreams(at('clip.mp4'))).find(({ type }) => type === 'audio')!;
 		expect(audio.codec).toBe('aac');
 		expect(Math.abs(audio.endS - original.endS)).toBeLessThan(0.04);
-		expect(differenceFrom(at('clip.mp4'), at('painted.mp4'))).toBeLessThan(25); // dB: this is a painting
+		expect(differenceFrom(at('clip.mp4'), at('painted.mp4'))).toBeLessThan(32); // dB: this is a painting; passthrough is above 38
 
 		const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as Report;
 		const fields =
