@@ -8,8 +8,9 @@ import type { EngineObserver } from './engine.ts';
 import type { NoiseField } from './noise-field.ts';
 
 /**
- * Mean difference of two frames' luminance, on thumbnails, above which they belong to two scenes. People
- * and cars in motion stay under 12 on our clips; a cut between any two of them is above 30.
+ * Mean difference of two frames' luminance, on thumbnails, above which they belong to two scenes. In 23 clips of
+ * people, cars and bottles motion stays under 11, and a cut to another place is above 39; one between two people
+ * before the same wall can be as small as 2, and passes for motion.
  */
 const SCENE_CUT_DIFFERENCE = 25;
 
