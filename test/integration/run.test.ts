@@ -126,9 +126,12 @@ describe('painting a clip', () => {
 			},
 		);
 		let log = '';
+		let isInterrupted = false;
 		child.stderr.on('data', (data) => {
 			log += data;
-			if (/progress/.test(log)) child.kill('SIGINT');
+			if (isInterrupted || !/progress/.test(log)) return;
+			isInterrupted = true; // a second signal would end it at once
+			child.kill('SIGINT');
 		});
 		const [code] = await once(child, 'exit');
 		expect(log).toMatch(/frames painted/);
