@@ -6,7 +6,7 @@ import { Encoder } from './encoder.ts';
 import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
 
 /**
- * The denoiser's stream is the longer one, so the encoder works in the gaps that it leaves: 22.1 instead of 20.8 frames/s
+ * The denoiser's stream is the longer one, so the encoder works in the gaps that it leaves: 21.6 instead of 20.8 frames/s
  * with `lite` on two cores. A thread that does both is lowered with it, and has nobody to yield to.
  */
 const ENCODER_PRIORITY_STEPS = 5;
