@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
@@ -6,12 +7,13 @@ import { startHttpServer, type RunView } from './control/http-server.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
 import { Egress } from './egress/egress.ts';
 import { openFileSink } from './egress/file-sink.ts';
+import { FailureEgress } from './egress/failure-policy.ts';
 import type { FrameSink, SinkSetup } from './egress/frame-sink.ts';
 import { openNullSink } from './egress/null-sink.ts';
 import { PacedEgress } from './egress/paced-egress.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
-import type { EngineObserver } from './engine/engine.ts';
-import { WorkerEngine } from './engine/worker-engine.ts';
+import { startEngineProcess } from './engine/engine-process.ts';
+import { SupervisedEngine } from './engine/supervised-engine.ts';
 import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
 import { pictureByteLength, type Frame, type Size, type StyledFrame } from './frame/frame.ts';
@@ -25,8 +27,11 @@ import { loadNative, type Fit } from './native.ts';
 import { log } from './telemetry/logger.ts';
 import { Recorder, type Progress, type Report } from './telemetry/report.ts';
 
-/** A batch being filled, one being encoded and one being denoised: the ring must hold them all. */
-const BATCHES_IN_RING = 3;
+/** Batches in the engine at a time: one being encoded, one being denoised, one on its way out. */
+const BATCHES_IN_ENGINE = 3;
+
+/** An engine that owes a frame for this long is started again. */
+const STUCK_AFTER_US = 5_000_000;
 
 /** A live batch waits no longer than this for its last frames. */
 const LIVE_BATCH_DEADLINE_MS = 100;
@@ -43,13 +48,18 @@ interface RunOptions {
 	/** Ends the run cleanly: what was painted so far is written. */
 	signal: AbortSignal;
 	onProgress?: (progress: Progress) => void;
+	/** Sinks of the caller's own; the run disposes of them. */
+	sinks?: readonly FrameSink[];
 }
 
 /**
  * Joins source, engine, sinks and control, runs them to the end and gives the report.
  * Errors: whatever SidecarError stopped it; sinks that were not finished leave nothing behind.
  */
-export const runApp = async (configuration: Configuration, { signal, onProgress }: RunOptions): Promise<Report> => {
+export const runApp = async (
+	configuration: Configuration,
+	{ signal, onProgress, sinks = [] }: RunOptions,
+): Promise<Report> => {
 	const preset = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const { manifest } = folder;
@@ -70,45 +80,57 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 	const painted = configuration.size === 'auto' ? autoPaintedSize(manifest, info.layout) : configuration.size;
 	const fit = isAuto ? 'stretch' : configuration.fit;
 	const keepsAll = configuration.pace === 'max';
+	const { batchSize } = tuning;
+	const inEngineMax = BATCHES_IN_ENGINE * batchSize + 1;
 	const ring = new FrameRing({
-		slotCount: BATCHES_IN_RING * tuning.batchSize,
+		slotCount: inEngineMax + batchSize + 1,
 		slotBytes: pictureByteLength(info.layout),
 		mode: keepsAll ? 'wait' : 'newest-wins',
-		waitingMax: tuning.batchSize,
+		waitingMax: batchSize,
 	});
 	const preview = new PreviewSink({ size: painted, fit, native });
 	const port = httpPortOf(configuration);
-	await using egress = await openEgress(configuration, port === undefined ? [] : [preview], {
-		size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
-		fit: OPPOSITE_FIT[fit],
-		frameRate: info.frameRate,
-		...(info.audio && { audio: info.audio }),
-	});
+	await using egress = new FailureEgress(
+		await openEgress(configuration, [...sinks, ...(port === undefined ? [] : [preview])], {
+			size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
+			fit: OPPOSITE_FIT[fit],
+			frameRate: info.frameRate,
+			...(info.audio && { audio: info.audio }),
+		}),
+		{ policy: configuration.failure, painted },
+	);
 
-	// The recorder wants to know what the engine chose, and the engine whom to tell: the observer looks late.
-	let recorder: Recorder | undefined;
-	const observer: EngineObserver = {
-		stage: (name, ms) => recorder?.stage(name, ms),
-		batch: (times) => recorder?.batch(times),
-	};
-	await using engine = await WorkerEngine.open({
-		folder,
-		provider: configuration.provider,
-		painted,
-		fit,
-		ring,
-		parametersNow: () => controller.parametersAt(nowUs()),
-		batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
-		native,
-		observer,
-	});
-	for (const refused of engine.providersRefused) log.debug(refused, 'provider refused');
-	const { model, provider } = engine;
-	log.info({ model, provider, painted, source: info.name, style: preset.name }, 'painting');
-	recorder = new Recorder(
-		{ model, provider, size: painted, batchSize: tuning.batchSize, steps: tuning.steps },
+	const recorder = new Recorder(
+		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
 		{ nowUs },
 	);
+	const parametersNow = () => controller.parametersAt(nowUs());
+	await using engine = new SupervisedEngine({
+		start: (listener, parameters, provider) =>
+			startEngineProcess(
+				{
+					folder,
+					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
+					painted,
+					fit,
+					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
+					parameters,
+					logLevel: log.level,
+					frameBytes: pictureByteLength(info.layout),
+					inFlightMax: inEngineMax,
+				},
+				listener,
+			),
+		ring,
+		parametersNow,
+		batchSize,
+		keepsAll,
+		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
+		observer: recorder,
+		nowUs,
+		every: (us, work) => stopping(setInterval(work, us / 1000)),
+		after: (us, work) => stopping(setTimeout(work, us / 1000)),
+	});
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
 	await using output = keepsAll
@@ -119,11 +141,13 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 				sleep: sleepUs,
 				onShown,
 			});
-	const countDrops = () =>
+	const count = () => {
 		recorder.setFramesDropped({
 			unpainted: ring.droppedCount,
 			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
 		});
+		recorder.setEngine({ provider: engine.provider ?? configuration.provider, restarts: engine.restarts });
+	};
 	await using _server =
 		port === undefined
 			? undefined
@@ -133,13 +157,18 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 					controller,
 					preview,
 					run: () => {
-						countDrops();
-						return runView(recorder, info.name);
+						count();
+						return runView(recorder, engine.state, info.name);
 					},
 				});
 
-	using stopping = stopAfter(signal, configuration.durationS);
-	const stop = stopping.signal;
+	using limit = stopAfter(signal, configuration.durationS);
+	const stop = limit.signal;
+	if (!info.isLive) await untilAborted(engine.ready, stop);
+	log.info(
+		{ model: manifest.name, provider: engine.provider, painted, source: info.name, style: preset.name },
+		'painting',
+	);
 	const ended = source.run(ring, stop).then(
 		(end) => {
 			ring.close();
@@ -157,11 +186,11 @@ export const runApp = async (configuration: Configuration, { signal, onProgress 
 			if (output === egress) onShown(frame, 'new', nowUs());
 		}
 	} finally {
-		stopping.stop();
+		limit.stop();
 	}
 	const end = await ended;
 	await output.finish();
-	countDrops();
+	count();
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);
 	return recorder.report();
@@ -236,6 +265,7 @@ const show = ({
 	let progressUs = 0;
 	return (frame: StyledFrame, how: 'new' | 'again', presentedUs: number): void => {
 		if (how === 'again') recorder.frameRepeated();
+		else if (frame.kind === 'unpainted') recorder.frameUnpainted();
 		else recorder.frameOut({ ...frame, presentedUs });
 		const { change } = controller;
 		if (frame.epoch > epoch) {
@@ -249,11 +279,11 @@ const show = ({
 	};
 };
 
-const runView = (recorder: Recorder, source: string): RunView => {
+const runView = (recorder: Recorder, state: RunView['engine']['state'], source: string): RunView => {
 	const report = recorder.report();
 	const { fps, latencyMsP50, latencyMsP95 } = recorder.progress();
 	return {
-		engine: { state: 'painting', model: report.model, provider: report.provider, restarts: report.engineRestarts },
+		engine: { state, model: report.model, provider: report.provider, restarts: report.engineRestarts },
 		source,
 		painted: report.size,
 		fps,
@@ -264,6 +294,7 @@ const runView = (recorder: Recorder, source: string): RunView => {
 		framesOut: report.framesOut,
 		framesDropped: report.framesDropped,
 		framesRepeated: report.framesRepeated,
+		framesUnpainted: report.framesUnpainted,
 	};
 };
 
@@ -289,6 +320,15 @@ const stopAfter = (
 		},
 	};
 };
+
+/** Errors: whatever `work` rejects with, unless the signal aborts first. */
+const untilAborted = async (work: Promise<void>, signal: AbortSignal): Promise<void> => {
+	const aborted = once(signal, 'abort');
+	await (signal.aborted ? undefined : Promise.race([work, aborted]));
+};
+
+/** What ends a timer. */
+const stopping = (timer: NodeJS.Timeout) => () => clearTimeout(timer);
 
 /** Until the time has passed or the signal aborts. */
 const sleepUs = async (us: number, signal: AbortSignal): Promise<void> => {

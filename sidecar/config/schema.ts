@@ -311,6 +311,21 @@ export const Configuration = z.strictObject({
 		.enum(['source', 'max'])
 		.default('source')
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
+	failure: z
+		.enum(['passthrough', 'hold', 'slate'])
+		.default('passthrough')
+		.meta(help('What is shown while the engine gives no painting: the source, the last painting, or a card')),
+	staleAfterMs: z
+		.int()
+		.min(100)
+		.max(60_000)
+		.default(1000)
+		.meta(
+			help(
+				'How long the engine may owe a frame before the failure policy takes over; never less than four of its own frames',
+				'ms',
+			),
+		),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
 	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
 	fadeS: fadeField.default(0.5),

@@ -19,25 +19,25 @@ export class Batcher {
 
 	async *batches(frames: AsyncIterable<Frame>): AsyncGenerator<FrameBatch, void, undefined> {
 		const iterator = frames[Symbol.asyncIterator]();
-		// Kept across batches: a frame that missed the deadline is the first of the next batch.
-		let next = iterator.next();
+		// Asked for, but not before it is wanted: a frame that waits here grows old. One that missed the deadline is
+		// the first of the next batch.
+		let next: Promise<IteratorResult<Frame>> | undefined;
 		try {
 			for (;;) {
-				const first = await next;
+				const first = await (next ?? iterator.next());
+				next = undefined;
 				if (first.done) return;
-				next = pull(iterator);
 				const batch = [first.value];
 				const { batchSize } = this.#parametersNow().tuning;
 				const deadline = timer(this.#deadlineMs);
 				let ended = false;
 				while (batch.length < batchSize && !ended) {
+					next ??= pull(iterator);
 					const result = await Promise.race([next, deadline.passed]);
 					if (result === 'deadline') break;
+					next = undefined;
 					if (result.done) ended = true;
-					else {
-						batch.push(result.value);
-						next = pull(iterator);
-					}
+					else batch.push(result.value);
 				}
 				deadline.clear();
 				yield { index: this.#nextIndex++, frames: batch, parameters: this.#parametersNow() };

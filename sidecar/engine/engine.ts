@@ -1,15 +1,19 @@
-import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
+import type { Frame, StyledFrame } from '../frame/frame.ts';
 import type { Parameters } from '../parameters.ts';
 
 /** Paints frames, in order, wherever the models run. The rest of the sidecar knows no more of them than this. */
 export interface Engine extends AsyncDisposable {
-	readonly model: string;
-	/** The execution provider that was chosen. */
-	readonly provider: string;
-	readonly painted: Size;
-	/** Frames come from the engine's ring, to which it gives each slot back as soon as the pixels were read. */
+	/** The execution provider that was chosen; undefined until then. */
+	readonly provider: string | undefined;
+	/** Frames come from the engine's ring, to which it gives each slot back. */
 	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame>;
 }
+
+export type EngineState =
+	| 'starting' // the model is being loaded
+	| 'painting'
+	| 'stale' // it has frames and gives none
+	| 'restarting'; // it died, and another is being started
 
 /** Hears how long things took; called on the event loop, must be quick. */
 export interface EngineObserver {

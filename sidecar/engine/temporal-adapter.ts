@@ -40,7 +40,8 @@ export class TemporalAdapter {
 			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries()) {
 				const [source, picture] = [batch.pictures[i]!, shown[i]!];
 				const { epoch } = batch.parameters;
-				yield { sequence, capturedUs, timestampUs, durationUs, epoch, source, picture };
+				const kind = batch.encoding ? 'painting' : 'source';
+				yield { sequence, capturedUs, timestampUs, durationUs, epoch, kind, source, picture };
 			}
 		}
 	}

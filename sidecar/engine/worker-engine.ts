@@ -22,7 +22,8 @@ export interface WorkerEngineSettings {
 	provider: Provider | 'auto';
 	painted: Size;
 	fit: Fit;
-	ring: FrameRing;
+	/** Where the frames' pixels are; each slot is given back as soon as they were read. */
+	ring: Pick<FrameRing, 'bytes' | 'release'>;
 	parametersNow: ParametersNow;
 	/** How long the batcher waits for a batch to fill; Infinity when every frame is painted. */
 	batchDeadlineMs: number;
@@ -32,9 +33,7 @@ export interface WorkerEngineSettings {
 
 /** The engine in threads of this process: one for each stream, each with sessions of its own. */
 export class WorkerEngine implements Engine {
-	readonly model: string;
 	readonly provider: Provider;
-	readonly painted: Size;
 	/** What was tried before the provider that started, with the reasons. */
 	readonly providersRefused: ProviderChoice['refused'];
 	readonly #streams: Streams;
@@ -43,9 +42,7 @@ export class WorkerEngine implements Engine {
 	private constructor(streams: Streams, settings: WorkerEngineSettings, providersRefused: ProviderChoice['refused']) {
 		const { folder, painted, native, observer, ring, fit } = settings;
 		const { latents, textEncoder } = folder.manifest;
-		this.model = folder.manifest.name;
 		this.provider = streams.provider;
-		this.painted = painted;
 		this.providersRefused = providersRefused;
 		this.#streams = streams;
 		this.#stages = {

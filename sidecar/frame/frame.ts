@@ -94,8 +94,13 @@ export interface StyledFrame {
 	durationUs: number;
 	/** Of the parameters that painted it; never falls along a stream. */
 	epoch: number;
-	/** What was painted: RGB at the painted size; under `passthrough`, the picture itself. */
+	/**
+	 * `source`: the style is `passthrough`, which wants no painting. `unpainted`: there should be a painting, and
+	 * the engine gave none; what a sink then shows says its failure policy.
+	 */
+	kind: 'painting' | 'source' | 'unpainted';
+	/** What was painted: RGB at the painted size; where there is no painting, the picture itself. */
 	source: Picture;
-	/** The painting at the painted size, or the source's own picture under the style `passthrough`. */
+	/** The painting at the painted size; where there is none, the source's own picture. */
 	picture: Picture;
 }

@@ -10,6 +10,8 @@ export interface SourceInfo {
 	/** 0 where the source has no end or does not know it. */
 	durationUs: number;
 	audio?: AudioTrack;
+	/** It runs whether it is painted or not, as a camera does: its frames come before the engine is ready. */
+	isLive?: true;
 }
 
 /** What the source has to say when it ended. */

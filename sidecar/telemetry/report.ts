@@ -25,6 +25,8 @@ export interface Report {
 	/** Before the engine, in the ring, or after it, in the pacer. */
 	framesDropped: number;
 	framesRepeated: number;
+	/** Shown by the failure policy, because the engine gave no painting. */
+	framesUnpainted: number;
 	/** Painted frames a second from the end of the first batch to the last frame; 0 where there was only one batch. */
 	fps: number;
 	/** Capture stamp to present stamp, every buffer included. */
@@ -35,6 +37,8 @@ export interface Report {
 	mainStreamMs: number;
 	styleSwitches: StyleSwitch[];
 	engineRestarts: number;
+	/** From the start of the process to the first painting presented; 0 where there was none. */
+	firstPaintingMs: number;
 	/** Highest sum over all our processes, sampled twice a second. */
 	rssPeakMiB: number;
 	commit: string;
@@ -69,6 +73,7 @@ export interface RunFacts {
 export interface RecorderWorld {
 	nowUs: () => number;
 	rssBytes?: () => number;
+	sinceProcessStartMs?: () => number;
 	date?: Date;
 	commit?: string;
 	machine?: string;
@@ -91,7 +96,9 @@ export class Recorder {
 	#unpainted = 0;
 	#unshown = 0;
 	#framesRepeated = 0;
+	#framesUnpainted = 0;
 	#engineRestarts = 0;
+	#firstPaintingMs = 0;
 	#firstBatchEndUs = 0;
 	#lastPresentedUs = 0;
 	#latency = new DurationHistogram();
@@ -107,6 +114,7 @@ export class Recorder {
 		this.#facts = facts;
 		this.#world = {
 			rssBytes: allProcessesRssBytes,
+			sinceProcessStartMs: () => performance.now(),
 			date: new Date(),
 			commit: describeCommit(),
 			machine: describeMachine(),
@@ -123,6 +131,7 @@ export class Recorder {
 	/** A painted frame was presented, for the first time. */
 	frameOut({ capturedUs, presentedUs }: { capturedUs: number; presentedUs: number; sequence: number }): void {
 		this.#framesOut++;
+		if (this.#framesOut === 1) this.#firstPaintingMs = this.#world.sinceProcessStartMs();
 		if (this.#framesOut === this.#facts.batchSize) this.#firstBatchEndUs = presentedUs;
 		this.#lastPresentedUs = presentedUs;
 		const latencyMs = usToMs(presentedUs - capturedUs);
@@ -144,6 +153,12 @@ export class Recorder {
 		this.#framesRepeated++;
 	}
 
+	/** The engine gave no painting, and the frame was shown by the failure policy. */
+	frameUnpainted(): void {
+		this.#framesUnpainted++;
+		this.#sampleMemory();
+	}
+
 	stage(name: string, ms: number): void {
 		this.#stages.record(name, ms);
 	}
@@ -159,8 +174,9 @@ export class Recorder {
 		if (this.#styleSwitches.length > STYLE_SWITCHES_KEPT) this.#styleSwitches.shift();
 	}
 
-	engineRestarted(): void {
-		this.#engineRestarts++;
+	setEngine({ provider, restarts }: { provider: string; restarts: number }): void {
+		this.#facts = { ...this.#facts, provider };
+		this.#engineRestarts = restarts;
 	}
 
 	progress(framesTotal?: number): Progress {
@@ -193,6 +209,7 @@ export class Recorder {
 			framesOut: this.#framesOut,
 			framesDropped: this.#unpainted + this.#unshown,
 			framesRepeated: this.#framesRepeated,
+			framesUnpainted: this.#framesUnpainted,
 			fps: steadyFrames > 0 && steadyUs > 0 ? round((steadyFrames * 1e6) / steadyUs) : 0,
 			latencyMs: {
 				p50: p(this.#latency, 50),
@@ -207,6 +224,7 @@ export class Recorder {
 			mainStreamMs: p(this.#main, 50),
 			styleSwitches: [...this.#styleSwitches],
 			engineRestarts: this.#engineRestarts,
+			firstPaintingMs: round(this.#firstPaintingMs),
 			rssPeakMiB: Math.round(this.#rssPeakBytes / 2 ** 20),
 			commit: this.#world.commit,
 			machine: this.#world.machine,

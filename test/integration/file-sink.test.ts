@@ -56,6 +56,7 @@ const greyFrame = (sequence: number, { width, height }: Size, luma = 128): Style
 		timestampUs: sequence * 40_000,
 		durationUs: 40_000,
 		epoch: 0,
+		kind: 'painting',
 		source: picture,
 		picture,
 	};

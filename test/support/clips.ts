@@ -140,6 +140,7 @@ export const toStyled = (frame: ReadFrame, picture: Picture = { ...frame.layout,
 	timestampUs: frame.timestampUs,
 	durationUs: frame.durationUs,
 	epoch: 0,
+	kind: 'painting',
 	source: picture,
 	picture,
 });

@@ -20,6 +20,7 @@ export const runView = (): RunView => ({
 	framesOut: 99,
 	framesDropped: 1,
 	framesRepeated: 0,
+	framesUnpainted: 0,
 });
 
 /** A server on a free port, with a controller of its own and nothing to show unless it is given. */

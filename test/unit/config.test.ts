@@ -35,6 +35,8 @@ describe('what is in force', () => {
 		expect(await load()).toEqual({
 			source: 'scene',
 			sinks: ['null'],
+			failure: 'passthrough',
+			staleAfterMs: 1000,
 			style: 'oil-painting',
 			provider: 'auto',
 			size: 'auto',

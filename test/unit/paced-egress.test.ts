@@ -10,6 +10,7 @@ const styled = (sequence: number): StyledFrame => ({
 	timestampUs: sequence * 40_000,
 	durationUs: 40_000,
 	epoch: 0,
+	kind: 'painting',
 	source: picture,
 	picture,
 });

@@ -18,6 +18,7 @@ const pictureOf = (value: number, size = SIZE): Picture => ({
 const styledOf = (sequence: number, parts: Partial<StyledFrame> = {}): StyledFrame => ({
 	...frameOf(sequence),
 	epoch: 5,
+	kind: 'painting',
 	source: pictureOf(1),
 	picture: pictureOf(sequence + 10),
 	...parts,

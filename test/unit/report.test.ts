@@ -44,6 +44,7 @@ const openRecorder = (change: Partial<typeof facts> = {}) => {
 			date: new Date('2026-01-02T03:04:05Z'),
 			commit: 'abc',
 			machine: 'a machine',
+			sinceProcessStartMs: () => clock.us / 1000,
 		},
 	);
 	const paint = (sequence: number, presentedUs: number, latencyUs = 80_000) => {
@@ -59,8 +60,8 @@ describe('a report', () => {
 		const { recorder } = openRecorder();
 		expect(Object.keys(recorder.report())).toEqual(
 			(
-				'model provider size batchSize steps framesIn framesOut framesDropped framesRepeated fps latencyMs stagesMs ' +
-				'sideStreamMs mainStreamMs styleSwitches engineRestarts rssPeakMiB commit machine date'
+				'model provider size batchSize steps framesIn framesOut framesDropped framesRepeated framesUnpainted fps latencyMs stagesMs ' +
+				'sideStreamMs mainStreamMs styleSwitches engineRestarts firstPaintingMs rssPeakMiB commit machine date'
 			).split(' '),
 		);
 		expect(recorder.report()).toMatchObject({ commit: 'abc', machine: 'a machine', date: '2026-01-02T03:04:05.000Z' });
@@ -97,19 +98,29 @@ describe('a report', () => {
 		expect(report).toMatchObject({ sideStreamMs: 28, mainStreamMs: 33 });
 	});
 
-	test('tells drops, repeats, restarts and style switches', () => {
+	test('tells drops, repeats, what went unpainted, restarts and style switches', () => {
 		const { recorder } = openRecorder();
 		recorder.setFramesDropped({ unpainted: 3, unshown: 0 });
 		recorder.setFramesDropped({ unpainted: 5, unshown: 2 });
 		recorder.frameRepeated();
-		recorder.engineRestarted();
+		recorder.frameUnpainted();
+		recorder.setEngine({ provider: 'cuda', restarts: 1 });
 		recorder.styleSwitched({ epoch: 1, style: 'pencil-sketch', latencyMs: 120.12345 });
 		expect(recorder.report()).toMatchObject({
 			framesDropped: 7,
 			framesRepeated: 1,
+			framesUnpainted: 1,
+			provider: 'cuda',
 			engineRestarts: 1,
 			styleSwitches: [{ epoch: 1, style: 'pencil-sketch', latencyMs: 120.123 }],
 		});
+	});
+
+	test('tells how long the first painting took from the start of the process', () => {
+		const { recorder, paint } = openRecorder();
+		paint(0, 2_500_000);
+		paint(1, 2_540_000);
+		expect(recorder.report().firstPaintingMs).toBe(2500);
 	});
 
 	test('keeps the peak of memory, looking twice a second', () => {

@@ -1,0 +1,83 @@
+import { pictureByteLength, rgbLayout, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
+import type { FrameSink } from './frame-sink.ts';
+
+/** What is shown of a frame that the engine gave no painting of. */
+export type FailurePolicy =
+	| 'passthrough' // the source's own picture
+	| 'hold' // the last painting; before there is one, the slate
+	| 'slate'; // a card, and never the source's picture: not under the style `passthrough` either
+
+/** Carries out the failure policy for the sinks behind it. */
+export class FailureEgress implements Omit<FrameSink, 'name'> {
+	readonly #sink: Omit<FrameSink, 'name'>;
+	readonly #policy: FailurePolicy;
+	readonly #slate: Picture;
+	#lastShown: StyledFrame | undefined;
+
+	constructor(sink: Omit<FrameSink, 'name'>, { policy, painted }: { policy: FailurePolicy; painted: Size }) {
+		this.#sink = sink;
+		this.#policy = policy;
+		this.#slate = slateOf(painted);
+	}
+
+	present(frame: StyledFrame): Promise<void> {
+		return this.#sink.present(this.#shownFor(frame));
+	}
+
+	finish(): Promise<void> {
+		return this.#sink.finish();
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#sink[Symbol.asyncDispose]();
+	}
+
+	#shownFor(frame: StyledFrame): StyledFrame {
+		switch (frame.kind) {
+			case 'painting':
+				return (this.#lastShown = frame);
+			case 'source':
+				// The last painting is not to come back after the style that wants none.
+				return (this.#lastShown = this.#policy === 'slate' ? this.#asSlate(frame) : frame);
+			case 'unpainted':
+				switch (this.#policy) {
+					case 'passthrough':
+						return frame;
+					case 'hold':
+						return this.#lastShown ? { ...frame, ...picturesOf(this.#lastShown) } : this.#asSlate(frame);
+					case 'slate':
+						return this.#asSlate(frame);
+				}
+		}
+	}
+
+	/** Not the source's picture either: whoever shows both side by side shows what may leave. */
+	#asSlate(frame: StyledFrame): StyledFrame {
+		return { ...frame, source: this.#slate, picture: this.#slate };
+	}
+}
+
+const picturesOf = ({ source, picture }: StyledFrame): { source: Picture; picture: Picture } => ({ source, picture });
+
+/** A dark card with three dabs of paint: plainly no camera, and plainly no black screen. */
+export const slateOf = (size: Size): Picture => {
+	const layout = rgbLayout(size);
+	const { width, height } = size;
+	const data = new Uint8Array(pictureByteLength(layout));
+	const radius = Math.min(width, height) / 14;
+	const dabs = [
+		{ x: width / 2 - 3 * radius, colour: [196, 84, 60] },
+		{ x: width / 2, colour: [222, 176, 80] },
+		{ x: width / 2 + 3 * radius, colour: [76, 124, 156] },
+	] as const;
+	for (let y = 0, i = 0; y < height; y++)
+		for (let x = 0; x < width; x++) {
+			const ground = [30 - (10 * y) / height, 31 - (10 * y) / height, 36 - (10 * y) / height];
+			const near = dabs.find((dab) => Math.abs(x + 0.5 - dab.x) < 1.5 * radius)!;
+			const distance = near ? Math.hypot(x + 0.5 - near.x, y + 0.5 - height / 2) - radius : 1;
+			const cover = Math.min(Math.max(0.5 - distance, 0), 1); // a pixel's width of soft edge
+			for (let channel = 0; channel < 3; channel++)
+				data[i++] = Math.round(ground[channel]! * (1 - cover) + (near?.colour[channel] ?? 0) * cover);
+		}
+	return { ...layout, data };
+};

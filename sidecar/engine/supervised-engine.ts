@@ -1,0 +1,343 @@
+import { SidecarError } from '../errors.ts';
+import { pictureByteLength, type Frame, type Picture, type StyledFrame } from '../frame/frame.ts';
+import type { FrameRing } from '../frame/ring.ts';
+import type { Parameters } from '../parameters.ts';
+import { log } from '../telemetry/logger.ts';
+import type { Engine, EngineObserver, EngineState, ParametersNow } from './engine.ts';
+import type { EngineHandle, EngineListener } from './engine-process.ts';
+import type { Answer, Timings } from './engine-protocol.ts';
+import {
+	answered,
+	check,
+	deathsInARow,
+	heartbeatAt,
+	owing,
+	restartDelayUs,
+	type Heartbeat,
+	type HeartbeatLimits,
+} from './heartbeat.ts';
+
+export interface SupervisedEngineSettings {
+	/** Starts one engine; `provider` is what the first one chose. */
+	start: (listener: EngineListener, parameters: Parameters, provider: string | undefined) => EngineHandle;
+	/** Where the frames' pixels are; each slot is given back when its frame was answered. */
+	ring: Pick<FrameRing, 'bytes' | 'release'>;
+	parametersNow: ParametersNow;
+	batchSize: number;
+	/** Every frame is painted, however long it takes; else frames that cannot be painted in time pass unpainted. */
+	keepsAll: boolean;
+	limits: HeartbeatLimits;
+	observer: EngineObserver;
+	nowUs: () => number;
+	/** Calls `work` again and again until what it gives is called. */
+	every: (us: number, work: () => void) => () => void;
+	/** Calls `work` once, unless what it gives is called before. */
+	after: (us: number, work: () => void) => () => void;
+}
+
+/** Twice within the shortest frame time there is, so that a stale engine is seen in time. */
+const CHECK_EVERY_US = 10_000;
+/** Frames that may wait for a consumer who is slow; live, the oldest goes. */
+const WAITING_MAX = 8;
+/** Where no frame may be lost: an engine that dies this often without a painting will not paint that frame. */
+const DEATHS_MAX = 3;
+
+/** A frame for the consumer, and whom to tell that it was taken. */
+interface Waiting {
+	frame: StyledFrame;
+	from: EngineHandle | undefined;
+}
+
+/**
+ * The engine as the sidecar sees it: one that is always there. It runs elsewhere, and is started again when it dies
+ * or hangs, with the parameters in force. Live, the frames that it leaves unanswered pass as `unpainted`, each as
+ * soon as that is known; where every frame is to be painted, the next engine gets them again.
+ */
+export class SupervisedEngine implements Engine {
+	/** Resolves when the first engine can paint. Errors: ERR_MODEL, ERR_PROVIDER, ERR_ENGINE. */
+	readonly ready: Promise<void>;
+	readonly #settings: SupervisedEngineSettings;
+	readonly #stopChecking: () => void;
+	#engine: EngineHandle | undefined;
+	#state: EngineState = 'starting';
+	#provider: string | undefined;
+	#readyUs: number | undefined;
+	#restarts = 0;
+	#deaths = 0;
+	#cancelRestart = () => {};
+	#beat: Heartbeat;
+
+	/** Asked for by the engine and not yet sent. */
+	#pulls = 0;
+	/** In the engine, oldest first; their slots are still taken. */
+	#inFlight: Frame[] = [];
+	/** Sent to this engine and not yet answered, though they may have passed unpainted meanwhile. */
+	#owed = 0;
+	/** Taken from the source while the engine wanted none. */
+	#held: Frame[] = [];
+	#waiting: Waiting[] = [];
+	/** Of the last frame given to the consumer. */
+	#last = { sequence: -1, epoch: 0 };
+	#sourceEnd: 'open' | 'ended' | { error: unknown } = 'open';
+	/** This engine knows that there are no more frames. */
+	#isEndTold = false;
+	#failure: { error: unknown } | undefined;
+	#isClosed = false;
+	#wakes: (() => void)[] = [];
+	#settleReady!: { resolve: () => void; reject: (error: unknown) => void };
+
+	constructor(settings: SupervisedEngineSettings) {
+		this.#settings = settings;
+		this.#beat = heartbeatAt(settings.nowUs());
+		this.ready = new Promise((resolve, reject) => (this.#settleReady = { resolve, reject }));
+		this.ready.catch(() => {}); // `paint` throws it too
+		this.#stopChecking = settings.every(CHECK_EVERY_US, () => this.#check());
+		this.#start();
+	}
+
+	get state(): EngineState {
+		return this.#state;
+	}
+
+	get provider(): string | undefined {
+		return this.#provider;
+	}
+
+	get restarts(): number {
+		return this.#restarts;
+	}
+
+	async *paint(frames: AsyncIterable<Frame>): AsyncGenerator<StyledFrame, void, undefined> {
+		void this.#pump(frames[Symbol.asyncIterator]());
+		for (;;) {
+			const next = this.#waiting.shift();
+			if (next) {
+				next.from?.taken();
+				yield next.frame;
+			} else if (this.#failure) {
+				throw this.#failure.error;
+			} else if (this.#sourceEnd !== 'open' && this.#inFlight.length + this.#held.length === 0) {
+				if (this.#sourceEnd !== 'ended') throw this.#sourceEnd.error;
+				return;
+			} else {
+				await this.#change();
+			}
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#isClosed = true;
+		this.#stopChecking();
+		this.#cancelRestart();
+		this.#wake();
+		await this.#engine?.stop();
+	}
+
+	/** From the source to the engine, or past it. Takes no frame before somebody wants it: the ring drops, not we. */
+	async #pump(frames: AsyncIterator<Frame>): Promise<void> {
+		const { keepsAll } = this.#settings;
+		const wants = () => (this.#state === 'painting' ? this.#pulls > this.#held.length : !keepsAll);
+		try {
+			for (;;) {
+				while (!wants() && !this.#isClosed) await this.#change();
+				if (this.#isClosed) break;
+				const result = await frames.next();
+				if (result.done) break;
+				this.#held.push(result.value);
+				this.#forward();
+			}
+			this.#sourceEnd = 'ended';
+		} catch (error) {
+			this.#sourceEnd = { error };
+		} finally {
+			this.#forward();
+			this.#wake();
+			await frames.return?.();
+		}
+	}
+
+	/** Sends what is held to the engine, as far as it wants it, or past an engine that does not paint. */
+	#forward(): void {
+		const { ring, parametersNow, keepsAll } = this.#settings;
+		if (this.#state === 'painting') {
+			while (this.#pulls > 0 && this.#held.length > 0) {
+				const frame = this.#held.shift()!;
+				this.#pulls--;
+				this.#owed++;
+				this.#inFlight.push(frame);
+				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parametersNow());
+			}
+			if (this.#sourceEnd !== 'open' && this.#held.length === 0 && !this.#isEndTold) {
+				this.#isEndTold = true;
+				this.#engine!.end();
+			}
+			this.#updateBeat();
+		} else if (!keepsAll) {
+			this.#passUnpainted(this.#held);
+			this.#held = [];
+		}
+	}
+
+	#start(): void {
+		const { start, parametersNow } = this.#settings;
+		this.#pulls = 0;
+		this.#owed = 0;
+		this.#isEndTold = false;
+		this.#readyUs = undefined;
+		this.#beat = heartbeatAt(this.#settings.nowUs());
+		// What a dead engine still had to say is not for the next one.
+		const ifCurrent =
+			<Arguments extends unknown[]>(hear: (...heard: Arguments) => void) =>
+			(...heard: Arguments) => {
+				if (this.#engine === engine && !this.#isClosed) hear(...heard);
+			};
+		const engine: EngineHandle = start(
+			{
+				ready: ifCurrent(({ provider, refused }) => {
+					for (const { provider: tried, reason } of refused) log.debug({ provider: tried, reason }, 'provider refused');
+					this.#onReady(provider);
+				}),
+				pull: ifCurrent(() => {
+					this.#pulls++;
+					this.#forward();
+					this.#wake();
+				}),
+				answer: ifCurrent((answer, pictures, timings) => this.#onAnswer(answer, pictures, timings)),
+				gone: ifCurrent((error) => this.#onGone(error)),
+			},
+			parametersNow(),
+			this.#provider,
+		);
+		this.#engine = engine;
+		log.debug({ pid: engine.pid }, 'engine started');
+	}
+
+	#onReady(provider: string): void {
+		this.#provider = provider;
+		this.#readyUs = this.#settings.nowUs();
+		this.#beat = heartbeatAt(this.#readyUs);
+		if (this.#restarts > 0) log.info({ pid: this.#engine?.pid }, 'engine paints again');
+		this.#state = 'painting';
+		this.#settleReady.resolve();
+		this.#forward();
+		this.#wake();
+	}
+
+	#onAnswer(answer: Answer, pictures: { source: Picture; picture: Picture } | undefined, timings: Timings): void {
+		const { observer, nowUs } = this.#settings;
+		for (const [name, ms] of timings.stages) observer.stage(name, ms);
+		for (const times of timings.batches) observer.batch(times);
+		this.#owed--;
+		this.#beat = answered(this.#beat, nowUs());
+		if (answer.kind === 'painting') this.#deaths = 0;
+		const frame = this.#inFlight[0]?.sequence === answer.sequence ? this.#inFlight.shift() : undefined;
+		if (frame) {
+			const own = pictures ?? this.#copyOf(frame);
+			this.#settings.ring.release(frame);
+			this.#give({ ...answer, ...own }, this.#engine);
+		} else {
+			// It passed unpainted, and the consumer is past it.
+			this.#engine?.taken();
+		}
+		if (this.#state === 'stale') {
+			log.info('engine paints again');
+			this.#state = 'painting';
+			this.#forward();
+		}
+		this.#updateBeat();
+		this.#wake();
+	}
+
+	#onGone(error: SidecarError): void {
+		const { keepsAll, nowUs, after } = this.#settings;
+		const wasReady = this.#readyUs !== undefined;
+		this.#engine = undefined;
+		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
+		// What never worked is wrong; what worked before is worth another try.
+		const neverWorked = this.#provider === undefined && !wasReady;
+		if ((neverWorked && error.code !== 'ERR_ENGINE') || ((keepsAll || neverWorked) && this.#deaths >= DEATHS_MAX))
+			return this.#fail(error);
+		this.#state = 'restarting';
+		this.#held.unshift(...this.#inFlight);
+		this.#inFlight = [];
+		this.#forward();
+		const delayUs = restartDelayUs(this.#deaths);
+		log.warn({ code: error.code, reason: error.message, restartInMs: delayUs / 1000 }, 'engine lost');
+		this.#cancelRestart = after(delayUs, () => {
+			this.#restarts++;
+			this.#start();
+		});
+		this.#wake();
+	}
+
+	#check(): void {
+		const { limits, keepsAll, nowUs } = this.#settings;
+		const { beat, pulse } = check(this.#beat, nowUs(), limits);
+		this.#beat = beat;
+		if (this.#readyUs === undefined || pulse === 'beating') return;
+		if (pulse === 'stuck') {
+			const engine = this.#engine;
+			this.#readyUs = undefined; // once is enough
+			void engine?.stop().then(() => {
+				if (this.#engine !== engine || this.#isClosed) return;
+				this.#onGone(new SidecarError('ERR_ENGINE', `The engine had frames and gave none; its process was ended.`));
+			});
+		} else if (this.#state === 'painting' && !keepsAll) {
+			log.warn({ owed: this.#owed }, 'engine gives no frames');
+			this.#state = 'stale';
+			this.#passUnpainted(this.#inFlight);
+			this.#inFlight = [];
+			this.#forward();
+			this.#wake();
+		}
+	}
+
+	/** Live, an engine owes whatever it has. Where the batcher waits for whole batches, it may rightly wait for more. */
+	#updateBeat(): void {
+		const { keepsAll, batchSize, nowUs } = this.#settings;
+		const least = keepsAll && this.#sourceEnd === 'open' ? batchSize : 1;
+		this.#beat = owing(this.#beat, this.#owed >= least, nowUs());
+	}
+
+	#passUnpainted(frames: readonly Frame[]): void {
+		for (const frame of frames) {
+			const { sequence, capturedUs, timestampUs, durationUs } = frame;
+			const times = { sequence, capturedUs, timestampUs, durationUs };
+			this.#give({ ...times, epoch: this.#last.epoch, kind: 'unpainted', ...this.#copyOf(frame) }, undefined);
+			this.#settings.ring.release(frame);
+		}
+	}
+
+	/** The frame's own picture, in memory of its own. */
+	#copyOf({ slot, layout }: Frame): { source: Picture; picture: Picture } {
+		const data = this.#settings.ring.bytes(slot).slice(0, pictureByteLength(layout));
+		const picture = { ...layout, data };
+		return { source: picture, picture };
+	}
+
+	#give(frame: StyledFrame, from: EngineHandle | undefined): void {
+		this.#last = { sequence: frame.sequence, epoch: Math.max(frame.epoch, this.#last.epoch) };
+		this.#waiting.push({ frame, from });
+		if (!this.#settings.keepsAll && this.#waiting.length > WAITING_MAX) this.#waiting.shift()!.from?.taken();
+		this.#wake();
+	}
+
+	#fail(error: unknown): void {
+		this.#failure ??= { error };
+		this.#settleReady.reject(error);
+		this.#wake();
+	}
+
+	/** Until something happened. */
+	#change(): Promise<void> {
+		return new Promise((resolve) => this.#wakes.push(resolve));
+	}
+
+	#wake(): void {
+		const wakes = this.#wakes;
+		this.#wakes = [];
+		for (const wake of wakes) wake();
+	}
+}
+
+const pixelsOf = ({ layout }: Frame, bytes: Uint8Array): Uint8Array => bytes.subarray(0, pictureByteLength(layout));
