@@ -1,0 +1,204 @@
+// What happens to the picture when the engine's process dies or hangs: the real line, the real model, real signals.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
+import { slateOf } from '../../sidecar/egress/failure-policy.ts';
+import type { Picture, StyledFrame } from '../../sidecar/frame/frame.ts';
+import { enginePids, until } from '../support/engines.ts';
+
+const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url);
+const { runApp } = (await import(dist('app.js').href)) as typeof import('../../sidecar/app.ts');
+const schema = (await import(dist('config/schema.js').href)) as typeof import('../../sidecar/config/schema.ts');
+const { setLog } = (await import(
+	dist('telemetry/logger.js').href
+)) as typeof import('../../sidecar/telemetry/logger.ts');
+setLog({ level: 'silent' });
+
+const PAINTED = { width: 256, height: 160 };
+const slate = Buffer.from(slateOf(PAINTED).data);
+
+const is = (a: Picture, b: Picture) => Buffer.from(a.data).equals(b.data);
+const isSlate = ({ data }: Picture) => slate.equals(data);
+const freePort = async (): Promise<number> => {
+	const server = createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const { port } = server.address() as AddressInfo;
+	server.close();
+	return port;
+};
+
+/** A pencil sketch is nearly grey, as the scene is not. */
+const chroma = ({ data }: Picture): number => {
+	let sum = 0;
+	for (let i = 0; i < data.length; i += 3)
+		sum += Math.max(data[i]!, data[i + 1]!, data[i + 2]!) - Math.min(data[i]!, data[i + 1]!, data[i + 2]!);
+	return sum / (data.length / 3);
+};
+
+const open = (configuration: Partial<Configuration>) => {
+	const shown: StyledFrame[] = [];
+	const sink: FrameSink = {
+		name: 'test',
+		present: async (frame) => void shown.push(frame),
+		finish: async () => {},
+		[Symbol.asyncDispose]: async () => {},
+	};
+	const stop = new AbortController();
+	const base = { source: 'scene', fps: 12, size: PAINTED, http: 'off', provider: 'cpu', style: 'pencil-sketch' };
+	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
+		signal: stop.signal,
+		sinks: [sink],
+	});
+	run.catch(() => {});
+	const paintings = () => shown.filter(({ kind }) => kind === 'painting').length;
+	return {
+		shown,
+		run,
+		paintings,
+		painted: (count: number) => until(() => paintings() >= count),
+		kill: (signal: NodeJS.Signals) => {
+			const [pid] = enginePids();
+			process.kill(pid!, signal);
+			return shown.length;
+		},
+		finish: async () => (stop.abort(), await run),
+	};
+};
+
+afterEach(() => {
+	expect(enginePids()).toEqual([]);
+});
+
+describe('the engine is killed in a live run', () => {
+	it('passthrough: the source goes on at its pace, then the same style again', async () => {
+		const { shown, painted, paintings, kill, finish } = open({ failure: 'passthrough' });
+		await painted(5);
+		const at = kill('SIGKILL');
+		await painted(paintings() + 5);
+		const report = await finish();
+
+		const unpainted = shown.slice(at).filter(({ kind }) => kind === 'unpainted');
+		expect(unpainted.length).toBeGreaterThan(1);
+		for (const { source, picture } of unpainted) expect(picture).toBe(source);
+		expect(chroma(unpainted[0]!.picture)).toBeGreaterThan(20);
+		expect(chroma(shown.at(-1)!.picture)).toBeLessThan(5);
+		// Nothing goes back in time, and nothing is left out but what the ring dropped.
+		const sequences = shown.map(({ sequence }) => sequence);
+		expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
+		expect(report).toMatchObject({ engineRestarts: 1, provider: 'cpu' });
+		expect(report.framesUnpainted).toBeGreaterThan(1);
+	});
+
+	it('hold: the last painting stays', async () => {
+		const { shown, painted, paintings, kill, finish } = open({ failure: 'hold' });
+		await painted(5);
+		const at = kill('SIGKILL');
+		await painted(paintings() + 3);
+		await finish();
+		const held = shown.map((frame, i) => ({ frame, before: shown[i - 1]! })).slice(at);
+		const unpainted = held.filter(({ frame }) => frame.kind === 'unpainted');
+		expect(unpainted.length).toBeGreaterThan(1);
+		for (const { frame, before } of unpainted) expect(is(frame.picture, before.picture)).toBe(true);
+		for (const { frame } of unpainted) expect(isSlate(frame.picture)).toBe(false);
+	});
+
+	it('slate: not one frame of the source leaves, through three deaths', async () => {
+		const { shown, painted, paintings, kill, finish } = open({ failure: 'slate' });
+		for (let death = 0; death < 3; death++) {
+			await painted(paintings() + 3);
+			kill('SIGKILL');
+		}
+		await painted(paintings() + 3);
+		await finish();
+		const unpainted = shown.filter(({ kind }) => kind === 'unpainted');
+		expect(unpainted.length).toBeGreaterThan(5);
+		for (const { source, picture } of unpainted) expect([isSlate(source), isSlate(picture)]).toEqual([true, true]);
+		for (const { kind } of shown) expect(kind).not.toBe('source');
+	});
+});
+
+it('slate also stands for the style passthrough', async () => {
+	const { shown, finish } = open({ failure: 'slate', style: 'passthrough' });
+	await until(() => shown.length > 5);
+	await finish();
+	for (const { picture } of shown) expect(isSlate(picture)).toBe(true);
+});
+
+it('a hung engine is passed by, ended and replaced', async () => {
+	const { shown, painted, paintings, kill, finish } = open({ failure: 'passthrough', staleAfterMs: 200 });
+	await painted(10);
+	const [hung] = enginePids();
+	kill('SIGSTOP');
+	await until(() => shown.at(-1)!.kind === 'unpainted');
+	await until(() => !enginePids().includes(hung!));
+	await painted(paintings() + 5);
+	expect((await finish()).engineRestarts).toBe(1);
+});
+
+it('a style chosen while there is no engine is what the next one paints, and the report tells the switch once', async () => {
+	const http = await freePort();
+	const { shown, painted, paintings, kill, finish } = open({ style: 'oil-painting', fadeS: 0, http });
+	await painted(3);
+	kill('SIGKILL');
+	const answer = await fetch(`http://127.0.0.1:${http}/api/commands`, {
+		method: 'POST',
+		headers: { 'Content-Type': 'application/json' },
+		body: JSON.stringify({ type: 'style', name: 'pencil-sketch' }),
+	});
+	expect(answer.status).toBe(200);
+	await painted(paintings() + 5);
+	const report = await finish();
+	const last = shown.filter(({ kind }) => kind === 'painting').at(-1)!;
+	expect(chroma(last.picture)).toBeLessThan(5);
+	expect(last.epoch).toBe(1);
+	expect(report.styleSwitches).toMatchObject([{ epoch: 1, style: 'pencil-sketch' }]);
+});
+
+describe('with --pace max', () => {
+	it('every frame is painted once and in order, though the engine dies twice', async () => {
+		const { shown, run, painted, kill } = open({ pace: 'max', frames: 40, tuning: { batchSize: 2 } });
+		await painted(6);
+		kill('SIGKILL');
+		await painted(20);
+		kill('SIGSEGV');
+		const report = await run;
+		expect(shown.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 40 }, (_, i) => i));
+		expect(shown.every(({ kind }) => kind === 'painting')).toBe(true);
+		expect(report).toMatchObject({ framesIn: 40, framesOut: 40, framesDropped: 0, engineRestarts: 2 });
+	});
+
+	it('a run whose engines all die says so, and ends', async () => {
+		const { run, painted } = open({ pace: 'max' });
+		await painted(3);
+		let isOver = false;
+		void run.catch(() => {}).then(() => (isOver = true));
+		while (!isOver) {
+			for (const pid of enginePids()) process.kill(pid, 'SIGKILL');
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+		await expect(run).rejects.toMatchObject({ code: 'ERR_ENGINE', message: /ended \(SIGKILL\)/ });
+	});
+});
+
+it('the engine ends with a sidecar that is killed', async () => {
+	const cli = fileURLToPath(dist('cli.js'));
+	const sidecar = spawn(process.execPath, [cli, 'run', '--size', '256x160', '--http', 'off', '--provider', 'cpu'], {
+		stdio: 'ignore',
+	});
+	const pid = sidecar.pid!;
+	await until(() => enginePids(pid).length === 1);
+	const [engine] = enginePids(pid);
+	sidecar.kill('SIGKILL');
+	await until(() => {
+		try {
+			process.kill(engine!, 0);
+			return false;
+		} catch {
+			return true;
+		}
+	});
+});

@@ -1,0 +1,388 @@
+import { describe, expect, it } from 'vitest';
+import type { EngineHandle, EngineListener } from '../../sidecar/engine/engine-process.ts';
+import { SupervisedEngine, type SupervisedEngineSettings } from '../../sidecar/engine/supervised-engine.ts';
+import { SidecarError } from '../../sidecar/errors.ts';
+import { rgbLayout, type Frame, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import type { Parameters } from '../../sidecar/parameters.ts';
+import { setLog } from '../../sidecar/telemetry/logger.ts';
+import { frameOf, parametersOf } from '../support/frames.ts';
+
+setLog({ level: 'silent' });
+
+/** An engine that does what the test says. */
+class PuppetEngine implements EngineHandle {
+	readonly pid = 1;
+	readonly sent: { frame: Frame; parameters: Parameters }[] = [];
+	readonly listener: EngineListener;
+	readonly provider: string | undefined;
+	takenCount = 0;
+	isEnded = false;
+	isStopped = false;
+
+	constructor(listener: EngineListener, provider: string | undefined) {
+		this.listener = listener;
+		this.provider = provider;
+	}
+
+	send(frame: Frame, _: Uint8Array, parameters: Parameters): void {
+		this.sent.push({ frame, parameters });
+	}
+
+	end(): void {
+		this.isEnded = true;
+	}
+
+	taken(): void {
+		this.takenCount++;
+	}
+
+	async stop(): Promise<void> {
+		this.isStopped = true;
+	}
+
+	/** Loads, and asks for so many frames. */
+	ready(pulls: number): void {
+		this.listener.ready({ provider: 'cpu', refused: [] });
+		for (let i = 0; i < pulls; i++) this.listener.pull();
+	}
+
+	/** Gives a frame back, and asks for one more. */
+	answer(sequence: number, { kind = 'painting', epoch = 0 }: Partial<StyledFrame> = {}): void {
+		const picture = { ...rgbLayout({ width: 32, height: 32 }), data: new Uint8Array(3 * 32 * 32).fill(sequence) };
+		const { capturedUs, timestampUs, durationUs } = frameOf(sequence);
+		this.listener.answer(
+			{ sequence, capturedUs, timestampUs, durationUs, epoch, kind },
+			kind === 'painting' ? { source: picture, picture } : undefined,
+			{ stages: [], batches: [] },
+		);
+		this.listener.pull();
+	}
+
+	die(error = new SidecarError('ERR_ENGINE', 'it died')): void {
+		this.listener.gone(error);
+	}
+}
+
+const settle = async () => {
+	for (let i = 0; i < 20; i++) await Promise.resolve();
+};
+
+const open = ({ keepsAll = false, batchSize = 1 }: Partial<SupervisedEngineSettings> = {}) => {
+	const engines: PuppetEngine[] = [];
+	const released: number[] = [];
+	const shown: StyledFrame[] = [];
+	const offered: Frame[] = [];
+	const timers: { dueUs: number; work: () => void }[] = [];
+	let clockUs = 0;
+	let check = () => {};
+	let wake = () => {};
+	let isEnded = false;
+	let parameters = parametersOf();
+	const supervised = new SupervisedEngine({
+		start: (listener, _, provider) => {
+			const engine = new PuppetEngine(listener, provider);
+			engines.push(engine);
+			return engine;
+		},
+		ring: {
+			bytes: (slot) => new Uint8Array(3 * 32 * 32).fill(slot),
+			release: ({ sequence }) => void released.push(sequence),
+		},
+		parametersNow: () => parameters,
+		batchSize,
+		keepsAll,
+		limits: { staleAfterUs: 1_000_000, stuckAfterUs: 5_000_000 },
+		observer: { stage: () => {}, batch: () => {} },
+		nowUs: () => clockUs,
+		every: (_, work) => ((check = work), () => (check = () => {})),
+		after: (us, work) => (timers.push({ dueUs: clockUs + us, work }), () => {}),
+	});
+	async function* source() {
+		for (;;) {
+			while (offered.length === 0 && !isEnded) await new Promise<void>((resolve) => (wake = resolve));
+			const frame = offered.shift();
+			if (!frame) return;
+			yield frame;
+		}
+	}
+	const finished = (async () => {
+		for await (const frame of supervised.paint(source())) shown.push(frame);
+	})();
+	finished.catch(() => {});
+	return {
+		supervised,
+		engines,
+		released,
+		shown,
+		finished,
+		/** Sequence and kind of what came out. */
+		kinds: () => shown.map(({ sequence, kind }) => `${sequence} ${kind}`),
+		offer: async (...sequences: number[]) => {
+			offered.push(...sequences.map((sequence) => frameOf(sequence)));
+			wake();
+			await settle();
+		},
+		endSource: async () => {
+			isEnded = true;
+			wake();
+			await settle();
+		},
+		waiting: () => offered.length,
+		setParameters: (next: Parameters) => void (parameters = next),
+		/** Time passes, with a check every 10 ms. */
+		pass: async (ms: number) => {
+			for (let i = 0; i < ms / 10; i++) {
+				clockUs += 10_000;
+				for (const timer of timers.splice(0).sort((a, b) => a.dueUs - b.dueUs))
+					if (timer.dueUs <= clockUs) timer.work();
+					else timers.push(timer);
+				check();
+				if (i % 10 === 0) await settle();
+			}
+			await settle();
+		},
+	};
+};
+
+describe('an engine that works', () => {
+	it('gets as many frames as it asks for, and what it gives comes out', async () => {
+		const { engines, offer, kinds, released, waiting } = open();
+		engines[0]!.ready(2);
+		await offer(0, 1, 2, 3);
+		expect(engines[0]!.sent.map(({ frame }) => frame.sequence)).toEqual([0, 1]);
+		expect(waiting()).toBe(2); // the ring keeps them, and may drop them
+		engines[0]!.answer(0);
+		await settle();
+		expect(kinds()).toEqual(['0 painting']);
+		expect(released).toEqual([0]);
+		expect(engines[0]!.sent.map(({ frame }) => frame.sequence)).toEqual([0, 1, 2]);
+		expect(engines[0]!.takenCount).toBe(1);
+	});
+
+	it('gives the source’s own picture where the style wants none', async () => {
+		const { engines, offer, shown } = open();
+		engines[0]!.ready(1);
+		await offer(7);
+		engines[0]!.answer(7, { kind: 'source' });
+		await settle();
+		expect(shown[0]).toMatchObject({ sequence: 7, kind: 'source' });
+		expect(shown[0]!.picture.data[0]).toBe(7);
+		expect(shown[0]!.source).toBe(shown[0]!.picture);
+	});
+
+	it('ends when the source has ended and every frame was answered', async () => {
+		const { engines, offer, endSource, finished, kinds } = open({ keepsAll: true });
+		engines[0]!.ready(3);
+		await offer(0, 1);
+		await endSource();
+		expect(engines[0]!.isEnded).toBe(true);
+		engines[0]!.answer(0);
+		engines[0]!.answer(1);
+		await finished;
+		expect(kinds()).toEqual(['0 painting', '1 painting']);
+	});
+});
+
+describe('live', () => {
+	it('lets frames pass unpainted while the engine loads', async () => {
+		const { engines, offer, kinds, released } = open();
+		await offer(0, 1);
+		expect(kinds()).toEqual(['0 unpainted', '1 unpainted']);
+		expect(released).toEqual([0, 1]);
+		engines[0]!.ready(1);
+		await offer(2);
+		engines[0]!.answer(2);
+		await settle();
+		expect(kinds().at(-1)).toBe('2 painting');
+	});
+
+	it('lets what a dead engine had pass unpainted at once, starts another with the style in force, and goes on', async () => {
+		const { engines, offer, kinds, released, setParameters, supervised, pass } = open();
+		engines[0]!.ready(2);
+		await offer(0, 1);
+		engines[0]!.die();
+		await settle();
+		expect(kinds()).toEqual(['0 unpainted', '1 unpainted']);
+		expect(released).toEqual([0, 1]);
+		expect(supervised.state).toBe('restarting');
+		await offer(2);
+		expect(kinds().at(-1)).toBe('2 unpainted');
+
+		await pass(10);
+		expect(engines).toHaveLength(2);
+		expect(engines[1]!.provider).toBe('cpu'); // need not be looked for again
+		setParameters(parametersOf({}, 3, 'pencil-sketch'));
+		engines[1]!.ready(1);
+		await offer(3);
+		expect(engines[1]!.sent[0]!.parameters).toMatchObject({ style: 'pencil-sketch', epoch: 3 });
+		engines[1]!.answer(3, { epoch: 3 });
+		await settle();
+		expect(kinds().at(-1)).toBe('3 painting');
+		expect(supervised).toMatchObject({ state: 'painting', restarts: 1 });
+	});
+
+	it('does not listen to a dead engine', async () => {
+		const { engines, offer, kinds, pass } = open();
+		engines[0]!.ready(2);
+		await offer(0);
+		engines[0]!.die();
+		await pass(10);
+		engines[1]!.ready(1);
+		engines[0]!.answer(0);
+		engines[0]!.die();
+		await settle();
+		expect(kinds()).toEqual(['0 unpainted']);
+		expect(engines).toHaveLength(2);
+	});
+
+	it('lets frames pass while the engine is late, and never shows a late painting after a newer frame', async () => {
+		const { engines, offer, kinds, pass, supervised, released } = open();
+		engines[0]!.ready(2);
+		await offer(0, 1);
+		engines[0]!.answer(0);
+		await pass(900);
+		expect(kinds()).toEqual(['0 painting']);
+		await pass(150);
+		expect(supervised.state).toBe('stale');
+		await offer(2);
+		expect(kinds()).toEqual(['0 painting', '1 unpainted', '2 unpainted']);
+
+		engines[0]!.answer(1); // late
+		await settle();
+		expect(supervised.state).toBe('painting');
+		expect(kinds()).toHaveLength(3);
+		await offer(3);
+		engines[0]!.answer(3);
+		await settle();
+		expect(kinds().at(-1)).toBe('3 painting');
+		expect(released).toEqual([0, 1, 2, 3]);
+		expect(engines[0]!.takenCount).toBe(3);
+	});
+
+	it('ends an engine that owes for too long, and starts another', async () => {
+		const { engines, offer, pass } = open();
+		engines[0]!.ready(1);
+		await offer(0);
+		engines[0]!.answer(0);
+		await offer(1);
+		await pass(4900);
+		expect(engines[0]!.isStopped).toBe(false);
+		await pass(200);
+		expect(engines[0]!.isStopped).toBe(true);
+		expect(engines).toHaveLength(2);
+	});
+
+	it('goes on trying an engine that dies again and again, ever more slowly', async () => {
+		const { engines, pass, offer, kinds } = open();
+		engines[0]!.ready(1);
+		const starts: number[] = [];
+		for (let i = 0; i < 3000 && starts.length < 6; i++) {
+			if (engines.length > starts.length) starts.push(i * 10);
+			engines.at(-1)!.die();
+			await pass(10);
+		}
+		expect(starts.map((ms, i) => ms - (starts[i - 1] ?? 0))).toEqual([0, 10, 500, 1000, 2000, 4000]);
+		await offer(9);
+		expect(kinds()).toEqual(['9 unpainted']);
+	});
+
+	it('keeps the epoch from falling', async () => {
+		const { engines, offer, shown } = open();
+		engines[0]!.ready(1);
+		await offer(0);
+		engines[0]!.answer(0, { epoch: 4 });
+		await offer(1);
+		engines[0]!.die();
+		await settle();
+		expect(shown.map(({ epoch }) => epoch)).toEqual([4, 4]);
+	});
+
+	it('ends with a source that ends while there is no engine', async () => {
+		const { engines, offer, endSource, finished, kinds } = open();
+		engines[0]!.ready(1);
+		engines[0]!.die();
+		await offer(0);
+		await endSource();
+		await finished;
+		expect(kinds()).toEqual(['0 unpainted']);
+	});
+});
+
+describe('where no frame may be lost', () => {
+	it('waits for the engine', async () => {
+		const { engines, offer, kinds, waiting } = open({ keepsAll: true });
+		await offer(0, 1);
+		expect([kinds(), waiting()]).toEqual([[], 2]);
+		engines[0]!.ready(1);
+		await settle();
+		expect(engines[0]!.sent).toHaveLength(1);
+	});
+
+	it('gives the next engine what the dead one had not answered, in order', async () => {
+		const { engines, offer, kinds, released, pass, endSource, finished } = open({ keepsAll: true });
+		engines[0]!.ready(3);
+		await offer(0, 1, 2);
+		engines[0]!.answer(0);
+		await endSource();
+		engines[0]!.die();
+		await pass(10);
+		engines[1]!.ready(1);
+		expect(engines[1]!.sent.map(({ frame }) => frame.sequence)).toEqual([1]);
+		expect(engines[1]!.isEnded).toBe(false);
+		engines[1]!.answer(1);
+		expect(engines[1]!.sent.map(({ frame }) => frame.sequence)).toEqual([1, 2]);
+		expect(engines[1]!.isEnded).toBe(true);
+		engines[1]!.answer(2);
+		await finished;
+		expect(kinds()).toEqual(['0 painting', '1 painting', '2 painting']);
+		expect(released).toEqual([0, 1, 2]);
+	});
+
+	it('gives up when three engines in a row die without a painting, and says why', async () => {
+		const { engines, offer, pass, finished } = open({ keepsAll: true });
+		engines[0]!.ready(1);
+		await offer(0);
+		for (let i = 0; i < 3; i++) {
+			engines[i]!.die(new SidecarError('ERR_ENGINE', 'unet: out of memory'));
+			await pass(1000);
+		}
+		await expect(finished).rejects.toMatchObject({ code: 'ERR_ENGINE', message: 'unet: out of memory' });
+		expect(engines).toHaveLength(3);
+	});
+
+	it('does not take an engine that waits for a whole batch for a stuck one', async () => {
+		const { engines, offer, pass, endSource } = open({ keepsAll: true, batchSize: 4 });
+		engines[0]!.ready(4);
+		await offer(0, 1, 2);
+		await pass(70_000);
+		expect(engines[0]!.isStopped).toBe(false);
+		await endSource();
+		await pass(61_000);
+		expect(engines[0]!.isStopped).toBe(true);
+	});
+});
+
+describe('an engine that never worked', () => {
+	it('fails at once where the model is wrong, with the reason', async () => {
+		const { engines, finished, supervised } = open();
+		engines[0]!.die(new SidecarError('ERR_MODEL', 'unet.onnx has another shape'));
+		await expect(supervised.ready).rejects.toMatchObject({ code: 'ERR_MODEL' });
+		await expect(finished).rejects.toMatchObject({ code: 'ERR_MODEL' });
+	});
+
+	it('is tried three times where its process dies, live too', async () => {
+		const { engines, pass, finished } = open();
+		for (let i = 0; i < 3; i++) {
+			engines[i]!.die();
+			await pass(1000);
+		}
+		await expect(finished).rejects.toMatchObject({ code: 'ERR_ENGINE' });
+		expect(engines).toHaveLength(3);
+	});
+
+	it('is ended with the sidecar', async () => {
+		const { engines, supervised } = open();
+		await supervised[Symbol.asyncDispose]();
+		expect(engines[0]!.isStopped).toBe(true);
+	});
+});
