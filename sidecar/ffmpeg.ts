@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SidecarError } from './errors.ts';
 import type { ColorMatrix, Size } from './frame/frame.ts';
 
@@ -35,14 +36,14 @@ export class FfmpegChild implements AsyncDisposable {
 	readonly messages: string[] = [];
 	#child: ChildProcess;
 
-	private constructor(child: ChildProcess) {
+	private constructor(child: ChildProcess, keptLines: number) {
 		this.#child = child;
 		const stderr = createInterface({ input: child.stderr! });
 		stderr.on('line', (line) => {
 			const message = line.replace(/ @ 0x[0-9a-f]+/g, '').trim();
 			if (!message || message === this.messages.at(-1)) return;
 			this.messages.push(message);
-			if (this.messages.length > KEPT_LINES) this.messages.shift();
+			if (this.messages.length > keptLines) this.messages.shift();
 		});
 		running.add(child);
 		this.exited = Promise.all([once(child, 'exit'), once(stderr, 'close')]).then(([[code]]) => {
@@ -53,11 +54,14 @@ export class FfmpegChild implements AsyncDisposable {
 		for (const pipe of child.stdio) pipe?.on('error', () => {});
 	}
 
-	/** `stdin` says whether we write to it; `pipes` counts the outputs beyond stderr, from descriptor 3. Errors: ERR_RUNTIME. */
+	/**
+	 * `stdin` says whether we write to it; `pipes` counts the outputs beyond stderr, from descriptor 3; `keptLines`
+	 * is more for who reads what is asked for from the messages. Errors: ERR_RUNTIME.
+	 */
 	static async start(
 		program: FfmpegProgram,
 		args: readonly string[],
-		{ stdin = false, pipes = 0 }: { stdin?: boolean; pipes?: number } = {},
+		{ stdin = false, pipes = 0, keptLines = KEPT_LINES }: { stdin?: boolean; pipes?: number; keptLines?: number } = {},
 	): Promise<FfmpegChild> {
 		const path = programPath(program);
 		const child = spawn(path, args, {
@@ -76,7 +80,7 @@ export class FfmpegChild implements AsyncDisposable {
 				{ cause },
 			);
 		}
-		return new FfmpegChild(child);
+		return new FfmpegChild(child, keptLines);
 	}
 
 	get stdin(): Writable {
@@ -95,6 +99,15 @@ export class FfmpegChild implements AsyncDisposable {
 	/** What went wrong, in ffmpeg's own words. */
 	get reason(): string {
 		return this.messages.slice(-3).join('; ') || 'ffmpeg gave no reason';
+	}
+
+	/** Waits for the end, but not longer than that: a process that hangs in a driver cannot even be killed. */
+	async endsWithin(ms: number): Promise<boolean> {
+		const ended = new AbortController();
+		const late = sleep(ms, false, { signal: ended.signal }).catch(() => false);
+		const isOver = await Promise.race([this.exited.then(() => true), late]);
+		ended.abort();
+		return isOver;
 	}
 
 	/** Ends the process if it still runs, and waits until it is gone. */

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SidecarError } from '../errors.ts';
 import { FfmpegChild, fileUrl } from '../ffmpeg.ts';
@@ -9,6 +7,7 @@ import { pictureByteLength } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { type Clip, endWarnings, openClip } from './clip.ts';
 import type { FrameSource, Pace, SourceEnd, SourceInfo } from './frame-source.ts';
+import { FRAME_TIMES, readFrameTimes } from './frame-times.ts';
 import { PipeReader } from './pipe-reader.ts';
 
 /** Decoding shares the machine with the painter. */
@@ -55,7 +54,7 @@ class FileSource implements FrameSource {
 		try {
 			if (signal.aborted) return { framesRead, warnings: [] };
 			const pixels = new PipeReader(child.stdout);
-			const timestamps = readTimestamps(child.output(3));
+			const timestamps = readFrameTimes(child.output(3));
 			const nominalUs = Math.round((1e6 * frameRate.den) / frameRate.num);
 			let startedUs: number | undefined;
 			let cutFrame = false;
@@ -114,13 +113,7 @@ const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): s
 	const { width, height, matrix, range } = layout;
 	// A stream that changes its size midway is scaled to its first one; otherwise this does nothing.
 	const scale = `scale=${width}:${height}:flags=bicubic`;
-	const filters = [
-		'settb=1/1000000',
-		// `print` needs an entry to print, and then says "frame:7 pts:280000 pts_time:0.28".
-		'metadata=mode=add:key=allaprima:value=1',
-		`metadata=mode=print:key=allaprima:file='pipe\\:3':direct=1`,
-		convertColour ? `${scale}:out_color_matrix=${matrix}:out_range=tv` : scale,
-	];
+	const filters = [FRAME_TIMES, convertColour ? `${scale}:out_color_matrix=${matrix}:out_range=tv` : scale];
 	return [
 		['-hide_banner', '-nostats', '-loglevel', 'error', '-nostdin'],
 		['-threads', String(DECODER_THREADS), '-i', fileUrl(path), '-map', `0:${streamIndex}`],
@@ -129,14 +122,6 @@ const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): s
 		['-pix_fmt', range === 'full' ? 'yuvj420p' : 'yuv420p', '-f', 'rawvideo', '-flush_packets', '1', 'pipe:1'],
 	].flat();
 };
-
-/** One value a frame, in order; undefined where the file has no time for it. */
-async function* readTimestamps(pipe: Readable): AsyncGenerator<number | undefined, void, undefined> {
-	for await (const line of createInterface({ input: pipe })) {
-		const pts = /^frame:\d+\s+pts:(\S+)/.exec(line)?.[1];
-		if (pts !== undefined) yield pts === 'NOPTS' ? undefined : Number(pts);
-	}
-}
 
 const sleepUntil = async (dueUs: number, signal: AbortSignal): Promise<void> => {
 	const waitMs = (dueUs - nowUs()) / 1000;

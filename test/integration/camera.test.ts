@@ -1,0 +1,252 @@
+// No camera was ever run here: ffmpeg is real, its camera is simulated (test/support/simulated-v4l2.ts). The errors
+// of opening come from real files and device nodes, and from ffmpeg's own v4l2 demuxer.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { nowUs } from '../../sidecar/frame/clock.ts';
+import { type CameraOptions, openCameraSource } from '../../sidecar/ingest/camera-source.ts';
+import type { FrameSource } from '../../sidecar/ingest/frame-source.ts';
+import { setLog } from '../../sidecar/telemetry/logger.ts';
+import { ffmpeg, openTemporaryFolder, readFrames, type ReadFrame, ringFor } from '../support/clips.ts';
+import { SIMULATED_DEVICE, simulateV4l2, type SimulatedV4l2 } from '../support/simulated-v4l2.ts';
+
+beforeAll(() => setLog({ level: 'silent' }));
+
+const WEBCAM = `[video4linux2,v4l2 @ 0x1] Raw       :     yuyv422 :           YUYV 4:2:2 : 640x480 320x240 1280x720
+[video4linux2,v4l2 @ 0x1] Compressed:       mjpeg :          Motion-JPEG : 1280x720 640x480
+${SIMULATED_DEVICE}: Immediate exit requested`;
+
+const open = (options: Partial<CameraOptions> = {}, device = SIMULATED_DEVICE) =>
+	openCameraSource(device, { pace: 'source', ...options });
+
+/** The first frames, as a live ring gives them. */
+const firstFrames = async (source: FrameSource, count: number): Promise<ReadFrame[]> => {
+	const frames: ReadFrame[] = [];
+	await readFrames(
+		source,
+		(frame) => {
+			frames.push(frame);
+			return frames.length < count;
+		},
+		ringFor(source, 'newest-wins'),
+	);
+	return frames;
+};
+
+describe('a simulated camera', () => {
+	let camera: SimulatedV4l2;
+	beforeEach(async () => {
+		camera = await simulateV4l2(WEBCAM);
+		await ffmpeg(
+			`-f lavfi -i testsrc2=size=1280x720:rate=30:duration=0.5 -c:v mjpeg -q:v 3 -pix_fmt yuvj422p ${camera.at('camera.mjpeg')}`,
+		);
+	});
+	afterEach(() => camera[Symbol.asyncDispose]());
+
+	it('gives MJPEG at 1280x720 where nothing is asked for, in full range, stamped by our clock', async () => {
+		const source = await open();
+		expect(source.info).toMatchObject({
+			name: `camera:${SIMULATED_DEVICE}`,
+			layout: { format: 'I420', width: 1280, height: 720, matrix: 'bt601', range: 'full' },
+			frameRate: { num: 30, den: 1 },
+			durationUs: 0,
+			isLive: true,
+		});
+		const startedUs = nowUs();
+		const frames = await firstFrames(source, 10);
+		for (const [index, { sequence, capturedUs, timestampUs, durationUs, data }] of frames.entries()) {
+			expect(capturedUs).toBeGreaterThan(startedUs);
+			expect(capturedUs).toBeLessThanOrEqual(nowUs());
+			expect(durationUs).toBe(33_333);
+			expect(data).toHaveLength((1280 * 720 * 3) / 2);
+			if (index === 0) continue;
+			expect(sequence).toBeGreaterThan(frames[index - 1]!.sequence);
+			expect(timestampUs).toBeGreaterThan(frames[index - 1]!.timestampUs);
+		}
+	});
+
+	it('gives the raw pixels that were asked for, unchanged', async () => {
+		const source = await open({ size: { width: 320, height: 240 }, format: 'yuyv422', fps: 15 });
+		expect(source.info).toMatchObject({
+			layout: { width: 320, height: 240, range: 'limited' },
+			frameRate: { num: 15, den: 1 },
+		});
+		const frames = await firstFrames(source, 3);
+		const all = await ffmpeg(
+			'-f lavfi -i testsrc2=size=320x240:rate=15:duration=4,format=yuyv422 -f rawvideo -pix_fmt yuv420p -',
+		);
+		const pictureBytes = (320 * 240 * 3) / 2;
+		for (const { data, timestampUs } of frames) {
+			const index = Array.from({ length: all.length / pictureBytes }, (_, k) => k).find((k) =>
+				all.subarray(k * pictureBytes, (k + 1) * pictureBytes).equals(data),
+			);
+			expect(index).toBeDefined();
+			// Times are the device's own, evener than arrival: whole frames of 1/15 s from the first on.
+			const inFrames = (timestampUs * 15) / 1e6;
+			expect(Math.abs(inFrames - Math.round(inFrames))).toBeLessThan(0.01);
+		}
+	});
+
+	it('shows what it sees now, not what it saw before the run began', async () => {
+		const source = await open({ format: 'yuyv422' });
+		await new Promise((resolve) => setTimeout(resolve, 1000));
+		const startedUs = nowUs();
+		const frames = await firstFrames(source, 5);
+		// The pipes hold less than a frame: had the camera waited for us, its second would come in one burst.
+		expect(frames.at(-1)!.capturedUs - startedUs).toBeGreaterThan(3 * 33_000);
+	});
+
+	it('is not waited for by whoever is slow: the ring drops', async () => {
+		const source = await open({ format: 'yuyv422' });
+		const ring = ringFor(source, 'newest-wins', 1);
+		const sequences: number[] = [];
+		await readFrames(
+			source,
+			async ({ sequence }) => {
+				sequences.push(sequence);
+				await new Promise((resolve) => setTimeout(resolve, 200));
+				return sequences.length < 4;
+			},
+			ring,
+		);
+		expect(ring.droppedCount).toBeGreaterThan(5);
+		expect(sequences.at(-1)! - sequences[0]!).toBeGreaterThan(8);
+	});
+
+	it('that is unplugged ends the run at once with an error that says so', async () => {
+		await writeFile(camera.at('unplug'), '1');
+		const source = await open({ format: 'yuyv422' });
+		const error = await firstFrames(source, 1000).catch((cause: unknown) => cause);
+		expect(error).toMatchObject({
+			code: 'ERR_SOURCE_READ',
+			message: expect.stringMatching(/Camera \/dev\/null: it was unplugged.*Plug it in again/),
+		});
+	});
+
+	it('that is unplugged before the run began is told of by the run', async () => {
+		const source = await open({ format: 'yuyv422' });
+		await camera.signal('SIGKILL');
+		await expect(firstFrames(source, 1)).rejects.toMatchObject({ code: 'ERR_SOURCE_READ' });
+	});
+
+	it('whose ffmpeg is killed ends the run at once', async () => {
+		const source = await open({ format: 'yuyv422' });
+		let killedUs = 0;
+		const run = readFrames(
+			source,
+			async () => {
+				if (killedUs) return;
+				killedUs = nowUs();
+				await camera.signal('SIGKILL');
+			},
+			ringFor(source, 'newest-wins'),
+		);
+		await expect(run).rejects.toMatchObject({
+			code: 'ERR_SOURCE_READ',
+			message: expect.stringMatching(/stopped giving frames/),
+		});
+		expect(nowUs() - killedUs).toBeLessThan(3_000_000);
+	});
+
+	it('that stalls is given up after a while, and its ffmpeg is ended', async () => {
+		const source = await open({ format: 'yuyv422', stallMs: 500 });
+		let isStopped = false;
+		const run = readFrames(
+			source,
+			async () => {
+				if (!isStopped) await camera.signal('SIGSTOP');
+				isStopped = true;
+			},
+			ringFor(source, 'newest-wins'),
+		);
+		await expect(run).rejects.toMatchObject({
+			code: 'ERR_SOURCE_READ',
+			message: expect.stringMatching(/no frame came for 0\.5 s/),
+		});
+		await expect(camera.signal('SIGCONT')).rejects.toMatchObject({ code: 'ESRCH' });
+	});
+
+	it('ends cleanly when the run does, and when it never began', async () => {
+		const source = await open({ format: 'yuyv422' });
+		await firstFrames(source, 2);
+		await expect(camera.signal('SIGCONT')).rejects.toMatchObject({ code: 'ESRCH' });
+		const unused = await open({ format: 'yuyv422' });
+		await unused[Symbol.asyncDispose]();
+		await expect(camera.signal('SIGCONT')).rejects.toMatchObject({ code: 'ESRCH' });
+	});
+
+	it('that does not offer what was asked for says what it offers', async () => {
+		await expect(open({ size: { width: 1920, height: 1080 } })).rejects.toMatchObject({
+			code: 'ERR_SOURCE',
+			message: expect.stringMatching(/does not offer 1920x1080.*yuyv422 640x480.*mjpeg 1280x720/),
+		});
+		await expect(open({ format: 'h264' })).rejects.toThrow(/does not offer h264/);
+		await expect(open({ format: 'mjpeg', size: { width: 320, height: 240 } })).rejects.toThrow(/mjpeg at 320x240/);
+	});
+
+	it.each([
+		['ioctl(VIDIOC_S_FMT): Device or resource busy', /another program uses it.*fuser/],
+		['ioctl(VIDIOC_STREAMON): No space left on device', /USB bus has no room.*--camera-size/],
+		['Not a video capture device.', /gives no pictures/],
+		['Cannot open video device /dev/null: Permission denied', /group \(sudo usermod -aG video/],
+		['Something new', /ffmpeg cannot read it \(\[video4linux2,v4l2\] Something new\)/],
+	])('that ffmpeg refuses with "%s" is explained', async (message, expected) => {
+		await camera.refuse(`[video4linux2,v4l2 @ 0x1] ${message}`);
+		await expect(open()).rejects.toMatchObject({
+			code: 'ERR_SOURCE',
+			message: expect.stringMatching(expected),
+		});
+	});
+});
+
+describe('a camera that is none, with the real ffmpeg', () => {
+	let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
+	beforeAll(async () => {
+		folder = await openTemporaryFolder();
+		await writeFile(folder.at('file'), 'no camera');
+	});
+	afterAll(() => folder[Symbol.asyncDispose]());
+
+	it.each([
+		['a number without a device', () => '63', /Camera \/dev\/video63: there is no such device/],
+		['a path that is not there', () => folder.at('absent'), /there is no such device/],
+		['a file', () => folder.at('file'), /this is no device.*camera:\/dev\/video0/],
+		['a folder', () => folder.at('.'), /this is no device/],
+		['/dev/null', () => '/dev/null', /this is no video device/],
+		['/dev/zero', () => '/dev/zero', /this is no video device/],
+	])('is refused: %s', async (_, device, message) => {
+		await expect(open({}, device())).rejects.toMatchObject({
+			code: 'ERR_SOURCE',
+			message: expect.stringMatching(message),
+		});
+	});
+
+	it('is refused where the node has no driver behind it', async (context) => {
+		const node = folder.at('video0');
+		if (spawnSync('mknod', [node, 'c', '81', '63']).status !== 0) {
+			context.skip('needs root, to make a device node');
+			return;
+		}
+		await expect(open({}, node)).rejects.toThrow(/there is no such device/);
+		await rm(node);
+	});
+
+	it('lists the devices there are, or says that there are none', async () => {
+		const expected = existsSync('/sys/class/video4linux/video0')
+			? /Video devices here: .*\(\/dev\/video/
+			: /no video device/;
+		await expect(open({}, folder.at('absent'))).rejects.toThrow(expected);
+	});
+
+	it('has no pace but its own, and no other system than Linux', async () => {
+		await expect(open({ pace: 'max' })).rejects.toMatchObject({
+			code: 'ERR_CONFIG',
+			message: expect.stringMatching(/own pace.*--pace max/),
+		});
+		await expect(open({ platform: 'darwin' })).rejects.toMatchObject({
+			code: 'ERR_SOURCE',
+			message: expect.stringMatching(/Linux so far.*darwin/),
+		});
+	});
+});
