@@ -263,21 +263,31 @@ export type Command = z.infer<typeof Command>;
 export const HTTP_PORT = 7717;
 
 const side = z.int().min(32).max(8192).multipleOf(32);
+const cameraSide = z.int().min(16).max(8192);
 
 /** `allaprima.json` after defaults, environment and flags were joined. */
 export const Configuration = z.strictObject({
 	$schema: z.string().exactOptional().meta(help('Where editors find the schema')),
 	source: z
 		.string()
-		.regex(/^(scene|file:.+)$/s, 'expected scene or file:PATH')
+		.regex(/^(scene|file:.+|camera:.+)$/s, 'expected scene, file:PATH or camera:DEVICE')
 		.default('scene')
-		.meta(help('Where frames come from: scene or file:PATH')),
+		.meta(help('Where frames come from: scene, file:PATH or camera:DEVICE')),
+	cameraSize: z
+		.strictObject({ width: cameraSide, height: cameraSide }, { error: 'expected a size such as 1280x720' })
+		.exactOptional()
+		.meta(help('Size to ask of a camera; else up to 1280x720', 'px')),
+	cameraFormat: z
+		.string()
+		.regex(/^[a-z0-9_]{2,32}$/, 'expected a format by its name in ffmpeg, such as mjpeg or yuyv422')
+		.exactOptional()
+		.meta(help('Format to ask of a camera, such as mjpeg or yuyv422; else what gives its full rate')),
 	sinks: z
-		.array(z.string().regex(/^(null|file:.+)$/s, 'expected null or file:PATH'))
+		.array(z.string().regex(/^(null|file:.+|v4l2:.+)$/s, 'expected null, file:PATH or v4l2:DEVICE'))
 		.min(1)
 		.max(16)
 		.default(['null'])
-		.meta(help('Where painted frames go: null or file:PATH')),
+		.meta(help('Where painted frames go: null, file:PATH or v4l2:DEVICE')),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
 	strength: strengthField.exactOptional(),
@@ -298,7 +308,7 @@ export const Configuration = z.strictObject({
 		.min(1)
 		.max(240)
 		.exactOptional()
-		.meta(help('Frame rate of the source scene; a file has its own', 'frames/s')),
+		.meta(help('Frame rate of the source scene, or to ask of a camera; a file has its own', 'frames/s')),
 	fit: z
 		.enum(['cover', 'contain', 'stretch'])
 		.default('cover')

@@ -28,6 +28,8 @@ const PLACEHOLDERS: Record<string, string> = {
 	prompt: 'TEXT',
 	model: 'NAME|DIR',
 	size: 'auto|WxH',
+	cameraSize: 'WxH',
+	cameraFormat: 'NAME',
 	report: 'FILE',
 	durationS: 'S',
 	fadeS: 'S',
@@ -45,7 +47,7 @@ const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => 
 };
 
 const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind'] => {
-	if (key === 'size') return 'size';
+	if (key === 'size' || key === 'cameraSize') return 'size';
 	if (key === 'http') return 'port';
 	if (type === 'array') return 'list';
 	if (type === 'boolean') return 'boolean';

@@ -107,6 +107,16 @@ describe('what is in force', () => {
 		expect((await load({ environment: { ALLAPRIMA_TE_BATCH_ONE: 'true' } })).tuning.teBatchOne).toBe(true);
 	});
 
+	test('a camera and a virtual camera, with what to ask of the camera', async () => {
+		const flags = { source: 'camera:/dev/video0', 'camera-size': '1280x720', sink: ['v4l2:/dev/video10'] };
+		expect(await load({ flags, environment: { ALLAPRIMA_CAMERA_FORMAT: 'yuyv422' } })).toMatchObject({
+			source: 'camera:/dev/video0',
+			cameraSize: { width: 1280, height: 720 },
+			cameraFormat: 'yuyv422',
+			sinks: ['v4l2:/dev/video10'],
+		});
+	});
+
 	test('every tuning value has a flag and a variable of its own name', () => {
 		const tuning = SETTINGS.filter(({ isTuning }) => isTuning);
 		expect(tuning.map(({ flag }) => flag)).toEqual([
@@ -148,8 +158,11 @@ describe('what is wrong is said with its origin and its key', () => {
 		['no such choice', { fit: 'squash' }, /flag --fit.*cover/s],
 		['steps between', { steps: '3' }, /flag --steps/],
 		['a size off the grid', { size: '500x288' }, /flag --size.*multiple of 32/s],
-		['an unknown source', { source: 'ndi:Studio' }, /flag --source.*scene or file:PATH/s],
-		['an unknown sink', { sink: ['null', 'obs'] }, /flag --sink.*null or file:PATH/s],
+		['an unknown source', { source: 'ndi:Studio' }, /flag --source.*scene, file:PATH or camera:DEVICE/s],
+		['an unknown sink', { sink: ['null', 'obs'] }, /flag --sink.*null, file:PATH or v4l2:DEVICE/s],
+		['a camera without a device', { source: 'camera:' }, /flag --source/],
+		['a camera size that is none', { 'camera-size': 'auto' }, /flag --camera-size.*1280x720/s],
+		['a camera format that would be an option', { 'camera-format': '-i' }, /flag --camera-format.*mjpeg/s],
 		['a prompt without words', { prompt: '   ' }, /flag --prompt/],
 		['a prompt without end', { prompt: 'x'.repeat(501) }, /flag --prompt.*500/s],
 	])('a flag: %s', async (_, flags, message) => {
