@@ -14,12 +14,14 @@ import { PacedEgress } from './egress/paced-egress.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
 import { startEngineProcess } from './engine/engine-process.ts';
 import { SupervisedEngine } from './engine/supervised-engine.ts';
+import { openV4l2Sink } from './egress/v4l2-sink.ts';
 import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
 import { pictureByteLength, type Frame, type Size, type StyledFrame } from './frame/frame.ts';
 import { FrameRing } from './frame/ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { autoPaintedSize } from './inference/painted-size.ts';
+import { openCameraSource } from './ingest/camera-source.ts';
 import { openFileSource } from './ingest/file-source.ts';
 import type { FrameSource } from './ingest/frame-source.ts';
 import { openSceneSource } from './ingest/scene-source.ts';
@@ -200,7 +202,7 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', 
 	version: string;
 };
 
-const openSource = ({ source, pace, fps }: Configuration): Promise<FrameSource> => {
+const openSource = ({ source, pace, fps, cameraSize, cameraFormat }: Configuration): Promise<FrameSource> => {
 	if (source === 'scene')
 		return openSceneSource({
 			...SCENE,
@@ -208,17 +210,27 @@ const openSource = ({ source, pace, fps }: Configuration): Promise<FrameSource> 
 			seed: 0,
 			pace,
 		});
+	if (source.startsWith('camera:'))
+		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
 	if (fps !== undefined)
-		throw new SidecarError('ERR_CONFIG', 'A file has a frame rate of its own. Leave fps out, or use the source scene.');
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'A file has a frame rate of its own. Leave fps out; it is for the scene and for cameras.',
+		);
 	return openFileSource(source.slice('file:'.length), { pace });
+};
+
+const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
+	if (sink === 'null') return openNullSink();
+	if (sink.startsWith('v4l2:')) return openV4l2Sink(sink.slice('v4l2:'.length), setup);
+	return openFileSink(sink.slice('file:'.length), setup);
 };
 
 /** The sinks that were asked for, then those of our own. */
 const openEgress = async ({ sinks }: Configuration, own: readonly FrameSink[], setup: SinkSetup): Promise<Egress> => {
 	const opened: FrameSink[] = [];
 	try {
-		for (const sink of sinks)
-			opened.push(sink === 'null' ? openNullSink() : await openFileSink(sink.slice('file:'.length), setup));
+		for (const sink of sinks) opened.push(await openSink(sink, setup));
 		return new Egress([...opened, ...own]);
 	} catch (error) {
 		for (const sink of opened) await sink[Symbol.asyncDispose]();
