@@ -1,11 +1,12 @@
-// The benchmark: one run, one table. `scripts/bench [--small] [--json FILE] [--only TEXT]`.
+// The benchmark: one run, its tables. `scripts/bench [--small] [--json FILE] [--only TEXT]`.
 // Every row of the line runs in a process of its own, so that memory and CPU time are its own.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 
 const dist = (/** @type {string} */ file) => new URL(`../dist/${file}`, import.meta.url).href;
 
@@ -20,18 +21,24 @@ const { values: flags } = parseArgs({
 
 /** @typedef {{ what: string, configuration: Record<string, unknown> }} Row */
 
-/** One row in this process: the report of the run and the CPU time it took (children such as ffmpeg not counted). */
+/** CPU time of this process and of those it started that have ended (the engine, ffmpeg), in milliseconds. */
+const cpuMs = () => {
+	// After the name in brackets: user and system time, then those of the children, in hundredths of a second.
+	const times = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ').slice(11, 15).map(Number);
+	return 10 * times.reduce((sum, ticks) => sum + ticks, 0);
+};
+
+/** One row in this process: the report of the run and the CPU time it took. */
 const runRow = async (/** @type {Row} */ { configuration }) => {
 	const { runApp } = await import(dist('app.js'));
 	const { Configuration, parse } = await import(dist('config/schema.js'));
 	const { setLog } = await import(dist('telemetry/logger.js'));
 	setLog({ level: 'error' });
-	const before = process.cpuUsage();
+	const beforeMs = cpuMs();
 	const report = await runApp(parse(Configuration, configuration, 'bench row'), {
 		signal: new AbortController().signal,
 	});
-	const { user, system } = process.cpuUsage(before);
-	process.stdout.write(JSON.stringify({ report, cpuMsPerFrame: (user + system) / 1000 / report.framesOut }));
+	process.stdout.write(JSON.stringify({ report, cpuMsPerFrame: (cpuMs() - beforeMs) / report.framesOut }));
 };
 
 /** @returns {Promise<{ report: any, cpuMsPerFrame: number }>} */
@@ -47,6 +54,13 @@ const spawnRow = (/** @type {Row} */ row) =>
 			else reject(new Error(`bench row "${row.what}" ended with ${code}`));
 		});
 	});
+
+/** What only a live run shows, in a process of its own. */
+const measureLive = async () => {
+	const script = fileURLToPath(new URL('./bench-live.mjs', import.meta.url));
+	const { stdout } = await promisify(execFile)(process.execPath, [script, ...(flags.small ? ['--small'] : [])]);
+	return JSON.parse(stdout);
+};
 
 /** The real scheduler over a device that only takes its time: milliseconds a batch, steady. */
 const simulate = async (
@@ -101,6 +115,8 @@ const main = async () => {
 		])
 			simulated.push({ ...times, periodMs: await simulate({ ...times, batches: flags.small ? 5 : 12 }) });
 
+		const live = flags.only ? undefined : await measureLive();
+
 		const first = measured[0];
 		const fixed = (/** @type {number} */ value) => value.toFixed(1);
 		if (first) {
@@ -125,6 +141,29 @@ const main = async () => {
 				),
 			);
 		}
+		if (live) {
+			const { fps, latency, styleSwitch, kill, coldStart } = live;
+			const rowOf = (/** @type {string} */ what, /** @type {{ p50: number, max: number, count: number }} */ ms) => [
+				what,
+				fixed(ms.p50),
+				fixed(ms.max),
+				ms.count,
+			];
+			console.log(`\nLive, the scene at ${fps} frames/s (${fixed(latency.fps)} painted):\n`);
+			console.log(
+				table(
+					['ms', 'p50', 'worst', 'times'],
+					[
+						['latency, capture to shown', fixed(latency.latencyMs.p50), `p95 ${fixed(latency.latencyMs.p95)}`, ''],
+						rowOf('style changed → first frame of it shown', styleSwitch),
+						rowOf('engine killed → next frame by the failure policy', kill.policy),
+						rowOf('engine killed: the longest that the picture stood still', kill.gap),
+						rowOf('engine killed → painting again', kill.painting),
+						rowOf('start of the process → first painting shown', coldStart),
+					],
+				),
+			);
+		}
 		console.log('\nThe scheduler over a simulated device (its stages take set times, the line is real):\n');
 		console.log(
 			table(
@@ -138,7 +177,7 @@ const main = async () => {
 				]),
 			),
 		);
-		if (flags.json) await writeFile(flags.json, `${JSON.stringify({ line: measured, simulated }, null, '\t')}\n`);
+		if (flags.json) await writeFile(flags.json, `${JSON.stringify({ line: measured, live, simulated }, null, '\t')}\n`);
 	} finally {
 		await rm(folder, { recursive: true, force: true });
 	}

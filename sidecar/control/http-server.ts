@@ -39,7 +39,12 @@ const GOING_AWAY = 1001;
 
 /** What the run has to say about itself; where it comes from is for app.ts to know. */
 export interface RunView {
-	engine: { state: 'starting' | 'painting' | 'stale' | 'restarting'; model: string; provider: string; restarts: number };
+	engine: {
+		state: 'starting' | 'painting' | 'stale' | 'restarting';
+		model: string;
+		provider: string;
+		restarts: number;
+	};
 	source: string;
 	painted: { width: number; height: number };
 	/** Over the last seconds, as the latency. */

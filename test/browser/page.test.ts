@@ -7,6 +7,7 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ServerState } from '../../sidecar/control/http-server.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
+import { enginePids } from '../support/engines.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const PATIENCE = { timeout: 30_000, interval: 50 };
@@ -266,6 +267,18 @@ test.each([320, 768, 1280, 1920])('nothing is wider than a window of %i pixels',
 	expect(stage.x).toBeGreaterThanOrEqual(0);
 	expect(stage.x + stage.width).toBeLessThanOrEqual(width);
 	expect(stage.width / stage.height).toBeCloseTo(320 / 192, 1);
+});
+
+test('the page says that the engine hangs, and that another one paints', async () => {
+	const [engine] = enginePids(sidecar.child.pid);
+	process.kill(engine!, 'SIGSTOP');
+	await page.locator('body[data-engine=stale]').waitFor({ timeout: 30_000 });
+	await page.getByText('engine gives no frames').waitFor();
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0); // the source passes through
+	await page.locator('body[data-engine=painting]').waitFor({ timeout: 30_000 });
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	expect(await page.locator('#restarts').textContent()).toBe('frames, 1 restart of the engine');
+	expect(Number(await page.locator('#unpainted').textContent())).toBeGreaterThan(10);
 });
 
 test('the page comes back by itself when the sidecar does, also after a kill', async () => {

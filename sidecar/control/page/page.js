@@ -129,9 +129,16 @@ const showControl = (control) => {
 
 const milliseconds = (ms) => (ms < 9.95 ? ms.toFixed(1) : String(Math.round(ms)));
 
+const ENGINE_STATES = {
+	starting: 'loading the model',
+	painting: 'painting',
+	stale: 'engine gives no frames',
+	restarting: 'engine is restarted',
+};
+
 const showRun = ({ engine, source, painted, ...run }) => {
 	body.dataset.engine = engine.state;
-	element('status-text').textContent = engine.state;
+	element('status-text').textContent = ENGINE_STATES[engine.state];
 	element('about').textContent =
 		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}`;
 	element('fps').textContent = run.fps.toFixed(1);
@@ -142,6 +149,9 @@ const showRun = ({ engine, source, painted, ...run }) => {
 	element('dropped').textContent = String(run.framesDropped);
 	element('dropped-share').textContent =
 		`frames, ${Math.round((100 * run.framesDropped) / Math.max(run.framesIn, 1))} %`;
+	element('unpainted').textContent = String(run.framesUnpainted);
+	element('restarts').textContent =
+		`frames, ${engine.restarts} ${engine.restarts === 1 ? 'restart' : 'restarts'} of the engine`;
 };
 
 const colours = getComputedStyle(document.documentElement);
