@@ -147,11 +147,9 @@ const showRun = ({ engine, source, painted, ...run }) => {
 	element('side').textContent = milliseconds(run.sideStreamMs);
 	element('main').textContent = milliseconds(run.mainStreamMs);
 	element('dropped').textContent = String(run.framesDropped);
-	element('dropped-share').textContent =
-		`frames, ${Math.round((100 * run.framesDropped) / Math.max(run.framesIn, 1))} %`;
+	element('dropped-share').textContent = `${Math.round((100 * run.framesDropped) / Math.max(run.framesIn, 1))} %`;
 	element('unpainted').textContent = String(run.framesUnpainted);
-	element('restarts').textContent =
-		`frames, ${engine.restarts} ${engine.restarts === 1 ? 'restart' : 'restarts'} of the engine`;
+	element('restarts').textContent = `${engine.restarts} ${engine.restarts === 1 ? 'restart' : 'restarts'}`;
 };
 
 const colours = getComputedStyle(document.documentElement);
