@@ -2,9 +2,11 @@
 
     python3 -m training.data --data CLIPS_FOLDER --data PHOTOS_FOLDER --out CACHE --count 1000
 
-writes CACHE/{train,held}/{source,noise,<style>}.npy. Pictures are uint8 [N, 288, 512, 3] RGB, noise float16
-[N, 8, 72, 128]. Sources are flipped, cropped and recoloured before they are painted: paintings are lit from one
-side and must not be flipped afterwards.
+writes CACHE/{train,held}/{source,noise,scale,<style>}.npy. Pictures are uint8 [N, 288, 512, 3] RGB, noise float16
+[N, 8, 72, 128], scale int8 [N, styles] (an index into SCALES: the strokes of each painting). Sources are flipped, cropped and
+recoloured before they are painted: paintings are lit from one side and must not be flipped afterwards. Some sources are
+damaged after that, so the model learns to paint the clean picture from a bad one. The file `ready` holds how many
+pictures are finished; training may start while the rest are being painted, and a run that was cut off goes on from there.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from training import held_out, scenes
 from training.teachers import NOISE_CHANNELS, PAINTERS
 
 HEIGHT, WIDTH = 288, 512
+SCALES = (1.0, 0.7, 1.5)  # Usual, fine and bold strokes.
 CLIP_SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi"}
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -59,7 +62,7 @@ def clip_length(path):
 
 
 def recolour(image, rng):
-    """Other light, other camera: gamma, gains, saturation, now and then hue, grey, sensor noise or JPEG damage."""
+    """Other light, other camera: gamma, gains, saturation, now and then hue; uint8 RGB."""
     picture = image.astype(np.float32) / 255
     picture = picture ** float(np.exp(rng.normal(0, 0.25)))
     picture = picture * np.exp(rng.normal(0, 0.07, 3)).astype(np.float32) * float(np.exp(rng.normal(0, 0.1)))
@@ -70,23 +73,45 @@ def recolour(image, rng):
         hsv = cv2.cvtColor(out, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0].astype(np.int32) + rng.integers(0, 180)) % 180
         out = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-    if rng.random() < 0.25:
-        out = np.clip(out + rng.normal(0, rng.uniform(1, 6), out.shape), 0, 255).astype(np.uint8)
-    if rng.random() < 0.2:
-        ok, packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])
-        out = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return out
+
+
+def damage(image, rng):
+    """What bad cameras and lines do: one or two of low light, sensor noise, compression, motion blur, lost resolution."""
+    out = image
+    for kind in rng.choice(["dark", "noise", "packed", "moved", "small"], size=int(rng.integers(1, 3)), replace=False):
+        if kind == "dark":
+            light = (out.astype(np.float32) / 255) ** float(rng.uniform(1.0, 1.5)) * float(rng.uniform(0.45, 0.85))
+            grain = rng.normal(0, 1, out.shape) * np.sqrt(light + 0.01) * rng.uniform(0.01, 0.06)
+            out = (np.clip(light + grain, 0, 1) * 255).astype(np.uint8)
+        elif kind == "noise":
+            out = np.clip(out + rng.normal(0, rng.uniform(2, 10), out.shape), 0, 255).astype(np.uint8)
+        elif kind == "packed":
+            _, packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))])
+            out = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        elif kind == "moved":
+            length, angle = int(rng.integers(3, 10)) | 1, rng.uniform(0, np.pi)
+            kernel = np.zeros((length, length), np.float32)
+            far = np.array([np.cos(angle), np.sin(angle)]) * (length // 2)
+            ends = [tuple(int(v) for v in np.round(length // 2 + sign * far)) for sign in (-1, 1)]
+            cv2.line(kernel, *ends, 1.0, 1)
+            out = cv2.filter2D(out, -1, kernel / kernel.sum())
+        else:
+            share = float(rng.uniform(0.35, 0.7))
+            small = cv2.resize(out, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+            out = cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
     return out
 
 
 def plan(folders, count, held, seed):
-    """A list of (kind, path, frame index, seed): two thirds of clips and photographs alike, the rest drawn."""
+    """A list of (kind, path, frame index, seed): four fifths of clips and photographs alike, the rest drawn."""
     rng = np.random.default_rng(seed)
     clips, photos = files(folders) if folders else ([], [])
     clips = [p for p in clips if (p.stem in held_out.CLIPS) == held]
     photos = [p for p in photos if (p.stem in held_out.PHOTOS) == held]
     jobs = []
     for i in range(count):
-        kind = rng.choice(["clip", "photo", "scene"], p=[0.42, 0.42, 0.16])
+        kind = rng.choice(["clip", "photo", "scene"], p=[0.39, 0.39, 0.22])
         if kind == "clip" and clips:
             path = clips[int(rng.integers(len(clips)))]
             jobs.append(("clip", path, int(rng.integers(clip_length(path) - 1)), seed + i))
@@ -126,29 +151,40 @@ def noise_for(job, size=(HEIGHT // 4, WIDTH // 4)):
 
 
 def _paint(task):
+    """(source, noise, scale index per style, paintings) of one job."""
     job, plain = task
     cv2.setNumThreads(1)
     picture, noise = source(job, plain), noise_for(job)
-    return picture, noise, [painter(picture, noise.astype(np.float32)) for painter in PAINTERS.values()]
+    rng = np.random.default_rng(job[3] + 20_000_000)
+    scales = np.zeros(len(PAINTERS), np.int8) if plain else rng.choice(len(SCALES), size=len(PAINTERS), p=[0.6, 0.2, 0.2]).astype(np.int8)
+    paintings = [painter(picture, noise.astype(np.float32), SCALES[i]) for painter, i in zip(PAINTERS.values(), scales)]
+    if not plain and rng.random() < 0.3:
+        picture = damage(picture, rng)
+    return picture, noise, scales, paintings
 
 
 def build(folders, out, count, held, seed, workers=2):
-    """Paints `count` sources and writes the arrays into out; returns the number written."""
+    """Paints `count` sources and writes the arrays into out, from where an earlier run stopped; returns the number written."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     jobs = plan(folders, count, held, seed)
-    names = {"source": ((HEIGHT, WIDTH, 3), np.uint8), "noise": ((NOISE_CHANNELS, HEIGHT // 4, WIDTH // 4), np.float16)}
-    names.update({style: ((HEIGHT, WIDTH, 3), np.uint8) for style in PAINTERS})
+    picture = ((HEIGHT, WIDTH, 3), np.uint8)
+    names = {"source": picture, "noise": ((NOISE_CHANNELS, HEIGHT // 4, WIDTH // 4), np.float16), "scale": ((len(PAINTERS),), np.int8)}
+    names.update({style: picture for style in PAINTERS})
+    ready = out / "ready"
+    done = int(ready.read_text()) if ready.exists() else 0
     arrays = {
-        name: np.lib.format.open_memmap(out / f"{name}.npy", mode="w+", dtype=dtype, shape=(len(jobs), *shape))
+        name: np.lib.format.open_memmap(out / f"{name}.npy", mode="r+" if done else "w+", dtype=dtype, shape=(len(jobs), *shape))
         for name, (shape, dtype) in names.items()
     }
     with multiprocessing.Pool(workers) as pool:
-        results = pool.imap(_paint, [(job, held) for job in jobs], chunksize=4)
-        for i, (picture, noise, paintings) in enumerate(results):
-            arrays["source"][i], arrays["noise"][i] = picture, noise
+        results = pool.imap(_paint, [(job, held) for job in jobs[done:]], chunksize=2)
+        for i, (picture, noise, scales, paintings) in enumerate(results, done):
+            arrays["source"][i], arrays["noise"][i], arrays["scale"][i] = picture, noise, scales
             for style, painting in zip(PAINTERS, paintings):
                 arrays[style][i] = painting
+            if (i + 1) % 10 == 0 or i + 1 == len(jobs):
+                ready.write_text(str(i + 1))
             if (i + 1) % 50 == 0:
                 print(f"{out.name}: {i + 1} of {len(jobs)}", flush=True)
     for array in arrays.values():

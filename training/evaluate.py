@@ -26,14 +26,14 @@ def to_bytes(y):
     return ((y[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
 
 
-def on_pictures(base, held):
+def on_pictures(base, held, count=48):
     """Style -> mean PSNR and Sobel and HF-FFT ratios to the teacher on plain held-out pictures."""
     table = {}
     for style in PAINTERS:
         rows = []
-        for i in range(len(held.sources)):
+        for i in range(min(count, len(held))):
             painted = paint_whole(base, held.sources[i], held.noise[i], prompts.PRESETS[style], held.tokenize)
-            teacher = np.array(held.paintings[style][i])
+            teacher = held.teacher(style, i)
             rows.append([
                 metrics.psnr(painted, teacher), metrics.sobel(painted) / metrics.sobel(teacher),
                 metrics.high_frequencies(painted) / metrics.high_frequencies(teacher),
@@ -67,7 +67,7 @@ def on_steps(base, held, count=8):
     rows = {style: {steps: [] for steps in (1, 2, 4)} for style in PAINTERS}
     for style, by_steps in rows.items():
         for steps, scores in by_steps.items():
-            scores += [metrics.psnr(in_steps(base, held, style, i, steps), np.array(held.paintings[style][i])) for i in range(count)]
+            scores += [metrics.psnr(in_steps(base, held, style, i, steps), held.teacher(style, i)) for i in range(count)]
     return {style: {str(steps): round(float(np.mean(scores)), 2) for steps, scores in by.items()} for style, by in rows.items()}
 
 
@@ -77,7 +77,7 @@ def on_phrases(base, held, count=24):
     for style in PAINTERS:
         apart = []
         for i, phrase in enumerate(prompts.split(style)[1][:: max(1, len(prompts.split(style)[1]) // count)][:count]):
-            index = i % len(held.sources)
+            index = i % len(held)
             paint = lambda text: paint_whole(base, held.sources[index], held.noise[index], text, held.tokenize)
             apart.append(float(cv2.absdiff(paint(prompts.PRESETS[style]), paint(phrase)).mean()) / 255)
         table[style] = {"mean": round(float(np.mean(apart)), 4), "worst": round(max(apart), 4)}

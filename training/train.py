@@ -1,9 +1,11 @@
-"""Trains the base model end to end on painted pictures, for a given number of minutes.
+"""Trains the base model end to end on painted pictures, for a given number of steps.
 
-    python3 -m training.train --pictures CACHE/pictures --out CACHE/run --minutes 60 --workers 2
+    python3 -m training.train --pictures CACHE/pictures --out CACHE/run --steps 9000 --workers 2
 
 One process per worker, one thread each, gradients averaged over gloo: two threads in one process lose a third to
-barriers as soon as something else runs on the machine. Resumes from OUT/last.pt. Writes OUT/log.csv, OUT/sheet.png
+barriers as soon as something else runs on the machine. Resumes from OUT/last.pt: the learning rate is constant until
+the last --cooldown steps, so a run may be stopped at any time and finished by naming another number of steps. --start takes
+the weights of an older checkpoint as far as their shapes fit. Writes OUT/log.csv, OUT/sheet.png
 (source, teacher, student on pictures held out) and OUT/base.pt (the moving average is its "ema").
 """
 
@@ -18,6 +20,7 @@ import copy
 import csv
 import math
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
@@ -26,7 +29,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from training import prompts
+from training import data, prompts
 from training.model import VISION_SIDE, Lite
 from training.teachers import PAINTERS
 
@@ -45,9 +48,19 @@ class Pictures:
         folder = Path(folder)
         self.sources = np.load(folder / "source.npy", mmap_mode="r")
         self.noise = np.load(folder / "noise.npy", mmap_mode="r")
+        self.scale = np.load(folder / "scale.npy", mmap_mode="r")
+        self.folder = folder
+        self.refresh()
         self.paintings = {style: np.load(folder / f"{style}.npy", mmap_mode="r") for style in STYLES}
         self.tokenize = prompts.WordPiece()
         self.phrases = {style: prompts.split(style)[0] for style in [*STYLES, prompts.NEUTRAL]}
+
+    def refresh(self):
+        """Takes in what training.data has finished since."""
+        self.count = int((self.folder / "ready").read_text())
+
+    def __len__(self):
+        return self.count
 
     def batch(self, rng, size, crop=CROP):
         """A dict of tensors: source, target [B, 3, h, w], noise [B, 8, h/4, w/4], squashed, input_ids, attention_mask."""
@@ -59,23 +72,61 @@ class Pictures:
         }
 
     def _one(self, rng, crop):
-        index = int(rng.integers(len(self.sources)))
-        style = str(rng.choice([*STYLES, prompts.NEUTRAL], p=[*[0.93 / len(STYLES)] * len(STYLES), 0.07]))
-        y = 4 * int(rng.integers((self.sources.shape[1] - crop[0]) // 4 + 1))
-        x = 4 * int(rng.integers((self.sources.shape[2] - crop[1]) // 4 + 1))
+        index = int(rng.integers(self.count))
+        style = str(rng.choice([*STYLES, prompts.NEUTRAL], p=[*[0.95 / len(STYLES)] * len(STYLES), 0.05]))
+        # Multiples of 8: the halftone screen's period.
+        y = 8 * int(rng.integers((self.sources.shape[1] - crop[0]) // 8 + 1))
+        x = 8 * int(rng.integers((self.sources.shape[2] - crop[1]) // 8 + 1))
         cut = (slice(y, y + crop[0]), slice(x, x + crop[1]))
         grid = (slice(None), slice(y // 4, (y + crop[0]) // 4), slice(x // 4, (x + crop[1]) // 4))
         whole = self.sources[index]
         source = np.array(whole[cut])
-        target = source if style == prompts.NEUTRAL else np.array(self.paintings[style][index][cut])
         phrases = self.phrases[style]
         # The preset's own words are what most people will send.
         text = phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
+        target = source
+        if style != prompts.NEUTRAL:
+            modifiers = self._modifiers(rng, index, style)
+            target = modify(np.array(self.paintings[style][index][cut]), [*(prompts.PRESET_MODIFIERS.get(style, ()) if text == phrases[0] else ()), *modifiers])
+            text = prompts.modified(text, modifiers, rng)
         ids, mask = self.tokenize(text)
         return {
             "source": source, "target": target, "squashed": squash(whole),
             "noise": self.noise[index][grid].astype(np.float32), "ids": np.array(ids), "mask": np.array(mask),
         }
+
+    def _modifiers(self, rng, index, style):
+        """Up to two modifiers of colour and light, and the one that says which strokes this painting has."""
+        chosen = []
+        if rng.random() < 0.35:
+            groups = (("vibrant", "muted", "monochrome"), ("warm", "cool"), ("dark", "bright"))
+            for group in rng.choice(3, size=1 if rng.random() < 0.75 else 2, replace=False, p=[0.42, 0.29, 0.29]):
+                chosen.append(str(rng.choice(groups[group])))
+        strokes = data.SCALES[self.scale[index][STYLES.index(style)]]
+        if strokes != 1:
+            chosen.append("bold" if strokes > 1 else "fine")
+        return chosen
+
+    def teacher(self, style, index):
+        """What the style's preset should give, uint8 [H, W, 3]."""
+        return modify(np.array(self.paintings[style][index]), prompts.PRESET_MODIFIERS.get(style, ()))
+
+
+def modify(painting, modifiers):
+    """A painting, uint8 RGB, with modifiers of colour and light applied in CIE Lab; bold and fine are the painter's."""
+    if not set(modifiers) - {"bold", "fine"}:
+        return painting
+    lab = cv2.cvtColor(painting.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    for name in modifiers:
+        if name in ("vibrant", "muted", "monochrome"):
+            lab[..., 1:] *= {"vibrant": 1.2, "muted": 0.5, "monochrome": 0.0}[name]
+        elif name in ("warm", "cool"):
+            lab[..., 1:] += (5.0, 14.0) if name == "warm" else (-4.0, -16.0)
+        elif name == "dark":
+            lab[..., 0] *= 0.68
+        elif name == "bright":
+            lab[..., 0] = 100 - 0.66 * (100 - lab[..., 0])
+    return (np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def squash(image):
@@ -100,19 +151,22 @@ def picture_loss(y, target, levels=4):
 
 
 def texture_energy(picture, window=16):
-    """Mean |derivative| in windows of 16 pixels, in four directions at two scales: what regression alone loses."""
+    """Mean |derivative| in windows of 16 pixels: first derivatives in four directions and d2/dxdy, at two scales."""
     energies = []
     for _ in range(2):
         dx, dy = picture[..., :, 1:] - picture[..., :, :-1], picture[..., 1:, :] - picture[..., :-1, :]
         falling = picture[..., 1:, 1:] - picture[..., :-1, :-1]
         rising = picture[..., 1:, :-1] - picture[..., :-1, 1:]
-        energies += [F.avg_pool2d(d.abs(), window, ceil_mode=True) for d in (dx, dy, falling, rising)]
+        twice = dx[..., 1:, :] - dx[..., :-1, :]
+        energies += [F.avg_pool2d(d.abs(), window, ceil_mode=True) for d in (dx, dy, falling, rising, twice)]
         picture, window = F.avg_pool2d(picture, 2), window // 2
     return energies
 
 
-def texture_loss(y, target):
-    return sum((a - b).abs().mean() for a, b in zip(texture_energy(y), texture_energy(target)))
+def texture_loss(y, target, floor=0.02):
+    """How far the texture's strength is from the target's, as a share of it: regression alone loses up to half of it."""
+    share = lambda a, b: ((a - b).abs().mean(dim=(1, 2, 3)) / (b.mean(dim=(1, 2, 3)) + floor)).mean()
+    return sum(share(a, b) for a, b in zip(texture_energy(y), texture_energy(target))) / 10
 
 
 def grid_loss(y, target, blocks=8):
@@ -124,7 +178,7 @@ def grid_loss(y, target, blocks=8):
     return (d - d.mean(dim=(2, 4), keepdim=True)).abs().mean()
 
 
-def losses(model, batch, rng, real=2, texture=0.0):
+def losses(model, batch, rng, real=1, texture=0.0):
     """(loss, parts). The last `real` samples also go through the autoencoder, and one of them starts at t < 1."""
     # No cache: a weight first cast inside no_grad would be reused without its gradient.
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16, cache_enabled=False):
@@ -136,11 +190,12 @@ def losses(model, batch, rng, real=2, texture=0.0):
     near = (x0[-real:] - target_latents.detach()).abs().mean()
     spread = (target_latents.std(dim=(0, 2, 3)) - 1).square().mean() + target_latents.mean(dim=(0, 2, 3)).square().mean()
     loss = painted + 0.25 * again + 0.05 * near + 0.01 * spread
+    felt = texture_loss(decoded[:size], batch["target"])
     if texture:
-        loss = loss + texture * (texture_loss(decoded[:size], batch["target"]) + 4.0 * grid_loss(decoded[:size], batch["target"]))
+        loss = loss + texture * (felt + 4.0 * grid_loss(decoded[:size], batch["target"]))
     with torch.no_grad():
         error = (decoded[: size - 1] - batch["target"][: size - 1]).square().mean() / 4
-    return loss, {"paint": painted.item(), "autoencode": again.item(), "latent": near.item(), "psnr": -10 * math.log10(error.item() + 1e-9)}
+    return loss, {"paint": painted.item(), "autoencode": again.item(), "latent": near.item(), "texture": felt.item(), "psnr": -10 * math.log10(error.item() + 1e-9)}
 
 
 def _forward(model, batch, rng, real):
@@ -149,10 +204,11 @@ def _forward(model, batch, rng, real):
     target_latents, _ = model.encoder(batch["target"][-real:])
     size = batch["source"].shape[0]
     times = torch.ones(size)
-    times[-1] = float(rng.choice(LATER_TIMES)) * float(rng.uniform(0.9, 1.1))
+    if rng.random() < 0.5:
+        times[-1] = float(rng.choice(LATER_TIMES)) * float(rng.uniform(0.9, 1.1))
     t = times[-1:, None, None, None]
     start = target_latents[-1:].detach()
-    if rng.random() < 0.5:
+    if times[-1] < 1 and rng.random() < 0.7:
         # Schedules of several steps continue from the model's own painting, not from the teacher's.
         with torch.no_grad():
             start = model.unet.predict(batch["noise"][-1:], torch.full((1,), 1000.0), prompt[-1:], source_latents[-1:])
@@ -176,9 +232,10 @@ def average_gradients(model, world):
         offset += g.numel()
 
 
-def rate(progress, step, warmup=400, floor=0.02):
-    """Learning-rate factor: linear warm-up in steps, then cosine over the share of the time that has passed."""
-    return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+def rate(step, steps, cooldown, warmup=300, floor=0.02):
+    """Learning-rate factor: linear warm-up, constant, and linear down to the floor over the last `cooldown` steps."""
+    left = min(1.0, max(0.0, (steps - step) / max(1, cooldown)))
+    return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * left)
 
 
 def paint_whole(model, source, noise, text, tokenize):
@@ -191,14 +248,14 @@ def paint_whole(model, source, noise, text, tokenize):
     return ((y[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
 
 
-def contact_sheet(model, held, path, rows=(0, 5, 9, 14), every=None):
+def contact_sheet(model, held, path, rows=(0, 9), every=None):
     """Source, teacher and student of each style on pictures held out; returns mean PSNR to the teacher per style."""
     lines, scores = [], {style: [] for style in STYLES}
     for index in every or rows:
         line = [held.sources[index]]
         for style in STYLES:
             painted = paint_whole(model, held.sources[index], held.noise[index], prompts.PRESETS[style], held.tokenize)
-            teacher = held.paintings[style][index]
+            teacher = held.teacher(style, index)
             error = np.square(painted.astype(np.float32) - teacher).mean()
             scores[style].append(10 * np.log10(255**2 / (error + 1e-9)))
             line += [teacher, painted]
@@ -219,11 +276,27 @@ class Trainer:
         self.step = 0
         self.rng = np.random.default_rng([seed, rank])
 
-    def advance(self, progress):
-        """One optimisation step at this share of the time budget; returns the loss parts."""
+    def start_from(self, path):
+        """Takes the averaged weights of an older checkpoint where the shapes fit, and the embeddings of the words both know."""
+        old, mine = torch.load(path, map_location="cpu"), self.model.state_dict()
+        words = old.get("vocabulary")
+        for name, value in old["ema"].items():
+            if name == "te_text.tokens.weight" and words:
+                for word, row in prompts.vocabulary().items():
+                    if word in words:
+                        mine[name][row] = value[words[word]]
+            elif name in mine and mine[name].shape == value.shape:
+                mine[name] = value
+        self.model.load_state_dict(mine)
+        self.ema.load_state_dict(mine)
+
+    def advance(self, factor=1.0):
+        """One optimisation step at this share of the peak learning rate; returns the loss parts."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate(progress, self.step)
-        loss, parts = losses(self.model, self.pictures.batch(self.rng, self.batch_size), self.rng, texture=self.texture if progress > 0.7 else 0.0)
+            group["lr"] = self.learning_rate * factor
+        if self.step % 100 == 0:
+            self.pictures.refresh()
+        loss, parts = losses(self.model, self.pictures.batch(self.rng, self.batch_size), self.rng, texture=self.texture)
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         if self.world > 1:
@@ -240,6 +313,7 @@ class Trainer:
     def save(self, path, elapsed):
         state = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "elapsed": elapsed,
+            "vocabulary": prompts.vocabulary(),
         }
         torch.save(state, f"{path}.part")
         os.replace(f"{path}.part", path)
@@ -260,46 +334,44 @@ def run(rank, args):
     if args.workers > 1:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", str(args.port))
-        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
+        # The job may be stopped for as long as somebody needs the machine.
+        dist.init_process_group("gloo", rank=rank, world_size=args.workers, timeout=timedelta(days=7))
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(Pictures(Path(args.pictures) / "train"), learning_rate=args.rate, batch=args.batch, rank=rank, world=args.workers, texture=args.texture)
     held = Pictures(Path(args.pictures) / "held") if rank == 0 else None
-    before = trainer.load(out / "last.pt") if (out / "last.pt").exists() else 0.0
+    before = 0.0
+    if (out / "last.pt").exists():
+        before = trainer.load(out / "last.pt")
+    elif args.start:
+        trainer.start_from(args.start)
     log = open(out / "log.csv", "a", newline="") if rank == 0 else None
     writer = csv.writer(log) if log else None
+    keys = ("loss", "paint", "autoencode", "latent", "texture")
     if writer and trainer.step == 0:
-        writer.writerow(["step", "minutes", "loss", "paint", "autoencode", "latent", "psnr_train", *[f"psnr_held_{style}" for style in STYLES]])
-    started, saved, window, sheet_at = time.time(), time.time(), [], before + args.sheet_minutes * 60
-    while True:
-        # Every worker takes the clock of the first, so that all stop at the same step.
-        elapsed = torch.tensor([before + time.time() - started], dtype=torch.float64)
-        if args.workers > 1:
-            dist.broadcast(elapsed, 0)
-        elapsed = float(elapsed)
-        progress = elapsed / (args.minutes * 60)
-        if progress >= 1:
-            break
-        window.append(trainer.advance(progress))
+        writer.writerow(["step", "minutes", *keys, "psnr_train", *[f"psnr_held_{style}" for style in STYLES]])
+    started, saved, window = time.time(), time.time(), []
+    minutes = lambda: (before + time.time() - started) / 60
+    while trainer.step < args.steps:
+        window.append(trainer.advance(rate(trainer.step, args.steps, args.cooldown)))
         if rank == 0 and trainer.step % 100 == 0:
             mean = {key: float(np.mean([part[key] for part in window])) for key in window[0]}
             window, scores = [], {}
-            if elapsed >= sheet_at:
-                sheet_at = elapsed + args.sheet_minutes * 60
+            if trainer.step % args.sheet_every == 0:
                 scores = contact_sheet(trainer.ema, held, out / "sheet.png")
-                trainer.save(out / "base.pt", elapsed)
+                trainer.save(out / "base.pt", 60 * minutes())
             writer.writerow([
-                trainer.step, f"{elapsed / 60:.2f}", *[f"{mean[k]:.4f}" for k in ("loss", "paint", "autoencode", "latent")], f"{mean['psnr']:.2f}",
+                trainer.step, f"{minutes():.2f}", *[f"{mean[k]:.4f}" for k in keys], f"{mean['psnr']:.2f}",
                 *[f"{scores[style]:.2f}" if scores else "" for style in STYLES],
             ])
             log.flush()
-            if time.time() - saved > 120:
-                trainer.save(out / "last.pt", elapsed)
+            if time.time() - saved > 90:
+                trainer.save(out / "last.pt", 60 * minutes())
                 saved = time.time()
     if rank == 0:
-        scores = contact_sheet(trainer.ema, held, out / "sheet.png", every=range(len(held.sources)))
-        trainer.save(out / "last.pt", elapsed)
-        trainer.save(out / "base.pt", elapsed)
+        trainer.save(out / "last.pt", 60 * minutes())
+        trainer.save(out / "base.pt", 60 * minutes())
+        scores = contact_sheet(trainer.ema, held, out / "sheet.png", every=range(min(12, len(held))))
         print("held out, PSNR to the teacher:", {style: round(score, 2) for style, score in scores.items()}, flush=True)
 
 
@@ -307,12 +379,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", default="training/.cache/pictures")
     parser.add_argument("--out", default="training/.cache/run")
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=6, help="pictures per worker and step")
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--cooldown", type=int, default=2500, help="steps at the end over which the learning rate falls")
+    parser.add_argument("--start", help="an older checkpoint to take weights from where there is nothing to resume")
+    parser.add_argument("--batch", type=int, default=4, help="pictures per worker and step")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
-    parser.add_argument("--texture", type=float, default=1.0, help="weight of the texture loss in the last 30 percent of the time")
-    parser.add_argument("--sheet-minutes", type=float, default=5)
+    parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
+    parser.add_argument("--texture", type=float, default=0.5, help="weight of the texture loss")
+    parser.add_argument("--sheet-every", type=int, default=1000, help="steps between contact sheets")
     parser.add_argument("--port", type=int, default=29613)
     args = parser.parse_args()
     if args.workers == 1:

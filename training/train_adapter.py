@@ -1,10 +1,10 @@
 """Trains the temporal adapter on short sequences, the base frozen.
 
-    python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --minutes 12
+    python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --steps 500
 
 The condition is the model's own last painting (with the adapter, on advected noise) warped onto this frame along the
 input's flow; it is renewed every 1 to 4 frames, as the engine does. The target is half of what the base paints of this
-frame and half of the warped last painting where the warp is valid.
+frame and half of the warped last painting where the warp is valid. Resumes from OUT/adapter.pt, like training.train.
 """
 
 import os
@@ -16,6 +16,7 @@ import argparse
 import copy
 import csv
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
@@ -68,7 +69,7 @@ class Sequence:
             still = stills[int(rng.integers(len(stills)))] if stills and rng.random() < 0.8 else scenes.draw(rng, (360, 640))
             whole = self._pan(still, 0 if kind == "still" else 1)
         height, width = whole.shape[1:3]
-        y, x = 4 * int(rng.integers((height - crop[0]) // 4 + 1)), 4 * int(rng.integers((width - crop[1]) // 4 + 1))
+        y, x = 8 * int(rng.integers((height - crop[0]) // 8 + 1)), 8 * int(rng.integers((width - crop[1]) // 8 + 1))
         self.frames = [np.ascontiguousarray(f[y : y + crop[0], x : x + crop[1]]) for f in whole]
         self.squashed = squash(whole[0])
         style = str(rng.choice(list(PAINTERS)))
@@ -125,7 +126,7 @@ class AdapterTrainer:
         self.adapter.condition.start_from(base.encoder)
         self.ema = copy.deepcopy(self.adapter).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.adapter.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self.rng = np.random.default_rng([11, rank])
+        self.rank, self.rng = rank, np.random.default_rng([11, rank])
         self.tokenize = prompts.WordPiece()
         self.sequences = [None] * batch
         self.embeds = [None] * batch
@@ -139,11 +140,24 @@ class AdapterTrainer:
                 with torch.no_grad():
                     self.embeds[i] = self.base.prompt(torch.tensor([ids]), torch.tensor([mask]), to_float(torch.from_numpy(sequence.squashed)[None]))
 
-    def advance(self, progress):
+    def save(self, path):
+        state = {"ema": self.ema.state_dict(), "adapter": self.adapter.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        torch.save(state, f"{path}.part")
+        os.replace(f"{path}.part", path)
+
+    def load(self, path):
+        state = torch.load(path, map_location="cpu")
+        self.ema.load_state_dict(state["ema"])
+        self.adapter.load_state_dict(state["adapter"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.rng = np.random.default_rng([11, self.step, self.rank])
+
+    def advance(self, factor=1.0):
         """One frame of every sequence, one optimisation step."""
         self._renew()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate(progress, self.step, warmup=60)
+            group["lr"] = self.learning_rate * factor
         prepared = [sequence.prepare() for sequence in self.sequences]
         frame, noise, condition, warped, weight = (torch.from_numpy(np.stack(column)) for column in zip(*prepared))
         frame, condition, warped = to_float(frame), to_float(condition), to_float(warped)
@@ -182,33 +196,28 @@ def run(rank, args):
     if args.workers > 1:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", str(args.port))
-        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
+        dist.init_process_group("gloo", rank=rank, world_size=args.workers, timeout=timedelta(days=7))
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     base = Lite(len(prompts.vocabulary()))
     base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
     trainer = AdapterTrainer(base.to(memory_format=torch.channels_last), *load_clips(args.data), batch=args.batch, rank=rank, world=args.workers)
+    if (out / "adapter.pt").exists():
+        trainer.load(out / "adapter.pt")
     writer = None
     if rank == 0:
-        log = open(out / "log.csv", "w", newline="")
+        log = open(out / "log.csv", "a", newline="")
         writer = csv.writer(log)
-        writer.writerow(["step", "minutes", "loss", "to_warped", "base_to_warped"])
+        if trainer.step == 0:
+            writer.writerow(["step", "minutes", "loss", "to_warped", "base_to_warped"])
     started, window = time.time(), []
-    while True:
-        elapsed = torch.tensor([time.time() - started], dtype=torch.float64)
-        if args.workers > 1:
-            dist.broadcast(elapsed, 0)
-        progress = float(elapsed) / (args.minutes * 60)
-        if progress >= 1:
-            break
-        window.append(trainer.advance(progress))
-        if rank == 0 and trainer.step % 50 == 0:
-            writer.writerow([trainer.step, f"{float(elapsed) / 60:.2f}", *[f"{np.mean([p[k] for p in window]):.4f}" for k in window[0]]])
+    while trainer.step < args.steps:
+        window.append(trainer.advance(rate(trainer.step, args.steps, cooldown=args.steps // 2, warmup=60)))
+        if rank == 0 and (trainer.step % 50 == 0 or trainer.step == args.steps):
+            writer.writerow([trainer.step, f"{(time.time() - started) / 60:.2f}", *[f"{np.mean([p[k] for p in window]):.4f}" for k in window[0]]])
             log.flush()
             window = []
-            torch.save({"ema": trainer.ema.state_dict(), "step": trainer.step}, out / "adapter.pt")
-    if rank == 0:
-        torch.save({"ema": trainer.ema.state_dict(), "step": trainer.step}, out / "adapter.pt")
+            trainer.save(out / "adapter.pt")
 
 
 def main():
@@ -216,7 +225,7 @@ def main():
     parser.add_argument("--data", action="append", default=[], help="a folder of clips or photographs; may be repeated")
     parser.add_argument("--base", default="training/.cache/run/base.pt")
     parser.add_argument("--out", default="training/.cache/adapter")
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=6, help="sequences per worker")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--port", type=int, default=29614)

@@ -2,15 +2,16 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import torch
 
-from training import data, export, graphs, motion, prompts
+from training import data, export, graphs, motion, prompts, scenes
 from training.adapter import Adapter
-from training.model import Lite
+from training.model import Lite, Screen
 from training.teachers import PAINTERS
-from training.train import Pictures, Trainer, to_float
+from training.train import Pictures, Trainer, modify, rate, to_float
 
 
 def lite():
@@ -53,6 +54,14 @@ class Model(unittest.TestCase):
             self.assertTrue(torch.equal(graphs.Unet(base, Adapter())(*inputs), base.unet(*inputs[:4])))
 
 
+    def test_knows_where_on_the_paper_a_cell_lies(self):
+        screen = Screen(2)
+        torch.nn.init.constant_(screen.weight, 1.0)
+        map = screen(torch.zeros(1, 2, 4, 6))[0, 0]
+        self.assertEqual(map[:2, :2].tolist(), [[3.0, -1.0], [-1.0, -1.0]])
+        torch.testing.assert_close(map[:2, :4], map[2:, 2:])
+
+
 class Noise(unittest.TestCase):
     def test_moves_with_the_picture_in_fractions_of_a_cell_and_stays_white(self):
         field = motion.AdvectedNoise((8, 18, 32), np.random.default_rng(0))
@@ -78,12 +87,63 @@ class Training(unittest.TestCase):
             data.build([], Path(folder) / "train", 4, held=False, seed=1, workers=1)
             pictures = Pictures(Path(folder) / "train")
             self.assertEqual(set(pictures.paintings), set(PAINTERS))
-            trainer = Trainer(pictures, batch=3, learning_rate=4e-2)
-            losses = [trainer.advance(0.0)["loss"] for _ in range(24)]
+            trainer = Trainer(pictures, batch=3, learning_rate=1.5e-3)
+            losses = [trainer.advance()["loss"] for _ in range(24)]
             self.assertLess(np.mean(losses[-3:]), 0.85 * np.mean(losses[:3]))
             trainer.save(Path(folder) / "last.pt", 1.0)
             resumed = Trainer(pictures, batch=3)
             self.assertEqual((resumed.load(Path(folder) / "last.pt"), resumed.step), (1.0, 24))
+
+
+    def test_the_rate_falls_only_at_the_end_so_that_a_run_can_be_finished_at_any_length(self):
+        self.assertEqual([rate(step, 1000, 400, warmup=10) for step in (9, 300, 600)], [1.0, 1.0, 1.0])
+        self.assertAlmostEqual(rate(1000, 1000, 400), 0.02)
+        self.assertLess(rate(800, 1000, 400), 0.6)
+
+    def test_an_older_checkpoint_keeps_the_words_it_knows(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data.build([], Path(folder) / "train", 1, held=False, seed=1, workers=1)
+            old = lite().state_dict()
+            words = {"canvas": 3, "oil": 5}
+            old["te_text.tokens.weight"] = torch.arange(8.0)[:, None].expand(8, 192).clone()
+            torch.save({"ema": old, "vocabulary": words}, Path(folder) / "old.pt")
+            trainer = Trainer(Pictures(Path(folder) / "train"), batch=1)
+            trainer.start_from(Path(folder) / "old.pt")
+            rows = trainer.model.te_text.tokens.weight
+            self.assertEqual([rows[prompts.vocabulary()[w]][0].item() for w in words], [3.0, 5.0])
+            torch.testing.assert_close(trainer.model.unet.enter.weight, old["unet.enter.weight"])
+
+    def test_modifiers_move_what_they_name(self):
+        painting = np.random.default_rng(0).integers(60, 190, (24, 24, 3)).astype(np.uint8)
+        lab = lambda *names: cv2.cvtColor(modify(painting, names), cv2.COLOR_RGB2LAB).astype(float) - (0, 128, 128)
+        plain = lab()
+        chroma = lambda picture: np.hypot(picture[..., 1], picture[..., 2]).mean()
+        self.assertGreater(chroma(lab("vibrant")), 1.05 * chroma(plain))
+        self.assertLess(chroma(lab("muted")), 0.7 * chroma(plain))
+        self.assertLess(chroma(lab("monochrome")), 1.5)
+        self.assertGreater(lab("warm")[..., 2].mean(), plain[..., 2].mean() + 5)
+        self.assertLess(lab("cool")[..., 2].mean(), plain[..., 2].mean() - 5)
+        self.assertLess(lab("dark")[..., 0].mean(), plain[..., 0].mean())
+        self.assertGreater(lab("bright")[..., 0].mean(), plain[..., 0].mean())
+        np.testing.assert_array_equal(modify(painting, ["bold"]), painting)
+
+
+class Data(unittest.TestCase):
+    def test_painting_goes_on_where_it_stopped(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data.build([], Path(folder) / "a", 2, held=False, seed=1, workers=1)
+            whole = np.load(Path(folder) / "a" / "anime.npy").copy()
+            np.load(Path(folder) / "a" / "anime.npy", mmap_mode="r+")[1] = 0
+            (Path(folder) / "a" / "ready").write_text("1")
+            data.build([], Path(folder) / "a", 2, held=False, seed=1, workers=1)
+            np.testing.assert_array_equal(np.load(Path(folder) / "a" / "anime.npy"), whole)
+
+    def test_damage_keeps_the_picture_recognisable(self):
+        image = scenes.draw(np.random.default_rng(5), (96, 160))
+        for seed in range(20):
+            bad = data.damage(image, np.random.default_rng(seed))
+            self.assertEqual((bad.dtype, bad.shape), (image.dtype, image.shape))
+            self.assertGreater(np.corrcoef(bad.ravel(), image.ravel())[0, 1], 0.5)
 
 
 class Export(unittest.TestCase):

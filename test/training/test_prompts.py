@@ -2,6 +2,8 @@ import json
 import unittest
 from pathlib import Path
 
+import numpy as np
+
 from training import prompts
 
 FIXTURE = Path(__file__).with_name("tokens.json")
@@ -45,6 +47,18 @@ class Phrases(unittest.TestCase):
                 ids, mask = tokenize(phrase)
                 self.assertLess(sum(mask), 32, phrase)
                 self.assertNotIn(1, ids, phrase)
+
+
+    def test_modifiers_can_be_said_in_ways_that_training_never_hears(self):
+        tokenize, rng = prompts.WordPiece(), np.random.default_rng(0)
+        for name in prompts.MODIFIERS:
+            train, held = prompts.modifier_words(name), prompts.modifier_words(name, held=True)
+            self.assertTrue(len(train) >= 5 and held and not set(train) & set(held), name)
+        for style, preset in prompts.PRESETS.items():
+            said = prompts.modified(preset, ["warm", "bold"], rng)
+            ids, mask = tokenize(said)
+            self.assertIn(preset, said)
+            self.assertTrue(sum(mask) < 32 and 1 not in ids, said)
 
 
 if __name__ == "__main__":
