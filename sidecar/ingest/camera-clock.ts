@@ -9,6 +9,7 @@ export class CameraClock {
 	/** Arrival and stamp that stand for each other, the time of both. */
 	#origin: { arrivedUs: number; stampUs: number | undefined; timeUs: number } | undefined;
 	#lastUs = -1;
+	#lastStampUs = -Infinity;
 
 	/** `stampUs` is undefined where the driver gave none. */
 	timestampUs(arrivedUs: number, stampUs: number | undefined): number {
@@ -16,7 +17,8 @@ export class CameraClock {
 		const byArrival = origin.timeUs + arrivedUs - origin.arrivedUs;
 		const byStamp =
 			stampUs === undefined || origin.stampUs === undefined ? NaN : origin.timeUs + stampUs - origin.stampUs;
-		const isBelieved = Math.abs(byStamp - byArrival) <= BELIEVED_US;
+		const isBelieved = Math.abs(byStamp - byArrival) <= BELIEVED_US && stampUs! > this.#lastStampUs;
+		this.#lastStampUs = stampUs ?? -Infinity;
 		const timeUs = Math.max(isBelieved ? byStamp : byArrival, this.#lastUs + 1);
 		if (!isBelieved) this.#origin = { arrivedUs, stampUs, timeUs };
 		return (this.#lastUs = timeUs);
