@@ -6,6 +6,7 @@ import { listPresets } from '../control/presets.ts';
 import { exitCodeOf, SidecarError, type ErrorCode } from '../errors.ts';
 import { FfmpegChild } from '../ffmpeg.ts';
 import { loadNative } from '../native.ts';
+import { describeVideoDevices, listVideoDevices } from '../video-device.ts';
 import { printTable, printValue } from './print.ts';
 
 interface Finding {
@@ -60,6 +61,13 @@ const checks: Check[] = [
 			return versions.join(', ');
 		},
 		remedy: 'install ffmpeg, on Debian with: apt-get install ffmpeg',
+		code: 'ERR_RUNTIME',
+	},
+	{
+		// None is no fault: most runs need none.
+		what: 'video devices',
+		look: async () => describeVideoDevices(await listVideoDevices()) || 'none',
+		remedy: 'check the permissions of /sys/class/video4linux',
 		code: 'ERR_RUNTIME',
 	},
 	{

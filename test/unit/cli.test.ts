@@ -140,6 +140,7 @@ describe('doctor', () => {
 			'node',
 			'native addon',
 			'ffmpeg',
+			'video devices',
 			'onnxruntime',
 			'models',
 			'presets',
@@ -148,6 +149,7 @@ describe('doctor', () => {
 		expect(details['node']).toBe(process.versions.node);
 		expect(details['native addon']).toMatch(/^OpenCV \d/);
 		expect(details['onnxruntime']).toMatch(/cpu/);
+		expect(details['video devices']).toMatch(/^none$|\/dev\/video\d/);
 	});
 
 	test('says what to do about what is missing, and exits 4', () => {

@@ -41,7 +41,20 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'telemetry',
 		],
 	},
-	commands: { values: ['app', 'config', 'control', 'ffmpeg', 'frame', 'inference', 'ingest', 'native', 'telemetry'] },
+	commands: {
+		values: [
+			'app',
+			'config',
+			'control',
+			'ffmpeg',
+			'frame',
+			'inference',
+			'ingest',
+			'native',
+			'telemetry',
+			'video-device',
+		],
+	},
 	cli: { values: ['commands', 'config', 'telemetry'] },
 };
 const FOR_ALL = ['sidecar/errors.ts', 'sidecar/telemetry/logger.ts'];
