@@ -2,7 +2,8 @@
 // of opening come from real files and device nodes, and from ffmpeg's own v4l2 demuxer.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nowUs } from '../../sidecar/frame/clock.ts';
 import { type CameraOptions, openCameraSource } from '../../sidecar/ingest/camera-source.ts';
@@ -12,6 +13,8 @@ import { ffmpeg, openTemporaryFolder, readFrames, type ReadFrame, ringFor } from
 import { SIMULATED_DEVICE, simulateV4l2, type SimulatedV4l2 } from '../support/simulated-v4l2.ts';
 
 beforeAll(() => setLog({ level: 'silent' }));
+
+const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 const WEBCAM = `[video4linux2,v4l2 @ 0x1] Raw       :     yuyv422 :           YUYV 4:2:2 : 640x480 320x240 1280x720
 [video4linux2,v4l2 @ 0x1] Compressed:       mjpeg :          Motion-JPEG : 1280x720 640x480
@@ -197,6 +200,60 @@ describe('a simulated camera', () => {
 			code: 'ERR_SOURCE',
 			message: expect.stringMatching(expected),
 		});
+	});
+});
+
+describe('a simulated camera, as a user types it', () => {
+	let devices: SimulatedV4l2;
+	beforeEach(async () => {
+		devices = await simulateV4l2(WEBCAM);
+	});
+	afterEach(() => devices[Symbol.asyncDispose]());
+
+	const run = (...args: string[]) =>
+		spawnSync(
+			process.execPath,
+			[cli, 'run', '--source', `camera:${SIMULATED_DEVICE}`, '--http', 'off', '--provider', 'cpu', ...args],
+			{
+				encoding: 'utf8',
+				env: { PATH: process.env['PATH'], HOME: devices.at('home'), ALLAPRIMA_FFMPEG: devices.at('ffmpeg') },
+				timeout: 50_000,
+			},
+		);
+
+	it('plays into a simulated virtual camera, at its own size', async () => {
+		const camera = ['--camera-size', '640x480', '--camera-format', 'yuyv422', '--fps', '15'];
+		const { status, stderr } = run(
+			...camera,
+			'--sink',
+			`v4l2:${SIMULATED_DEVICE}`,
+			'--style',
+			'passthrough',
+			'--duration',
+			'4',
+		);
+		expect(status, stderr).toBe(0);
+		const bytes = (640 * 480 * 3) / 2;
+		const all = await readFile(devices.at('output.yuv'));
+		expect(all.length % bytes).toBe(0);
+		expect(all.length / bytes).toBeGreaterThan(5);
+		// Black at first, and a moving picture in the end.
+		const frame = (index: number) => all.subarray(index * bytes, (index + 1) * bytes);
+		expect(
+			frame(0)
+				.subarray(0, 640 * 480)
+				.every((luma) => luma === 16),
+		).toBe(true);
+		expect(frame(all.length / bytes - 1).equals(frame(1))).toBe(false);
+	});
+
+	it('that is unplugged ends the run with exit code 1 and one line', async () => {
+		await writeFile(devices.at('unplug'), '3');
+		const { status, stderr } = run('--sink', 'null', '--camera-format', 'yuyv422', '--log-level', 'silent');
+		expect(status).toBe(1);
+		expect(stderr).toMatch(
+			/^allaprima: Camera \/dev\/null: it was unplugged, or lost its power\. Plug it in again\..*\n$/,
+		);
 	});
 });
 
