@@ -99,7 +99,7 @@ export const runApp = async (
 			frameRate: info.frameRate,
 			...(info.audio && { audio: info.audio }),
 		}),
-		{ policy: configuration.failure, painted },
+		{ policy: configuration.failure, painted, isPanic: () => controller.isPanic },
 	);
 
 	const recorder = new Recorder(

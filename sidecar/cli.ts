@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { harmlessLines } from './commands/print.ts';
 import type { FlagValue } from './config/load-config.ts';
 import { SETTINGS } from './config/settings.ts';
@@ -80,6 +80,12 @@ const withLog = (command: Command): Command =>
 			setLog({ ...(logLevel && { level: logLevel }), json: logJson === true });
 		});
 
+const controlOptions = (options: { port?: string; json?: boolean }) => ({
+	...(options.port !== undefined && { port: options.port }),
+	environment: process.env,
+	...wantsJson(options),
+});
+
 const wantsJson = (options: { json?: boolean }) => ({ json: options.json === true });
 
 withLog(withJson(addSettings(program.command('run').description('paint a source into sinks'))))
@@ -101,9 +107,19 @@ withJson(
 		.argument('<NAME|next|previous>')
 		.option('--port <PORT>', 'where it listens, else what the configuration says'),
 ).action(async (word: string, options: { port?: string; json?: boolean }) => {
-	const { changeStyle } = await import('./commands/style.ts');
-	const port = options.port === undefined ? {} : { port: options.port };
-	await changeStyle(word, { ...port, environment: process.env, ...wantsJson(options) });
+	const { changeStyle } = await import('./commands/control.ts');
+	await changeStyle(word, controlOptions(options));
+});
+
+withJson(
+	program
+		.command('panic')
+		.description('show nothing but the slate, at once, or end that')
+		.addArgument(new Argument('<on|off>').choices(['on', 'off']))
+		.option('--port <PORT>', 'where it listens, else what the configuration says'),
+).action(async (word: string, options: { port?: string; json?: boolean }) => {
+	const { setPanic } = await import('./commands/control.ts');
+	await setPanic(word === 'on', controlOptions(options));
 });
 
 const presets = program.command('presets').description('the styles there are');

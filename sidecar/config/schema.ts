@@ -246,6 +246,8 @@ const COMMANDS = [
 	z.strictObject({ type: z.literal('seed'), value: seedField }),
 	z.strictObject({ type: z.literal('newStrokes') }),
 	z.strictObject({ type: z.literal('fade'), seconds: fadeField }),
+	z.strictObject({ type: z.literal('toggle') }),
+	z.strictObject({ type: z.literal('panic'), on: z.boolean() }),
 ] as const;
 
 /** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/controller.ts. */

@@ -30,6 +30,8 @@ export interface ControlState {
 	/** When the epoch last rose. */
 	readonly changedUs: number;
 	readonly fadeS: number;
+	/** Nothing but the slate is to be shown, whatever is painted. */
+	readonly panic: boolean;
 	readonly fade: Fade | undefined;
 	/** What the target gives once no fade is on its way. */
 	readonly settled: Parameters;
@@ -53,6 +55,7 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		epoch: 0,
 		changedUs: nowUs,
 		fadeS,
+		panic: false,
 		fade: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
@@ -79,6 +82,10 @@ export const apply = (state: ControlState, command: SettledCommand, nowUs: numbe
 			return aim(state, { ...target, seed: command.value }, nowUs);
 		case 'fade':
 			return command.seconds === state.fadeS ? state : Object.freeze({ ...state, fadeS: command.seconds });
+		case 'toggle':
+			return aim(state, paints(target) ? presetNamed(state, PASSTHROUGH) : canvasFor(state), nowUs);
+		case 'panic':
+			return command.on === state.panic ? state : Object.freeze({ ...state, panic: command.on });
 	}
 };
 
@@ -175,6 +182,7 @@ export interface ControlView {
 	strength: number;
 	seed: number;
 	fadeS: number;
+	panic: boolean;
 	epoch: number;
 	/** 0 when a fade begins, 1 when it is over or there is none. */
 	progress: number;
@@ -201,6 +209,10 @@ export class Controller {
 		return this.#state.presets;
 	}
 
+	get isPanic(): boolean {
+		return this.#state.panic;
+	}
+
 	/** The epoch in force, since when, and what it goes to: for the time a switch takes. */
 	get change(): { epoch: number; style: string; changedUs: number } {
 		const { epoch, target, changedUs } = this.#state;
@@ -222,7 +234,7 @@ export class Controller {
 	}
 
 	view(): ControlView {
-		const { target, fadeS, epoch } = this.#state;
+		const { target, fadeS, panic, epoch } = this.#state;
 		return {
 			style: target.name,
 			title: target.title,
@@ -230,6 +242,7 @@ export class Controller {
 			strength: target.strength,
 			seed: target.seed,
 			fadeS,
+			panic,
 			epoch,
 			progress: progressAt(this.#state, this.#nowUs()),
 		};

@@ -7,16 +7,21 @@ export type FailurePolicy =
 	| 'hold' // the last painting; before there is one, the slate
 	| 'slate'; // a card, and never the source's picture: not under the style `passthrough` either
 
-/** Carries out the failure policy for the sinks behind it. */
+/** Carries out the failure policy, and panic, for the sinks behind it. */
 export class FailureEgress implements Omit<FrameSink, 'name'> {
 	readonly #sink: Omit<FrameSink, 'name'>;
 	readonly #policy: FailurePolicy;
 	readonly #slate: Picture;
+	readonly #isPanic: () => boolean;
 	#lastShown: StyledFrame | undefined;
 
-	constructor(sink: Omit<FrameSink, 'name'>, { policy, painted }: { policy: FailurePolicy; painted: Size }) {
+	constructor(
+		sink: Omit<FrameSink, 'name'>,
+		{ policy, painted, isPanic }: { policy: FailurePolicy; painted: Size; isPanic: () => boolean },
+	) {
 		this.#sink = sink;
 		this.#policy = policy;
+		this.#isPanic = isPanic;
 		this.#slate = slateOf(painted);
 	}
 
@@ -33,6 +38,7 @@ export class FailureEgress implements Omit<FrameSink, 'name'> {
 	}
 
 	#shownFor(frame: StyledFrame): StyledFrame {
+		if (this.#isPanic()) return this.#asSlate(frame);
 		switch (frame.kind) {
 			case 'painting':
 				return (this.#lastShown = frame);

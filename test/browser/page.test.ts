@@ -269,6 +269,20 @@ test.each([320, 768, 1280, 1920])('nothing is wider than a window of %i pixels',
 	expect(stage.width / stage.height).toBeCloseTo(320 / 192, 1);
 });
 
+test('panic shows nothing but the slate, until it is over', async () => {
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	await page.keyboard.press('p');
+	const button = page.getByRole('button', { name: 'Panic', pressed: true });
+	await button.waitFor();
+	// The card alone, in both halves: dark.
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0);
+	expect((await canvases()).light).toBeLessThan(100);
+	const off = spawnSync(process.execPath, [cli, 'panic', 'off', '--port', String(sidecar.port)], { encoding: 'utf8' });
+	expect(off).toMatchObject({ status: 0, stdout: 'panic off\n' });
+	await page.getByRole('button', { name: 'Panic', pressed: false }).waitFor();
+	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+});
+
 test('the page says that the engine hangs, and that another one paints', async () => {
 	const [engine] = enginePids(sidecar.child.pid);
 	process.kill(engine!, 'SIGSTOP');

@@ -159,6 +159,25 @@ it('a style chosen while there is no engine is what the next one paints, and the
 	expect(report.styleSwitches).toMatchObject([{ epoch: 1, style: 'pencil-sketch' }]);
 });
 
+it('panic lets nothing but the slate out from the frame after the command on, engine or none', async () => {
+	const http = await freePort();
+	const { shown, painted, kill, finish } = open({ http });
+	await painted(3);
+	const answer = await fetch(`http://127.0.0.1:${http}/api/commands`, {
+		method: 'POST',
+		headers: { 'Content-Type': 'application/json' },
+		body: JSON.stringify({ type: 'panic', on: true }),
+	});
+	expect(answer.status).toBe(200);
+	const from = shown.length;
+	await until(() => shown.length > from + 3);
+	kill('SIGKILL');
+	await until(() => shown.length > from + 10);
+	await finish();
+	for (const { source, picture } of shown.slice(from))
+		expect([isSlate(source), isSlate(picture)]).toEqual([true, true]);
+});
+
 describe('with --pace max', () => {
 	it('every frame is painted once and in order, though the engine dies twice', async () => {
 		const { shown, run, painted, kill } = open({ pace: 'max', frames: 40, tuning: { batchSize: 2 } });

@@ -73,6 +73,25 @@ describe('a change of style', () => {
 		expect(mixture(apply(through, style('oil-painting'), 110_000), 110_000)).toEqual({ 'oil-painting': 1 });
 	});
 
+	test('toggle goes to passthrough and back to what was painted, with its prompt', () => {
+		const asked = apply(start(), { type: 'prompt', text: 'fog' }, 0);
+		const through = apply(asked, { type: 'toggle' }, 1);
+		expect(parametersAt(through, 1)).toMatchObject({ style: 'passthrough', epoch: 2 });
+		const back = apply(through, { type: 'toggle' }, 2);
+		expect(parametersAt(back, 2)).toMatchObject({ style: 'oil-painting', epoch: 3 });
+		expect(mixture(back, 2)).toEqual({ fog: 1 });
+	});
+
+	test('panic changes nothing of what is painted, and is there until it is ended', () => {
+		const panic = apply(start(), { type: 'panic', on: true }, 1);
+		expect(panic.panic).toBe(true);
+		expect(parametersAt(panic, 1)).toBe(panic.settled);
+		expect(panic.settled.epoch).toBe(0);
+		expect(apply(panic, style('pencil-sketch'), 2).panic).toBe(true);
+		expect(apply(panic, { type: 'panic', on: true }, 2)).toBe(panic);
+		expect(apply(panic, { type: 'panic', on: false }, 2).panic).toBe(false);
+	});
+
 	test('to what is there already does nothing', () => {
 		const state = start();
 		expect(apply(state, style('oil-painting'), 1)).toBe(state);
@@ -175,7 +194,8 @@ test('the parameters are one frozen object as long as nothing changes', () => {
 
 const commands = fc.oneof(
 	fc.constantFrom('oil-painting', 'pencil-sketch', 'watercolor', 'passthrough').map(style),
-	fc.constantFrom<SettledCommand>({ type: 'next' }, { type: 'previous' }),
+	fc.constantFrom<SettledCommand>({ type: 'next' }, { type: 'previous' }, { type: 'toggle' }),
+	fc.boolean().map((on): SettledCommand => ({ type: 'panic', on })),
 	fc.string({ minLength: 1 }).map((text): SettledCommand => ({ type: 'prompt', text })),
 	fc.double({ min: 0, max: 1, noNaN: true }).map((value): SettledCommand => ({ type: 'strength', value })),
 	fc.nat().map((value): SettledCommand => ({ type: 'seed', value })),
@@ -243,6 +263,8 @@ describe('commands from outside', () => {
 		[{ type: 'seed', value: 4_294_967_295 }],
 		[{ type: 'newStrokes' }],
 		[{ type: 'fade', seconds: 0 }],
+		[{ type: 'toggle' }],
+		[{ type: 'panic', on: true }],
 	])('%j is understood', (command) => {
 		expect(readCommand(command)).toEqual(command);
 	});
@@ -250,11 +272,12 @@ describe('commands from outside', () => {
 	test.each<[unknown, RegExp]>([
 		[null, /expected an object/],
 		['next', /expected an object/],
-		[{}, /expected one of style, next, previous, prompt, strength, seed, newStrokes, fade/],
+		[{}, /expected one of style, next, previous, prompt, strength, seed, newStrokes, fade, toggle, panic/],
 		[{ type: 'explode' }, /expected one of style/],
 		[{ type: '__proto__' }, /expected one of style/],
 		[{ type: 'next', by: 2 }, /Unrecognized key: "by"/],
 		[{ type: 'style' }, /name/],
+		[{ type: 'panic' }, /on/],
 		[{ type: 'style', name: 'x'.repeat(65) }, /name/],
 		[{ type: 'prompt', text: '   ' }, /text/],
 		[{ type: 'prompt', text: 'x'.repeat(501) }, /text/],

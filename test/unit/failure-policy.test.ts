@@ -16,15 +16,19 @@ const frame = (sequence: number, kind: StyledFrame['kind']): StyledFrame => {
 };
 
 /** What the sink gets of frames of these kinds: the first byte of each picture, `slate` for the card. */
-const shown = async (policy: FailurePolicy, kinds: StyledFrame['kind'][]) => {
+const shown = async (policy: FailurePolicy, kinds: StyledFrame['kind'][], panicAt: number[] = []) => {
 	const frames: StyledFrame[] = [];
 	const sink = {
 		present: async (given: StyledFrame) => void frames.push(given),
 		finish: async () => {},
 		[Symbol.asyncDispose]: async () => {},
 	};
-	const egress = new FailureEgress(sink, { policy, painted: PAINTED });
-	for (const [sequence, kind] of kinds.entries()) await egress.present(frame(sequence, kind));
+	let isPanic = false;
+	const egress = new FailureEgress(sink, { policy, painted: PAINTED, isPanic: () => isPanic });
+	for (const [sequence, kind] of kinds.entries()) {
+		isPanic = panicAt.includes(sequence);
+		await egress.present(frame(sequence, kind));
+	}
 	const slate = Buffer.from(slateOf(PAINTED).data);
 	const nameOf = ({ data }: Picture) => (slate.equals(data) ? 'slate' : data[0]);
 	expect(frames.map(({ sequence }) => sequence)).toEqual(kinds.map((_, sequence) => sequence));
@@ -61,6 +65,16 @@ describe('what is shown of a frame without a painting', () => {
 		expect([0, 1, 3, 4].map((i) => sources[i])).toEqual(['slate', 'slate', 'slate', 'slate']);
 	});
 });
+
+it.each(['passthrough', 'hold', 'slate'] as const)(
+	'panic shows the card alone, whatever is painted: %s',
+	async (policy) => {
+		const kinds: StyledFrame['kind'][] = ['painting', 'painting', 'source', 'unpainted', 'painting'];
+		const { pictures, sources } = await shown(policy, kinds, [1, 2, 3]);
+		expect(pictures).toEqual([100, 'slate', 'slate', 'slate', 104]);
+		expect(sources.slice(1, 4)).toEqual(['slate', 'slate', 'slate']);
+	},
+);
 
 describe('the card', () => {
 	it('is dark, with a colour in its middle, at any size', () => {

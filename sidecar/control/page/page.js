@@ -13,6 +13,7 @@ const prompt = element('prompt');
 const strength = element('strength');
 const fade = element('fade');
 const seed = element('seed');
+const panic = element('panic');
 const veil = element('veil');
 
 /** The newest state; undefined before the first. */
@@ -85,7 +86,7 @@ const loadStyles = async () => {
 
 /** What a style looked like when it was last on the stage is its picture on the button. */
 const keepThumbnails = () => {
-	if (document.hidden || shownEpoch === undefined) return;
+	if (document.hidden || shownEpoch === undefined || state?.control.panic) return;
 	const keep = (name, picture) => {
 		const canvas = styles.get(name)?.thumbnail;
 		canvas?.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
@@ -120,6 +121,7 @@ const showPrompt = (text) => {
 const showControl = (control) => {
 	showStyle(control);
 	showPrompt(control.prompt);
+	panic.setAttribute('aria-pressed', String(control.panic));
 	if (!held.has(strength)) strength.value = String(control.strength);
 	if (!held.has(fade)) fade.value = String(control.fadeS);
 	if (!isTouched(seed)) seed.value = String(control.seed);
@@ -256,6 +258,7 @@ fade.addEventListener('input', () => moveFade({ type: 'fade', seconds: fade.valu
 seed.addEventListener('change', () => {
 	if (Number.isInteger(seed.valueAsNumber)) void ask({ type: 'seed', value: seed.valueAsNumber });
 });
+panic.addEventListener('click', () => void ask({ type: 'panic', on: !state?.control.panic }));
 element('new-strokes').addEventListener('click', () => void ask({ type: 'newStrokes' }));
 
 document.addEventListener('keydown', (event) => {
@@ -263,7 +266,12 @@ document.addEventListener('keydown', (event) => {
 	if (event.target.matches('input[type=number], textarea')) return;
 	const key = event.key.toLowerCase();
 	const [name] = [...styles].find(([, style]) => style.key === key) ?? [];
-	const commands = { '[': { type: 'previous' }, ']': { type: 'next' }, n: { type: 'newStrokes' } };
+	const commands = {
+		'[': { type: 'previous' },
+		']': { type: 'next' },
+		n: { type: 'newStrokes' },
+		p: { type: 'panic', on: !state?.control.panic },
+	};
 	if (name) void ask({ type: 'style', name });
 	else if (Object.hasOwn(commands, key)) void ask(commands[key]);
 });

@@ -7,7 +7,7 @@ import { printValue } from './print.ts';
 
 const ANSWER_MS = 5000;
 
-interface StyleOptions {
+interface ControlOptions {
 	/** As the flag has it; else what the configuration says. */
 	port?: string;
 	json: boolean;
@@ -15,13 +15,20 @@ interface StyleOptions {
 }
 
 /** `allaprima style NAME|next|previous`: tells the running sidecar. Errors: ERR_CONTROL where none runs, ERR_STYLE. */
-export const changeStyle = async (word: string, { port, json, environment }: StyleOptions): Promise<void> => {
-	const state = await tell(styleCommand(word), await portOf(port, environment));
-	if (json) printValue(state.control);
-	else process.stdout.write(`${state.control.style}\n`);
+export const changeStyle = async (word: string, options: ControlOptions): Promise<void> => {
+	const { control } = await tell(styleCommand(word), options);
+	if (options.json) printValue(control);
+	else process.stdout.write(`${control.style}\n`);
 };
 
-const portOf = async (port: string | undefined, environment: StyleOptions['environment']): Promise<number> => {
+/** `allaprima panic on|off`: nothing but the slate leaves, until it is over. Errors: ERR_CONTROL where no sidecar runs. */
+export const setPanic = async (on: boolean, options: ControlOptions): Promise<void> => {
+	const { control } = await tell({ type: 'panic', on }, options);
+	if (options.json) printValue(control);
+	else process.stdout.write(`panic ${control.panic ? 'on' : 'off'}\n`);
+};
+
+const portOf = async (port: string | undefined, environment: ControlOptions['environment']): Promise<number> => {
 	const setting = SETTINGS.find(({ key }) => key === 'http')!;
 	const asked =
 		port === undefined
@@ -31,11 +38,11 @@ const portOf = async (port: string | undefined, environment: StyleOptions['envir
 };
 
 interface Answer {
-	control: { style: string };
+	control: { style: string; panic: boolean };
 }
 
-const tell = async (command: Command, port: number): Promise<Answer> => {
-	const address = `127.0.0.1:${port}`;
+const tell = async (command: Command, { port, environment }: ControlOptions): Promise<Answer> => {
+	const address = `127.0.0.1:${await portOf(port, environment)}`;
 	let response: Response;
 	try {
 		response = await fetch(`http://${address}/api/commands`, {
