@@ -2,7 +2,7 @@
 // of opening come from real files and device nodes, and from ffmpeg's own v4l2 demuxer.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nowUs } from '../../sidecar/frame/clock.ts';
@@ -287,6 +287,25 @@ describe('a camera that is none, with the real ffmpeg', () => {
 		}
 		await expect(open({}, node)).rejects.toThrow(/there is no such device/);
 		await rm(node);
+	});
+
+	it('is told apart where it may not be opened, by who is not in its group', async (context) => {
+		const node = folder.at('video1');
+		if (spawnSync('mknod', ['-m', '660', node, 'c', '81', '63']).status !== 0) {
+			context.skip('needs root, to make a device node and to be somebody else');
+			return;
+		}
+		await chmod(folder.at('.'), 0o755);
+		await copyFile(new URL('../../dist/video-device.js', import.meta.url), folder.at('video-device.mjs'));
+		const script = `import { faultOfFile } from './video-device.mjs'; console.log(await faultOfFile('${node}'));`;
+		const ask = (identity: { uid?: number; gid?: number }) =>
+			spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+				encoding: 'utf8',
+				cwd: folder.at('.'),
+				...identity,
+			}).stdout.trim();
+		expect(ask({ uid: 65_534, gid: 65_534 })).toBe('forbidden');
+		expect(ask({})).toBe('undefined');
 	});
 
 	it('lists the devices there are, or says that there are none', async () => {
