@@ -17,6 +17,8 @@ import type { FrameSink, SinkSetup } from './frame-sink.ts';
 
 const OPENING_MS = 5000;
 const LOOK_EVERY_MS = 10;
+/** What ffmpeg says at the level `info` when all is well, or after it said what is wrong. */
+const NO_ERROR = /^(Input|Output|Stream|Duration|Metadata|encoder|frame=|video:|Press|Conversion failed)/;
 /** A process that hangs in a driver cannot be killed, and must not keep us. */
 const STOPPING_MS = 2000;
 
@@ -85,6 +87,12 @@ const stopSoon = async (child: FfmpegChild): Promise<void> => {
 	await child.endsWithin(STOPPING_MS);
 };
 
+const reasonOf = (messages: readonly string[]): string =>
+	messages
+		.filter((message) => !NO_ERROR.test(message))
+		.slice(0, 2)
+		.join('; ') || 'ffmpeg gave no reason';
+
 const sinkError = (path: string, seen: string, advice: string): SidecarError =>
 	new SidecarError('ERR_SINK', `Virtual camera ${path}: ${seen}. ${advice}`);
 
@@ -121,7 +129,7 @@ const openingError = async (path: string, why: VideoDeviceFault | readonly strin
 				'Join its group (sudo usermod -aG video "$USER") and log in again.',
 			);
 		default: {
-			const reason = (typeof why === 'string' ? [why] : why).slice(-3).join('; ') || 'ffmpeg gave no reason';
+			const reason = typeof why === 'string' ? why : reasonOf(why);
 			return sinkError(path, `ffmpeg cannot write to it (${reason})`, make);
 		}
 	}
@@ -213,12 +221,9 @@ class V4l2Sink implements FrameSink {
 	/** Keeps the first failure. */
 	#fail(cause?: unknown): void {
 		const { path, child } = this.#camera;
-		const errors = child.messages.filter(
-			(message) => !/^(Input|Output|Stream|Duration|Metadata|encoder)/i.test(message),
-		);
 		this.#failure ??= new SidecarError(
 			'ERR_SINK_WRITE',
-			`Virtual camera ${path} was lost (${errors.slice(-2).join('; ') || 'ffmpeg gave no reason'}). Was v4l2loopback unloaded? Load it and start again: ${modprobeCommand(path)}`,
+			`Virtual camera ${path} was lost (${reasonOf(child.messages)}). Was v4l2loopback unloaded? Load it and start again: ${modprobeCommand(path)}`,
 			{ cause },
 		);
 	}

@@ -1,6 +1,6 @@
 // No virtual camera was ever run here: ffmpeg is real, its device is simulated (test/support/simulated-v4l2.ts). The
 // errors of opening come from real files and device nodes, and from ffmpeg's own v4l2 muxer.
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { FrameSink, SinkSetup } from '../../sidecar/egress/frame-sink.ts';
 import { openV4l2Sink } from '../../sidecar/egress/v4l2-sink.ts';
@@ -93,9 +93,8 @@ describe('a simulated virtual camera', () => {
 		await expect(device.signal('SIGCONT')).rejects.toMatchObject({ code: 'ESRCH' });
 	});
 
-	it('that is lost while running fails the next frame, and says how to get it back', async () => {
-		await using sink = await openV4l2Sink(SIMULATED_DEVICE, SETUP);
-		await device.signal('SIGKILL');
+	/** Presents until the sink has noticed; gives what it says. */
+	const presentUntilLost = async (sink: FrameSink): Promise<unknown> => {
 		let error: unknown;
 		await until(() =>
 			sink.present(grey(0, 0)).then(
@@ -106,11 +105,29 @@ describe('a simulated virtual camera', () => {
 				},
 			),
 		);
-		expect(error).toMatchObject({
+		return error;
+	};
+
+	it('that is lost while running fails the next frame, and says how to get it back', async () => {
+		await using sink = await openV4l2Sink(SIMULATED_DEVICE, SETUP);
+		await device.signal('SIGKILL');
+		expect(await presentUntilLost(sink)).toMatchObject({
 			code: 'ERR_SINK_WRITE',
 			message: expect.stringMatching(/\/dev\/null was lost.*modprobe v4l2loopback/),
 		});
 		await expect(sink.finish()).rejects.toMatchObject({ code: 'ERR_SINK_WRITE' });
+	});
+
+	it('that takes no more frames says why, in the words of ffmpeg', async () => {
+		await symlink('/dev/full', device.at('output.yuv'));
+		// Black may be refused so soon that it is the opening that fails.
+		const error = await openV4l2Sink(SIMULATED_DEVICE, SETUP).then(presentUntilLost, (cause: unknown) => cause);
+		expect(error).toMatchObject({
+			code: expect.stringMatching(/^ERR_SINK/),
+			message: expect.stringMatching(
+				/(was lost|cannot write to it) \((?!video|frame|Input).*: No space left on device/,
+			),
+		});
 	});
 
 	it.each([
