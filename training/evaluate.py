@@ -2,7 +2,7 @@
 
     python3 -m training.evaluate --pictures CACHE/pictures --data CLIPS_FOLDER --base CACHE/run/base.pt --adapter CACHE/adapter/adapter.pt
 
-Pictures: PSNR to the teacher in 1, 2 and 4 steps, Sobel and HF-FFT against the teacher's, paraphrases against the preset. Clips: warping error, Sobel and HF-FFT with fixed noise,
+Pictures: PSNR to the teacher in 1, 2 and 4 steps, Sobel and HF-FFT against the teacher's, paraphrases against the preset, whether a modifier moves what it names. Clips: warping error, Sobel and HF-FFT with fixed noise,
 with advected noise, and with the adapter on top at refresh 1, 2 and 4; the same on pans over photographs. A frozen frame: mean change after the third refresh.
 """
 
@@ -87,6 +87,40 @@ def on_phrases(base, held, count=24):
     return table
 
 
+def _measures(picture):
+    """What modifiers name, of one RGB picture: chroma, b (yellow against blue), lightness, fineness of the strokes."""
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return {
+        "chroma": float(np.hypot(lab[..., 1], lab[..., 2]).mean()), "b": float(lab[..., 2].mean()), "light": float(lab[..., 0].mean()),
+        "fine": metrics.high_frequencies(picture) / (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).std() + 1),
+    }
+
+
+NAMED = {
+    "vibrant": ("chroma", 1), "muted": ("chroma", -1), "monochrome": ("chroma", -1), "warm": ("b", 1), "cool": ("b", -1),
+    "dark": ("light", -1), "bright": ("light", 1), "bold": ("fine", -1), "fine": ("fine", 1),
+}
+
+
+def on_modifiers(base, held, count=5):
+    """Modifier -> share of (style, picture) pairs in which it moved what it names the right way, said in words held out of training.
+
+    Pencil is grey already, so modifiers of chroma are not counted there.
+    """
+    rng, table = np.random.default_rng(3), {name: [] for name in NAMED}
+    for style in PAINTERS:
+        for index in range(count):
+            paint = lambda text: _measures(paint_whole(base, held.sources[index], held.noise[index], text, held.tokenize))
+            phrase = f"make this {prompts.NOUNS[style][1]}"
+            plain = paint(phrase)
+            for name, (measure, sign) in NAMED.items():
+                if style == "pencil-sketch" and measure == "chroma":
+                    continue
+                moved = paint(prompts.modified(phrase, [name], rng, held=True))
+                table[name].append(sign * (moved[measure] - plain[measure]) > 0)
+    return {name: round(float(np.mean(right)), 3) for name, right in table.items()}
+
+
 def paint_clip(base, adapter, frames, style, noise_mode, refresh):
     """Paints frames one after another as the engine does; refresh 0 leaves the adapter out."""
     rng = np.random.default_rng(42)
@@ -131,9 +165,9 @@ def pan(path, count):
     return frames
 
 
-def on_clips(base, adapter, clips, count):
+def on_clips(base, adapter, clips, count, styles=tuple(PAINTERS)):
     """Style -> run -> mean warping error, Sobel, HF-FFT over the held-out clips."""
-    table = {style: {name: [] for name in RUNS} for style in PAINTERS}
+    table = {style: {name: [] for name in RUNS} for style in styles}
     for path in clips:
         if path.suffix in data.PHOTO_SUFFIXES:
             frames = pan(path, count)
@@ -141,7 +175,7 @@ def on_clips(base, adapter, clips, count):
             start = max(0, data.clip_length(path) // 2 - count // 2)
             frames = [data.cover(f) for f in data.read_clip(path, range(start, start + count))]
         flows = [metrics.input_flow(a, b) for a, b in zip(frames, frames[1:])]
-        for style in PAINTERS:
+        for style in styles:
             for name, (mode, refresh) in RUNS.items():
                 painted = paint_clip(base, adapter, frames, style, mode, refresh)
                 error = np.mean([metrics.warping_error(a, b, f) for a, b, f in zip(painted, painted[1:], flows)])
@@ -167,6 +201,9 @@ def main():
     parser.add_argument("--base", default="training/.cache/run/base.pt")
     parser.add_argument("--adapter", default=None)
     parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--count", type=int, default=48, help="held-out pictures")
+    parser.add_argument("--styles", default=",".join(PAINTERS), help="styles whose clips are painted, by commas")
+    parser.add_argument("--pictures-only", action="store_true", help="leave out clips, pans and the frozen frame")
     parser.add_argument("--out", default=None)
     args = parser.parse_args()
     torch.set_num_threads(2)
@@ -174,15 +211,24 @@ def main():
     base, adapter = export.half_rounded(base).eval(), export.half_rounded(adapter).eval()
     held = Pictures(Path(args.pictures) / "held")
     clips, photos = data.files(args.data) if args.data else ([], [])
-    report = {"pictures": on_pictures(base, held), "steps": on_steps(base, held), "phrases": on_phrases(base, held)}
+    report = {"pictures": on_pictures(base, held, args.count)}
     print(json.dumps(report, indent=2), flush=True)
-    report["clips"] = on_clips(base, adapter, [p for p in clips if p.stem in held_out.CLIPS], args.frames)
-    report["pans"] = on_clips(base, adapter, [p for p in photos if p.stem in held_out.PHOTOS], args.frames)
+    report.update(steps=on_steps(base, held), phrases=on_phrases(base, held), modifiers=on_modifiers(base, held))
+    print(json.dumps(report, indent=2), flush=True)
+    if args.pictures_only:
+        return _write(report, args.out)
+    styles = args.styles.split(",")
+    report["clips"] = on_clips(base, adapter, [p for p in clips if p.stem in held_out.CLIPS], args.frames, styles)
+    report["pans"] = on_clips(base, adapter, [p for p in photos if p.stem in held_out.PHOTOS], args.frames, styles)
     report["frozen"] = on_frozen(base, adapter, np.array(held.sources[0]))
+    _write(report, args.out)
+
+
+def _write(report, path):
     text = json.dumps(report, indent=2)
     print(text)
-    if args.out:
-        Path(args.out).write_text(text + "\n")
+    if path:
+        Path(path).write_text(text + "\n")
 
 
 if __name__ == "__main__":
