@@ -1,30 +1,26 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { stopAfter, sleepUs, stopping, take, untilAborted } from './app/limits.ts';
+import { frameCount, runView, show } from './app/progress.ts';
+import { obsFilterOf, openEgress, openSource, tapsOf } from './app/streams.ts';
 import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { startHttpServer, type RunView } from './control/http-server.ts';
+import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
-import { Egress } from './egress/egress.ts';
-import { openFileSink } from './egress/file-sink.ts';
 import { FailureEgress } from './egress/failure-policy.ts';
-import type { FrameSink, SinkSetup } from './egress/frame-sink.ts';
-import { openNullSink } from './egress/null-sink.ts';
+import type { FrameSink } from './egress/frame-sink.ts';
+import { openObsSink } from './egress/obs-sink.ts';
 import { PacedEgress } from './egress/paced-egress.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
 import { startEngineProcess } from './engine/engine-process.ts';
 import { SupervisedEngine } from './engine/supervised-engine.ts';
-import { openV4l2Sink } from './egress/v4l2-sink.ts';
 import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
-import { pictureByteLength, type Frame, type Size, type StyledFrame } from './frame/frame.ts';
+import { pictureByteLength, type Size } from './frame/frame.ts';
 import { FrameRing } from './frame/ring.ts';
+import { ringSocketPath } from './frame/shared-ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { autoPaintedSize } from './inference/painted-size.ts';
-import { openCameraSource } from './ingest/camera-source.ts';
-import { openFileSource } from './ingest/file-source.ts';
-import type { FrameSource } from './ingest/frame-source.ts';
-import { openSceneSource } from './ingest/scene-source.ts';
 import { loadNative, type Fit } from './native.ts';
 import { log } from './telemetry/logger.ts';
 import { Recorder, type Progress, type Report } from './telemetry/report.ts';
@@ -38,10 +34,8 @@ const STUCK_AFTER_US = 5_000_000;
 /** A live batch waits no longer than this for its last frames. */
 const LIVE_BATCH_DEADLINE_MS = 100;
 
-const PROGRESS_EVERY_US = 250_000;
-
-/** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
-const SCENE = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 } };
+/** How often the dialog in OBS hears how the run goes. */
+const ANNOUNCE_MS = 500;
 
 /** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
 const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
@@ -76,7 +70,19 @@ export const runApp = async (
 	});
 	const native = loadNative();
 
-	await using source = await openSource(configuration);
+	using limit = stopAfter(signal, configuration.durationS);
+	const stop = limit.signal;
+	const obsFilter = obsFilterOf(configuration);
+	await using link =
+		obsFilter &&
+		(await openObsLink({
+			...obsFilter,
+			path: ringSocketPath('sidecar'),
+			version: VERSION,
+			controller,
+			scenes: configuration.obs.scenes,
+		}));
+	await using source = await openSource(configuration, { taps: link && tapsOf(link), native, signal: stop });
 	const { info } = source;
 	const isAuto = configuration.size === 'auto' && !('fixed' in manifest.size);
 	const painted = configuration.size === 'auto' ? autoPaintedSize(manifest, info.layout) : configuration.size;
@@ -92,8 +98,16 @@ export const runApp = async (
 	});
 	const preview = new PreviewSink({ size: painted, fit, native });
 	const port = httpPortOf(configuration);
+	const paintedRing = ringSocketPath(`painted-${process.pid}`);
+	const own = [
+		...sinks,
+		...(port === undefined ? [] : [preview]),
+		...(link
+			? [openObsSink({ path: paintedRing, pixelsMax: Math.max(pixelsOf(painted), pixelsOf(info.layout)), native })]
+			: []),
+	];
 	await using egress = new FailureEgress(
-		await openEgress(configuration, [...sinks, ...(port === undefined ? [] : [preview])], {
+		await openEgress(configuration, own, {
 			size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
 			fit: OPPOSITE_FIT[fit],
 			frameRate: info.frameRate,
@@ -149,6 +163,7 @@ export const runApp = async (
 			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
 		});
 		recorder.setEngine({ provider: engine.provider ?? configuration.provider, restarts: engine.restarts });
+		if (link?.glassToGlassMs) recorder.setGlassToGlass(link.glassToGlassMs);
 	};
 	await using _server =
 		port === undefined
@@ -164,8 +179,7 @@ export const runApp = async (
 					},
 				});
 
-	using limit = stopAfter(signal, configuration.durationS);
-	const stop = limit.signal;
+	using _announcing = link && announceTo(link, paintedRing, () => runView(recorder, engine.state, info.name));
 	if (!info.isLive) await untilAborted(engine.ready, stop);
 	log.info(
 		{ model: manifest.name, provider: engine.provider, painted, source: info.name, style: preset.name },
@@ -202,41 +216,17 @@ const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', 
 	version: string;
 };
 
-const openSource = ({ source, pace, fps, cameraSize, cameraFormat }: Configuration): Promise<FrameSource> => {
-	if (source === 'scene')
-		return openSceneSource({
-			...SCENE,
-			...(fps && { frameRate: { num: Math.round(fps * 1000), den: 1000 } }),
-			seed: 0,
-			pace,
-		});
-	if (source.startsWith('camera:'))
-		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
-	if (fps !== undefined)
-		throw new SidecarError(
-			'ERR_CONFIG',
-			'A file has a frame rate of its own. Leave fps out; it is for the scene and for cameras.',
-		);
-	return openFileSource(source.slice('file:'.length), { pace });
+/** Tells the plugin now and then how the run goes. */
+const announceTo = (link: ObsLink, painted: string, view: () => RunView): Disposable => {
+	link.serve(painted, () => {
+		const { engine, fps, latencyMs } = view();
+		return { engine: engine.state, fps, latencyMs: latencyMs.p50 };
+	});
+	const timer = setInterval(() => link.announce(), ANNOUNCE_MS);
+	return { [Symbol.dispose]: () => clearInterval(timer) };
 };
 
-const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
-	if (sink === 'null') return openNullSink();
-	if (sink.startsWith('v4l2:')) return openV4l2Sink(sink.slice('v4l2:'.length), setup);
-	return openFileSink(sink.slice('file:'.length), setup);
-};
-
-/** The sinks that were asked for, then those of our own. */
-const openEgress = async ({ sinks }: Configuration, own: readonly FrameSink[], setup: SinkSetup): Promise<Egress> => {
-	const opened: FrameSink[] = [];
-	try {
-		for (const sink of sinks) opened.push(await openSink(sink, setup));
-		return new Egress([...opened, ...own]);
-	} catch (error) {
-		for (const sink of opened) await sink[Symbol.asyncDispose]();
-		throw error;
-	}
-};
+const pixelsOf = ({ width, height }: Size): number => width * height;
 
 const sizeOf = ({ width, height }: Size): Size => ({ width, height });
 
@@ -249,115 +239,3 @@ const checkTuning = ({ name, steps, tuning }: ModelManifest, asked: Tuning): voi
 	if (asked.precision !== tuning.precision)
 		throw new SidecarError('ERR_MODEL', `The model ${name} has graphs in ${tuning.precision}, not ${asked.precision}.`);
 };
-
-/** How many frames the run will have, where that can be known. */
-const frameCount = (
-	{ frames, durationS }: Configuration,
-	{ durationUs, frameRate }: FrameSource['info'],
-): number | undefined => {
-	if (durationS !== undefined) return frames;
-	const inSource = durationUs > 0 ? Math.round((durationUs * frameRate.num) / (1e6 * frameRate.den)) : Infinity;
-	const count = Math.min(frames ?? Infinity, inSource);
-	return Number.isFinite(count) ? count : undefined;
-};
-
-/** Tells the recorder of each frame shown, with the time that a switch of style took. */
-const show = ({
-	recorder,
-	controller,
-	onProgress,
-	framesTotal,
-}: {
-	recorder: Recorder;
-	controller: Controller;
-	onProgress?: (progress: Progress) => void;
-	framesTotal: number | undefined;
-}) => {
-	let epoch = 0;
-	let progressUs = 0;
-	return (frame: StyledFrame, how: 'new' | 'again', presentedUs: number): void => {
-		if (how === 'again') recorder.frameRepeated();
-		else if (frame.kind === 'unpainted') recorder.frameUnpainted();
-		else recorder.frameOut({ ...frame, presentedUs });
-		const { change } = controller;
-		if (frame.epoch > epoch) {
-			epoch = frame.epoch;
-			if (change.epoch === epoch)
-				recorder.styleSwitched({ epoch, style: change.style, latencyMs: (presentedUs - change.changedUs) / 1000 });
-		}
-		if (!onProgress || presentedUs - progressUs < PROGRESS_EVERY_US) return;
-		progressUs = presentedUs;
-		onProgress(recorder.progress(framesTotal));
-	};
-};
-
-const runView = (recorder: Recorder, state: RunView['engine']['state'], source: string): RunView => {
-	const report = recorder.report();
-	const { fps, latencyMsP50, latencyMsP95 } = recorder.progress();
-	return {
-		engine: { state, model: report.model, provider: report.provider, restarts: report.engineRestarts },
-		source,
-		painted: report.size,
-		fps,
-		latencyMs: { p50: latencyMsP50, p95: latencyMsP95 },
-		sideStreamMs: report.sideStreamMs,
-		mainStreamMs: report.mainStreamMs,
-		framesIn: report.framesIn,
-		framesOut: report.framesOut,
-		framesDropped: report.framesDropped,
-		framesRepeated: report.framesRepeated,
-		framesUnpainted: report.framesUnpainted,
-	};
-};
-
-/**
- * Aborts with the signal, after the time, or when told to. Not AbortSignal.any over AbortSignal.timeout: Node 20
- * collects such a timeout as garbage, and it never comes.
- */
-const stopAfter = (
-	signal: AbortSignal,
-	durationS: number | undefined,
-): Disposable & { signal: AbortSignal; stop: () => void } => {
-	const controller = new AbortController();
-	const stop = () => controller.abort();
-	const timer = durationS === undefined ? undefined : setTimeout(stop, durationS * 1000);
-	signal.addEventListener('abort', stop, { once: true });
-	if (signal.aborted) stop();
-	return {
-		signal: controller.signal,
-		stop,
-		[Symbol.dispose]: () => {
-			clearTimeout(timer);
-			signal.removeEventListener('abort', stop);
-		},
-	};
-};
-
-/** Errors: whatever `work` rejects with, unless the signal aborts first. */
-const untilAborted = async (work: Promise<void>, signal: AbortSignal): Promise<void> => {
-	const aborted = once(signal, 'abort');
-	await (signal.aborted ? undefined : Promise.race([work, aborted]));
-};
-
-/** What ends a timer. */
-const stopping = (timer: NodeJS.Timeout) => () => clearTimeout(timer);
-
-/** Until the time has passed or the signal aborts. */
-const sleepUs = async (us: number, signal: AbortSignal): Promise<void> => {
-	if (us <= 0) return;
-	// The longest that a timer can be set to is 25 days.
-	await sleep(Math.min(Math.ceil(us / 1000), 2 ** 31 - 1), undefined, { signal }).catch(() => {});
-};
-
-async function* take(
-	frames: AsyncIterable<Frame>,
-	count: number,
-	onFrame: () => void,
-): AsyncGenerator<Frame, void, undefined> {
-	let taken = 0;
-	for await (const frame of frames) {
-		onFrame();
-		yield frame;
-		if (++taken >= count) return;
-	}
-}

@@ -238,7 +238,8 @@ const fadeField = z
 	.meta(help('How long a change of style fades from the old to the new; 0 cuts', 's'));
 
 const COMMANDS = [
-	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64) }),
+	/** `fadeS` is for this change alone. */
+	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64), fadeS: fadeField.exactOptional() }),
 	z.strictObject({ type: z.literal('next') }),
 	z.strictObject({ type: z.literal('previous') }),
 	z.strictObject({ type: z.literal('prompt'), text: promptField }),
@@ -259,6 +260,47 @@ export const Command = z.discriminatedUnion('type', COMMANDS, {
 });
 export type Command = z.infer<typeof Command>;
 
+// -- The plugin in OBS -------------------------------------------------------------------------------------
+
+const streamId = z.string().min(1).max(128);
+const rateField = z.int().min(1).max(1_000_000);
+
+/**
+ * What the plugin says, a line each: obs-bridge/protocol.md. Loose where a newer plugin may say more. A command is
+ * checked by itself, so that one that is refused does not end the connection.
+ */
+export const ObsMessage = z.discriminatedUnion('type', [
+	z.object({
+		type: z.literal('hello'),
+		protocol: z.int(),
+		plugin: z.string().max(64),
+		obs: z.string().max(64),
+	}),
+	z.object({
+		type: z.literal('stream'),
+		id: streamId,
+		name: z.string().max(512),
+		tap: z.string().min(1).max(256),
+		fps: z.object({ num: rateField, den: rateField }),
+		style: z.string().max(64),
+		prompt: z.string().max(500),
+		strength: strengthField,
+	}),
+	z.object({ type: z.literal('stream_removed'), id: streamId }),
+	z.object({ type: z.literal('command'), command: z.unknown() }),
+	z.object({
+		type: z.literal('scene_switch_started'),
+		to: z.string().max(512),
+		durationMs: z.number().min(0).max(600_000),
+	}),
+	z.object({
+		type: z.literal('shown'),
+		id: streamId,
+		glassToGlassMs: z.object({ p50: z.number(), p95: z.number() }),
+	}),
+]);
+export type ObsMessage = z.infer<typeof ObsMessage>;
+
 // -- Configuration --------------------------------------------------------------------------------------
 
 /** Where the page and the API are, unless the configuration says otherwise. */
@@ -272,9 +314,9 @@ export const Configuration = z.strictObject({
 	$schema: z.string().exactOptional().meta(help('Where editors find the schema')),
 	source: z
 		.string()
-		.regex(/^(scene|file:.+|camera:.+)$/s, 'expected scene, file:PATH or camera:DEVICE')
+		.regex(/^(scene|file:.+|camera:.+|obs(:.+)?)$/s, 'expected scene, file:PATH, camera:DEVICE or obs')
 		.default('scene')
-		.meta(help('Where frames come from: scene, file:PATH or camera:DEVICE')),
+		.meta(help('Where frames come from: scene, file:PATH, camera:DEVICE, or obs (obs:NAME for one filter of several)')),
 	cameraSize: z
 		.strictObject({ width: cameraSide, height: cameraSide }, { error: 'expected a size such as 1280x720' })
 		.exactOptional()
@@ -285,11 +327,13 @@ export const Configuration = z.strictObject({
 		.exactOptional()
 		.meta(help('Format to ask of a camera, such as mjpeg or yuyv422; else what gives its full rate')),
 	sinks: z
-		.array(z.string().regex(/^(null|file:.+|v4l2:.+)$/s, 'expected null, file:PATH or v4l2:DEVICE'))
+		.array(z.string().regex(/^(null|obs|file:.+|v4l2:.+)$/s, 'expected null, obs, file:PATH or v4l2:DEVICE'))
 		.min(1)
 		.max(16)
 		.default(['null'])
-		.meta(help('Where painted frames go: null, file:PATH or v4l2:DEVICE')),
+		.meta(
+			help('Where painted frames go: null, file:PATH, v4l2:DEVICE or obs, to which frames from obs go in any case'),
+		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
 	strength: strengthField.exactOptional(),
@@ -348,6 +392,15 @@ export const Configuration = z.strictObject({
 		.default('auto')
 		.meta(help(`Port of the page on this machine; auto takes ${HTTP_PORT} for a live run and none for --pace max`)),
 	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
+	obs: z
+		.strictObject({
+			scenes: z
+				.record(z.string().min(1).max(512), z.string().min(1).max(64))
+				.default({})
+				.meta(help('Style by scene: what is painted when OBS switches to it')),
+		})
+		.default({ scenes: {} })
+		.meta(help('What OBS has to do with styles')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
 });
 export type Configuration = z.infer<typeof Configuration>;

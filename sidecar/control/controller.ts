@@ -69,7 +69,7 @@ export const apply = (state: ControlState, command: SettledCommand, nowUs: numbe
 	const { target } = state;
 	switch (command.type) {
 		case 'style':
-			return aim(state, presetNamed(state, command.name), nowUs);
+			return aim(state, presetNamed(state, command.name), nowUs, command.fadeS);
 		case 'next':
 			return aim(state, neighbour(state, 1), nowUs);
 		case 'previous':
@@ -122,7 +122,7 @@ const neighbour = ({ presets, target, painted }: ControlState, step: 1 | -1): Pr
 const canvasFor = ({ presets, target, painted }: ControlState): Preset =>
 	paints(target) ? target : (painted ?? presets.find(paints) ?? { ...target, name: 'custom', title: 'Custom' });
 
-const aim = (state: ControlState, target: Preset, nowUs: number): ControlState => {
+const aim = (state: ControlState, target: Preset, nowUs: number, fadeS = state.fadeS): ControlState => {
 	const before = state.target;
 	const isOtherPicture = target.name !== before.name || target.prompt !== before.prompt;
 	const isOtherEpoch = isOtherPicture || target.seed !== before.seed;
@@ -134,17 +134,17 @@ const aim = (state: ControlState, target: Preset, nowUs: number): ControlState =
 		painted: paints(target) ? target : state.painted,
 		epoch,
 		changedUs: isOtherEpoch ? nowUs : state.changedUs,
-		fade: isOtherPicture ? fadeTo(state, target, nowUs) : state.fade,
+		fade: isOtherPicture ? fadeTo(state, target, nowUs, fadeS) : state.fade,
 		settled: resolveParameters(target, state.tuning, epoch),
 	});
 };
 
 /** There is nothing between a painting and no painting: to and from `passthrough` is a cut. */
-const fadeTo = (state: ControlState, target: Preset, nowUs: number): Fade | undefined => {
-	if (state.fadeS === 0 || !paints(target) || !paints(state.target)) return undefined;
+const fadeTo = (state: ControlState, target: Preset, nowUs: number, fadeS: number): Fade | undefined => {
+	if (fadeS === 0 || !paints(target) || !paints(state.target)) return undefined;
 	return Object.freeze({
 		startUs: nowUs,
-		endUs: nowUs + Math.round(state.fadeS * 1e6),
+		endUs: nowUs + Math.round(fadeS * 1e6),
 		from: strongest(conditioningAt(state, nowUs), PROMPTS_MIXED - 1),
 	});
 };

@@ -31,6 +31,8 @@ export interface Report {
 	fps: number;
 	/** Capture stamp to present stamp, every buffer included. */
 	latencyMs: { p50: number; p95: number; p99: number; max: number };
+	/** From render to program as the plugin in OBS measured it last; absent without OBS. */
+	glassToGlassMs?: { p50: number; p95: number };
 	stagesMs: Record<string, { p50: number; p95: number }>;
 	/** Per batch, p50: the encoder's stream and the denoiser's. The steady period is the longer of the two. */
 	sideStreamMs: number;
@@ -99,6 +101,7 @@ export class Recorder {
 	#framesUnpainted = 0;
 	#engineRestarts = 0;
 	#firstPaintingMs = 0;
+	#glassToGlassMs: { p50: number; p95: number } | undefined;
 	#firstBatchEndUs = 0;
 	#lastPresentedUs = 0;
 	#latency = new DurationHistogram();
@@ -174,6 +177,10 @@ export class Recorder {
 		if (this.#styleSwitches.length > STYLE_SWITCHES_KEPT) this.#styleSwitches.shift();
 	}
 
+	setGlassToGlass(ms: { p50: number; p95: number }): void {
+		this.#glassToGlassMs = ms;
+	}
+
 	setEngine({ provider, restarts }: { provider: string; restarts: number }): void {
 		this.#facts = { ...this.#facts, provider };
 		this.#engineRestarts = restarts;
@@ -217,6 +224,7 @@ export class Recorder {
 				p99: p(this.#latency, 99),
 				max: round(this.#latency.maxMs),
 			},
+			...(this.#glassToGlassMs && { glassToGlassMs: this.#glassToGlassMs }),
 			stagesMs: Object.fromEntries(
 				[...this.#stages.entries()].map(([stage, times]) => [stage, { p50: p(times, 50), p95: p(times, 95) }]),
 			),

@@ -1,0 +1,84 @@
+import type { Configuration } from '../config/schema.ts';
+import type { ObsLink } from '../control/obs-link.ts';
+import { Egress } from '../egress/egress.ts';
+import { openFileSink } from '../egress/file-sink.ts';
+import type { FrameSink, SinkSetup } from '../egress/frame-sink.ts';
+import { openNullSink } from '../egress/null-sink.ts';
+import { openV4l2Sink } from '../egress/v4l2-sink.ts';
+import { SidecarError } from '../errors.ts';
+import { openCameraSource } from '../ingest/camera-source.ts';
+import { openFileSource } from '../ingest/file-source.ts';
+import type { FrameSource } from '../ingest/frame-source.ts';
+import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
+import { openSceneSource } from '../ingest/scene-source.ts';
+import type { NativeAddon } from '../native.ts';
+
+/** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
+const SCENE = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 } };
+
+/** The source that the configuration names. Errors: ERR_SOURCE, ERR_CONFIG, ERR_RUNTIME. */
+export const openSource = (
+	{ source, pace, fps, cameraSize, cameraFormat }: Configuration,
+	{ taps, native, signal }: { taps: ObsTaps | undefined; native: NativeAddon; signal: AbortSignal },
+): Promise<FrameSource> => {
+	if (source === 'scene')
+		return openSceneSource({
+			...SCENE,
+			...(fps && { frameRate: { num: Math.round(fps * 1000), den: 1000 } }),
+			seed: 0,
+			pace,
+		});
+	if (source.startsWith('camera:'))
+		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
+	if (fps !== undefined)
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'Files and OBS have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
+		);
+	if (taps) return openObsSource(taps, { native, signal });
+	return openFileSource(source.slice('file:'.length), { pace });
+};
+
+/** The filter that is asked for: undefined where the source is not OBS, else a part of its name, or nothing. */
+export const obsFilterOf = ({ source, sinks, pace }: Configuration): { wanted: string | undefined } | undefined => {
+	const match = /^obs(?::(.+))?$/s.exec(source);
+	if (!match && sinks.includes('obs'))
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'The sink obs shows what the filter in OBS gave. Use --source obs with it, or a virtual camera (v4l2:DEVICE).',
+		);
+	if (match && pace === 'max')
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'OBS runs at its own pace. Leave --pace max out; it is for files and the scene.',
+		);
+	return match ? { wanted: match[1] } : undefined;
+};
+
+/** What the source needs to know of the link to OBS. */
+export const tapsOf = (link: ObsLink): ObsTaps => ({
+	current: () => link.stream && { path: link.stream.tap, name: link.stream.name, frameRate: link.stream.fps },
+	changed: (signal) => link.changed(signal),
+});
+
+const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
+	if (sink === 'null') return openNullSink();
+	if (sink.startsWith('v4l2:')) return openV4l2Sink(sink.slice('v4l2:'.length), setup);
+	return openFileSink(sink.slice('file:'.length), setup);
+};
+
+/** The sinks that were asked for, then those of our own. Errors: ERR_SINK, ERR_RUNTIME. */
+export const openEgress = async (
+	{ sinks }: Configuration,
+	own: readonly FrameSink[],
+	setup: SinkSetup,
+): Promise<Egress> => {
+	const opened: FrameSink[] = [];
+	try {
+		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup));
+		return new Egress([...opened, ...own]);
+	} catch (error) {
+		for (const sink of [...opened, ...own]) await sink[Symbol.asyncDispose]();
+		throw error;
+	}
+};

@@ -1,0 +1,167 @@
+// The source and sink `obs` through the real line, with the plugin's part played in this process.
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Configuration } from '../../sidecar/config/schema.ts';
+import { pictureByteLength, type PictureLayout } from '../../sidecar/frame/frame.ts';
+import type {
+	RingFrame,
+	SharedRingReader as Reader,
+	SharedRingWriter as Writer,
+} from '../../sidecar/frame/shared-ring.ts';
+import { openTemporaryFolder } from '../support/clips.ts';
+import { enginePids, until } from '../support/engines.ts';
+import { PluginEnd } from '../support/obs-plugin.ts';
+
+const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
+const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
+const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
+const { SharedRingReader, SharedRingWriter } = (await import(
+	dist('frame/shared-ring.js')
+)) as typeof import('../../sidecar/frame/shared-ring.ts');
+const { nowUs } = (await import(dist('frame/clock.js'))) as typeof import('../../sidecar/frame/clock.ts');
+const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
+setLog({ level: 'silent' });
+
+let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
+const runtime = process.env['XDG_RUNTIME_DIR'];
+beforeEach(async () => {
+	folder = await openTemporaryFolder();
+	process.env['XDG_RUNTIME_DIR'] = folder.at('.');
+});
+afterEach(async () => {
+	if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];
+	else process.env['XDG_RUNTIME_DIR'] = runtime;
+	expect(enginePids()).toEqual([]);
+	await folder[Symbol.asyncDispose]();
+});
+
+/** A filter in OBS: writes a moving picture at 15 frames a second, and reads what was painted of it. */
+class Filter {
+	readonly painted: RingFrame[] = [];
+	readonly tap: string;
+	#writer: Writer;
+	#layout: PictureLayout;
+	#sequence = 0;
+	#timer: NodeJS.Timeout;
+
+	constructor(tap: string, width: number, height: number) {
+		this.tap = tap;
+		this.#layout = { format: 'BGRA', width, height, matrix: 'bt709', range: 'full' };
+		this.#writer = new SharedRingWriter({ slotCount: 4, slotBytes: pictureByteLength(this.#layout) });
+		this.#writer.listen(tap);
+		this.#timer = setInterval(() => this.#write(), 1000 / 15);
+	}
+
+	async read(path: string): Promise<void> {
+		using reader: Reader = await SharedRingReader.connect(path);
+		const pixels = new Uint8Array(reader.slotBytes);
+		for (;;) {
+			const frame = await reader.next(pixels).catch(() => undefined);
+			if (!frame) return;
+			this.painted.push(frame);
+		}
+	}
+
+	/** Another size, as when a camera changes its mode: the ring is another too. */
+	resize(width: number, height: number): void {
+		this.#writer.close();
+		this.#layout = { ...this.#layout, width, height };
+		this.#writer = new SharedRingWriter({ slotCount: 4, slotBytes: pictureByteLength(this.#layout) });
+		this.#writer.listen(this.tap);
+	}
+
+	close(): void {
+		clearInterval(this.#timer);
+		this.#writer.close();
+	}
+
+	#write(): void {
+		const { width, height } = this.#layout;
+		const data = new Uint8Array(pictureByteLength(this.#layout));
+		for (let i = 0; i < data.length; i += 4) {
+			const x = (i / 4) % width;
+			data.set([x & 255, (3 * x + 40 * this.#sequence) & 255, (i / 4 / width) & 255, 255], i);
+		}
+		const times = { capturedUs: nowUs(), timestampUs: nowUs(), durationUs: Math.round(1e6 / 15) };
+		this.#writer.write({ sequence: this.#sequence++, ...times, layout: { ...this.#layout, height } }, data);
+	}
+}
+
+const start = (configuration: Partial<Configuration> = {}) => {
+	const stop = new AbortController();
+	const base = { source: 'obs', size: { width: 256, height: 160 }, http: 'off', provider: 'cpu' };
+	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
+		signal: stop.signal,
+	});
+	run.catch(() => {});
+	return { run, finish: async () => (stop.abort(), await run) };
+};
+
+const joinFilter = async (tap: string, style = 'pencil-sketch') => {
+	const filter = new Filter(tap, 320, 180);
+	let plugin: PluginEnd | undefined;
+	while (!plugin) plugin = await PluginEnd.connect(folder.at('allaprima/sidecar.sock')).catch(() => undefined);
+	plugin.stream({ tap, style });
+	const { ring } = (await plugin.hears('painted')) as { ring: string };
+	const reading = filter.read(ring);
+	return { filter, plugin, reading };
+};
+
+it('paints what the filter taps, tells how it goes, and takes what the plugin measured into the report', async () => {
+	const { finish } = start();
+	const { filter, plugin, reading } = await joinFilter(folder.at('tap.sock'));
+	await until(() => filter.painted.some(({ layout }) => layout.width === 256));
+	const [first] = filter.painted.filter(({ layout }) => layout.width === 256);
+	expect(first!.layout).toMatchObject({ format: 'BGRA', width: 256, height: 160 });
+	expect(first!.capturedUs).toBeLessThan(nowUs());
+	const state = await plugin.hears('state', ({ engine, fps }) => engine === 'painting' && (fps as number) > 0);
+	expect(state).toMatchObject({ id: '1-ab-0', style: 'pencil-sketch' });
+	plugin.say({ type: 'shown', id: '1-ab-0', glassToGlassMs: { p50: 90, p95: 130 } });
+	plugin.say({ type: 'command', command: { type: 'style', name: 'oil-painting' } });
+	await plugin.hears('state', ({ style, epoch }) => style === 'oil-painting' && epoch === 2);
+	const report = await finish();
+	expect(report.glassToGlassMs).toEqual({ p50: 90, p95: 130 });
+	expect(report.framesOut).toBeGreaterThan(0);
+	filter.close();
+	await reading;
+});
+
+it('goes on when the source in OBS changes its size, and when OBS is started again', async () => {
+	const { finish } = start();
+	const first = await joinFilter(folder.at('tap.sock'));
+	await until(() => first.filter.painted.length > 2);
+	first.filter.resize(640, 360);
+	let count = first.filter.painted.length;
+	await until(() => first.filter.painted.length > count + 5);
+	expect(first.filter.painted.at(-1)!.layout).toMatchObject({ width: 256, height: 160 });
+
+	first.filter.close();
+	first.plugin.socket.destroy();
+	const again = await joinFilter(folder.at('tap-of-the-next.sock'));
+	count = again.filter.painted.length;
+	await until(() => again.filter.painted.length > count + 5);
+	again.filter.close();
+	await finish();
+	await Promise.all([first.reading, again.reading]);
+});
+
+it('passes frames on while the engine loads, and waits for OBS without an error', async () => {
+	const { finish } = start();
+	const { filter, reading } = await joinFilter(folder.at('tap.sock'));
+	await until(() => filter.painted.length > 0);
+	// The source's own pictures, at its own size, until there is a painting.
+	expect(filter.painted[0]!.layout).toMatchObject({ width: 320, height: 180 });
+	filter.close();
+	await finish();
+	await reading;
+
+	const waiting = start();
+	expect((await waiting.finish()).framesIn).toBe(0);
+});
+
+it.each([
+	[{ source: 'scene', sinks: ['obs'] }, /--source obs/],
+	[{ source: 'obs', pace: 'max' as const }, /own pace/],
+	[{ source: 'obs', fps: 12 }, /frame rate of their own/],
+])('what cannot be is refused with the way out: %j', async (configuration, message) => {
+	await expect(start(configuration).run).rejects.toMatchObject({ code: 'ERR_CONFIG', message });
+});

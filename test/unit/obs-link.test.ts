@@ -1,0 +1,196 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Controller } from '../../sidecar/control/controller.ts';
+import { openObsLink, type ObsLink } from '../../sidecar/control/obs-link.ts';
+import { setLog } from '../../sidecar/telemetry/logger.ts';
+import { presetOf, tuningOf } from '../support/frames.ts';
+import { PluginEnd } from '../support/obs-plugin.ts';
+
+setLog({ level: 'silent' });
+
+let folder: string;
+let controller: Controller;
+let link: ObsLink;
+const path = () => join(folder, 'sidecar.sock');
+
+const openLink = (wanted?: string) =>
+	openObsLink({
+		path: path(),
+		version: '0.1.0',
+		controller,
+		wanted,
+		scenes: { Interview: 'pencil-sketch', Lost: 'no-such-style' },
+	});
+
+beforeEach(async () => {
+	folder = await mkdtemp(join(tmpdir(), 'allaprima-link-'));
+	const presets = ['oil-painting', 'pencil-sketch', 'passthrough'].map((name) => presetOf(name));
+	controller = new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs: () => 0 });
+	link = await openLink();
+});
+afterEach(async () => {
+	await link[Symbol.asyncDispose]();
+	await rm(folder, { recursive: true });
+});
+
+const style = () => controller.view().style;
+/** What was said before has been heard when a refused command is answered. */
+const heard = async (plugin: PluginEnd) => {
+	const known = plugin.heard.length;
+	plugin.say({ type: 'command', command: { type: 'style', name: 'nothing-like-it' } });
+	await plugin.hears('error', (message) => plugin.heard.indexOf(message) >= known);
+};
+
+describe('a plugin', () => {
+	it('is told who is there and which styles there are', async () => {
+		const plugin = await PluginEnd.connect(path());
+		expect(await plugin.hears('hello')).toEqual({ type: 'hello', protocol: 1, sidecar: '0.1.0' });
+		expect((await plugin.hears('styles'))['styles']).toContainEqual({ name: 'pencil-sketch', title: 'pencil-sketch' });
+	});
+
+	it('gives its filter’s style, prompt and strength, and afterwards what changed in the dialog', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });
+		await heard(plugin);
+		expect(controller.view()).toMatchObject({ style: 'pencil-sketch', strength: 0.5 });
+		controller.apply({ type: 'style', name: 'oil-painting' }); // from the page
+		plugin.stream({ style: 'pencil-sketch', strength: 0.5, tap: '/elsewhere.sock' });
+		await heard(plugin);
+		expect(style()).toBe('oil-painting'); // the dialog did not change
+		plugin.stream({ style: 'pencil-sketch', prompt: 'a night in Paris', strength: 0.5 });
+		await heard(plugin);
+		expect(controller.view().prompt).toBe('a night in Paris');
+		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });
+		await heard(plugin);
+		expect(controller.view()).toMatchObject({ style: 'pencil-sketch', prompt: 'transfer this to pencil-sketch style' });
+	});
+
+	it('hears where the paintings are and how the run goes, when its filter is painted', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream();
+		link.serve('/run/painted.sock', () => ({ engine: 'painting', fps: 24, latencyMs: 84 }));
+		expect(await plugin.hears('painted')).toEqual({ type: 'painted', id: '1-ab-0', ring: '/run/painted.sock' });
+		expect(await plugin.hears('state')).toMatchObject({
+			id: '1-ab-0',
+			engine: 'painting',
+			style: 'oil-painting',
+			fps: 24,
+		});
+		plugin.say({ type: 'command', command: { type: 'next' } });
+		await plugin.hears('state', ({ style: name, epoch }) => name === 'pencil-sketch' && epoch === 1);
+	});
+
+	it('asks for styles, panic and toggling', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.say({ type: 'command', id: '1-ab-0', command: { type: 'panic', on: true } });
+		plugin.say({ type: 'command', command: { type: 'toggle' } });
+		await heard(plugin);
+		expect(controller.view()).toMatchObject({ panic: true, style: 'passthrough' });
+	});
+
+	it('switches the style with the scene, in the time of the transition', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.say({ type: 'scene_switch_started', to: 'Break', durationMs: 300 });
+		plugin.say({ type: 'scene_switch_started', to: '__proto__', durationMs: 300 });
+		await heard(plugin);
+		expect(style()).toBe('oil-painting');
+		plugin.say({ type: 'scene_switch_started', to: 'Interview', durationMs: 300 });
+		await heard(plugin);
+		expect(style()).toBe('pencil-sketch');
+		expect(controller.view().fadeS).toBe(0.5);
+		const { conditioning } = controller.parametersAt(150_000);
+		expect(conditioning.map(({ weight }) => weight)).toEqual([0.5, 0.5]);
+	});
+
+	it('is told of a scene whose style there is not', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.say({ type: 'scene_switch_started', to: 'Lost', durationMs: 0 });
+		expect((await plugin.hears('error'))['message']).toMatch(/no-such-style/);
+	});
+});
+
+describe('the filter that is painted', () => {
+	it('is the first, until it is removed; then the next', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ id: 'a', name: 'Camera / one' });
+		plugin.stream({ id: 'b', name: 'Game / two' });
+		await heard(plugin);
+		expect(link.stream?.id).toBe('a');
+		plugin.say({ type: 'stream_removed', id: 'a' });
+		await heard(plugin);
+		expect(link.stream?.id).toBe('b');
+	});
+
+	it('is the one whose name is asked for', async () => {
+		await link[Symbol.asyncDispose]();
+		link = await openLink('Game');
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ id: 'a', name: 'Camera / one' });
+		plugin.stream({ id: 'b', name: 'Game / two' });
+		await heard(plugin);
+		expect(link.stream?.id).toBe('b');
+	});
+
+	it('is gone with its OBS, and is another when OBS comes back', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ tap: '/one.sock' });
+		await heard(plugin);
+		const gone = link.changed(new AbortController().signal);
+		plugin.socket.destroy();
+		await gone;
+		expect(link.stream).toBeUndefined();
+		const back = link.changed(new AbortController().signal);
+		const again = await PluginEnd.connect(path());
+		again.stream({ id: '2-cd-0', tap: '/two.sock' });
+		await back;
+		expect(link.stream?.tap).toBe('/two.sock');
+	});
+});
+
+describe('what is no plugin of ours', () => {
+	it.each([
+		['no JSON', 'GET / HTTP/1.1\n', /not JSON/],
+		['another message', '{"type":"destroy"}\n', /not valid/],
+		[
+			'a rate of nothing',
+			'{"type":"stream","id":"a","name":"","tap":"/x","fps":{"num":0,"den":0},"style":"","prompt":"","strength":1}\n',
+			/fps/,
+		],
+		['a line without end', 'x'.repeat(70_000), /65536 bytes/],
+	])('is hung up on, with the reason: %s', async (_, text, reason) => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.socket.write(text);
+		expect((await plugin.hears('error'))['message']).toMatch(reason);
+		await plugin.closed();
+		const next = await PluginEnd.connect(path());
+		await next.hears('hello');
+	});
+
+	it('is told when it speaks another protocol', async () => {
+		const plugin = await PluginEnd.connect(path(), { protocol: 7 });
+		expect((await plugin.hears('error'))['message']).toMatch(/protocol 7, this sidecar 1/);
+		await plugin.closed();
+	});
+
+	it('cannot fill our memory by not reading', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream();
+		await heard(plugin);
+		plugin.socket.pause();
+		link.serve('/run/painted.sock', () => ({ engine: 'x'.repeat(100_000), fps: 0, latencyMs: 0 }));
+		for (let i = 0; i < 100 && link.stream; i++) {
+			link.announce();
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		expect(link.stream).toBeUndefined();
+	});
+});
+
+it('the socket is for this user alone, and for one sidecar', async () => {
+	expect((await stat(path())).mode & 0o777).toBe(0o600);
+	await expect(openLink()).rejects.toMatchObject({ code: 'ERR_CONTROL' });
+	await link[Symbol.asyncDispose]();
+	link = await openLink(); // what is left of the one before is no hindrance
+});
