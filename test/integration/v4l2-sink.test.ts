@@ -1,6 +1,7 @@
-// No virtual camera was ever run here: ffmpeg is real, its device is simulated (test/support/simulated-v4l2.ts). The
-// errors of opening come from real files and device nodes, and from ffmpeg's own v4l2 muxer.
+// No virtual camera was ever run here: ffmpeg and its v4l2 muxer are real, the driver below them is simulated
+// (test/support/fake-v4l2.c). Errors of opening also come from real files and device nodes.
 import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { FrameSink, SinkSetup } from '../../sidecar/egress/frame-sink.ts';
 import { openV4l2Sink } from '../../sidecar/egress/v4l2-sink.ts';
@@ -34,7 +35,7 @@ const until = async (isSo: () => Promise<boolean>): Promise<void> => {
 describe('a simulated virtual camera', () => {
 	let device: SimulatedV4l2;
 	beforeEach(async () => {
-		device = await simulateV4l2('');
+		device = await simulateV4l2();
 	});
 	afterEach(() => device[Symbol.asyncDispose]());
 
@@ -131,15 +132,21 @@ describe('a simulated virtual camera', () => {
 	});
 
 	it.each([
-		['ioctl(VIDIOC_G_FMT): Invalid argument', /takes no pictures.*modprobe/],
-		['ioctl(VIDIOC_S_FMT): Device or resource busy', /another program feeds it.*fuser/],
-		['Permission denied', /group \(sudo usermod/],
-	])('that ffmpeg refuses with "%s" is explained', async (message, expected) => {
-		await device.refuse(`[video4linux2,v4l2 @ 0x1] ${message}`);
+		['open', constants.errno.EACCES, /group \(sudo usermod -aG video/],
+		['open', constants.errno.ENXIO, /there is no such device.*modprobe/],
+		['VIDIOC_S_FMT', constants.errno.EBUSY, /another program feeds it.*fuser/],
+		['VIDIOC_G_FMT', constants.errno.EIO, /ffmpeg cannot write to it \(.*VIDIOC_G_FMT\): Input\/output error/],
+	])('whose driver refuses %s with error %i is explained', async (request, code, message) => {
+		await device.tell(`export V4L2_FAIL='${request} ${code}'`);
 		await expect(openV4l2Sink(SIMULATED_DEVICE, SETUP)).rejects.toMatchObject({
 			code: 'ERR_SINK',
-			message: expect.stringMatching(expected),
+			message: expect.stringMatching(message),
 		});
+	});
+
+	it('that is a camera is explained', async () => {
+		await device.tell('unset V4L2_OUTPUT');
+		await expect(openV4l2Sink(SIMULATED_DEVICE, SETUP)).rejects.toThrow(/takes no pictures.*modprobe/);
 	});
 });
 

@@ -1,63 +1,71 @@
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { openTemporaryFolder } from './clips.ts';
 
-/**
- * The real ffmpeg, but for its Video4Linux devices: a camera becomes a test picture in real time, a virtual camera a
- * file of raw video. What ffmpeg does with the pictures is real; what a driver does is not.
- */
-const WRAPPER = `#!/usr/bin/env bash
-here=$(dirname "$0") camera=false args=()
-if [[ -e $here/refusal ]]; then cat "$here/refusal" >&2; exit 1; fi
-while (($#)); do
-	case $1 in
-		-list_formats) cat "$here/formats" >&2; exit 1 ;;
-		-f)
-			if [[ $2 != v4l2 ]]; then args+=("$1" "$2"); shift
-			elif [[ $3 == /dev/* ]]; then args+=(-flush_packets 1 -f rawvideo "$here/output.yuv"); shift 2
-			else camera=true; shift; fi ;;
-		-input_format) format=$2; shift ;;
-		-video_size) size=$2; $camera || args+=("$1" "$2"); shift ;;
-		-framerate) rate=$2; $camera || args+=("$1" "$2"); shift ;;
-		-i)
-			if ! $camera; then args+=("$1" "$2")
-			elif [[ $format == mjpeg ]]; then args+=(-re -stream_loop -1 -f mjpeg -framerate "$rate" -i "$here/camera.mjpeg")
-			else args+=(-re -f lavfi -i "testsrc2=size=$size:rate=$rate,format=$format"); fi
-			shift ;;
-		*) args+=("$1") ;;
-	esac
-	shift
-done
-printf '%s\\n' "\${args[*]}" > "$here/arguments"
-echo $$ > "$here/pid"
-if [[ -e $here/unplug ]]; then
-	ffmpeg -t "$(cat "$here/unplug")" "\${args[@]}"
-	echo '[video4linux2,v4l2 @ 0x1] ioctl(VIDIOC_DQBUF): No such device' >&2
-	exit 0
-fi
-exec ffmpeg "\${args[@]}"
-`;
+const execute = promisify(execFile);
 
-/** Any character device that is there; it is never opened. */
+/** Any character device that is there; the driver stands in for it, and it is never opened. */
 export const SIMULATED_DEVICE = '/dev/null';
+
+/** The driver as a library, compiled once for the tests of a process. */
+let library: Promise<string> | undefined;
+const compile = async (): Promise<string> => {
+	const folder = await mkdtemp(join(tmpdir(), 'allaprima-v4l2-'));
+	process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+	const source = fileURLToPath(new URL('fake-v4l2.c', import.meta.url));
+	const path = join(folder, 'fake-v4l2.so');
+	await execute('cc', [
+		'-std=gnu17',
+		'-Wall',
+		'-Wextra',
+		'-Werror',
+		'-O1',
+		'-shared',
+		'-fPIC',
+		'-o',
+		path,
+		source,
+		'-ldl',
+	]);
+	return path;
+};
+
+const wrapper = (driver: string) => `#!/usr/bin/env bash
+here=$(dirname "$0")
+export LD_PRELOAD=${driver} V4L2_DEVICE=${SIMULATED_DEVICE} V4L2_JPEG=$here/camera.jpg
+if [[ "\${*: -3:2}" == '-f v4l2' ]]; then export V4L2_OUTPUT=$here/output.yuv; fi
+source "$here/environment"
+printf '%s\\n' "$*" > "$here/arguments"
+echo $$ > "$here/pid"
+exec ffmpeg "$@"
+`;
 
 export type SimulatedV4l2 = Awaited<ReturnType<typeof simulateV4l2>>;
 
-/** From here to its disposal every ffmpeg of this process has simulated devices. */
-export const simulateV4l2 = async (formats: string) => {
+/**
+ * From here to its disposal every ffmpeg of this process has one simulated device: a camera to who reads, a virtual
+ * camera to who writes. ffmpeg and its v4l2 code are real, the driver is not (fake-v4l2.c).
+ */
+export const simulateV4l2 = async () => {
+	const driver = await (library ??= compile());
 	const folder = await openTemporaryFolder();
-	const wrapper = folder.at('ffmpeg');
-	await writeFile(wrapper, WRAPPER);
-	await chmod(wrapper, 0o755);
-	await writeFile(folder.at('formats'), formats);
+	const program = folder.at('ffmpeg');
+	await writeFile(program, wrapper(driver));
+	await chmod(program, 0o755);
+	await writeFile(folder.at('environment'), '');
 	const kept = process.env['ALLAPRIMA_FFMPEG'];
-	process.env['ALLAPRIMA_FFMPEG'] = wrapper;
+	process.env['ALLAPRIMA_FFMPEG'] = program;
 	return {
 		at: (name: string) => folder.at(name),
-		/** A signal to the ffmpeg that plays the device. */
+		/** What the driver is told, as lines of a shell: `export V4L2_FRAMES=30`. */
+		tell: (lines: string) => writeFile(folder.at('environment'), `${lines}\n`),
+		/** A signal to the ffmpeg that has the device. */
 		signal: async (name: NodeJS.Signals) => process.kill(Number(await readFile(folder.at('pid'), 'utf8')), name),
-		/** What ffmpeg says instead of opening a device; nothing lets it open again. */
-		refuse: (message: string) =>
-			message ? writeFile(folder.at('refusal'), `${message}\n`) : rm(folder.at('refusal'), { force: true }),
 		[Symbol.asyncDispose]: async () => {
 			if (kept === undefined) delete process.env['ALLAPRIMA_FFMPEG'];
 			else process.env['ALLAPRIMA_FFMPEG'] = kept;
