@@ -177,6 +177,8 @@ def build(folders, out, count, held, seed, workers=2):
         name: np.lib.format.open_memmap(out / f"{name}.npy", mode="r+" if done else "w+", dtype=dtype, shape=(len(jobs), *shape))
         for name, (shape, dtype) in names.items()
     }
+    if len(arrays["source"]) != len(jobs):
+        raise SystemExit(f"{out} was begun with {len(arrays['source'])} pictures, not {len(jobs)}: name that --count, or another --out")
     with multiprocessing.Pool(workers) as pool:
         results = pool.imap(_paint, [(job, held) for job in jobs[done:]], chunksize=2)
         for i, (picture, noise, scales, paintings) in enumerate(results, done):

@@ -24,7 +24,7 @@ def paint(rgb, noise, scale=1.0):
     close = brush.kuwahara(photo, max(2, round(2.6 * scale)))
     colour = broad * (1 - c) + close * c
 
-    rest = 0.6 + 0.32 * brush.plane(noise, 5, size, sigma=9.0)
+    rest = 0.6 + 0.10 * brush.plane(noise, 5, size, sigma=9.0)
     field, _ = brush.direction(brush.luminance(colour), fine=3.0, coarse=12.0, rest=rest, weight=3e-3)
     long_paths = brush.trace(field, 15.0 * min(scale, 1.4), step=2.5)
     half = len(long_paths) // 2
