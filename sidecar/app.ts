@@ -21,6 +21,7 @@ import { FrameRing } from './frame/ring.ts';
 import { ringSocketPath } from './frame/shared-ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { autoPaintedSize } from './inference/painted-size.ts';
+import type { SourceEnd } from './ingest/frame-source.ts';
 import { loadNative, type Fit } from './native.ts';
 import { log } from './telemetry/logger.ts';
 import { Recorder, type Progress, type Report } from './telemetry/report.ts';
@@ -185,14 +186,16 @@ export const runApp = async (
 		{ model: manifest.name, provider: engine.provider, painted, source: info.name, style: preset.name },
 		'painting',
 	);
-	const ended = source.run(ring, stop).then(
+	const ended: Promise<{ end?: SourceEnd; error?: unknown }> = source.run(ring, stop).then(
 		(end) => {
 			ring.close();
-			return end;
+			return { end };
 		},
 		(error: unknown) => {
-			ring.fail(error);
-			return undefined; // the line throws it
+			// What a camera gave before it was unplugged is still worth having; half a file is not.
+			if (info.isLive) ring.close();
+			else ring.fail(error);
+			return { error };
 		},
 	);
 	try {
@@ -204,8 +207,9 @@ export const runApp = async (
 	} finally {
 		limit.stop();
 	}
-	const end = await ended;
+	const { end, error } = await ended;
 	await output.finish();
+	if (error !== undefined) throw error;
 	count();
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);

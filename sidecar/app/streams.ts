@@ -69,12 +69,17 @@ const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
 
 /** The sinks that were asked for, then those of our own. Errors: ERR_SINK, ERR_RUNTIME. */
 export const openEgress = async (
-	{ sinks }: Configuration,
+	{ sinks, pace }: Configuration,
 	own: readonly FrameSink[],
 	setup: SinkSetup,
 ): Promise<Egress> => {
 	const opened: FrameSink[] = [];
 	try {
+		if (pace === 'max' && sinks.some((sink) => sink.startsWith('v4l2:')))
+			throw new SidecarError(
+				'ERR_CONFIG',
+				'A virtual camera shows live pictures. Leave --pace max out, or name a file.',
+			);
 		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup));
 		return new Egress([...opened, ...own]);
 	} catch (error) {

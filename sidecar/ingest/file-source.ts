@@ -119,7 +119,9 @@ const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): s
 		['-threads', String(DECODER_THREADS), '-i', fileUrl(path), '-map', `0:${streamIndex}`],
 		['-filter_threads', '1', '-vf', filters.join(','), '-fps_mode', 'passthrough'],
 		// yuvj420p is how ffmpeg spells full range; any other way it would squeeze it to limited.
-		['-pix_fmt', range === 'full' ? 'yuvj420p' : 'yuv420p', '-f', 'rawvideo', '-flush_packets', '1', 'pipe:1'],
+		['-pix_fmt', range === 'full' ? 'yuvj420p' : 'yuv420p'],
+		// With more threads the encoder of raw video holds each frame back until the next has come.
+		['-threads', '1', '-f', 'rawvideo', '-flush_packets', '1', 'pipe:1'],
 	].flat();
 };
 

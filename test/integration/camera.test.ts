@@ -10,7 +10,7 @@ import { nowUs } from '../../sidecar/frame/clock.ts';
 import { type CameraOptions, openCameraSource } from '../../sidecar/ingest/camera-source.ts';
 import type { FrameSource } from '../../sidecar/ingest/frame-source.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
-import { ffmpeg, openTemporaryFolder, readFrames, type ReadFrame, ringFor } from '../support/clips.ts';
+import { ffmpeg, openTemporaryFolder, probeFrames, readFrames, type ReadFrame, ringFor } from '../support/clips.ts';
 import { SIMULATED_DEVICE, simulateV4l2, type SimulatedV4l2 } from '../support/simulated-v4l2.ts';
 
 beforeAll(() => setLog({ level: 'silent' }));
@@ -255,9 +255,12 @@ describe('a simulated camera, as a user types it', () => {
 		expect(frame(all.length / bytes - 1).equals(frame(1))).toBe(false);
 	});
 
-	it('that is unplugged ends the run with exit code 1 and one line', async () => {
+	it('that is unplugged ends the run with exit code 1 and one line, and what was recorded is whole', async () => {
 		await devices.tell('export V4L2_FRAMES=90');
-		const { status, stderr } = run('--sink', 'null', '--camera-format', 'yuyv422', '--log-level', 'silent');
+		const recording = devices.at('recording.mp4');
+		const flags = ['--camera-format', 'yuyv422', '--log-level', 'silent', '--style', 'passthrough'];
+		const { status, stderr } = run('--sink', `file:${recording}`, ...flags);
+		expect((await probeFrames(recording)).length).toBeGreaterThan(10);
 		expect(status).toBe(1);
 		expect(stderr).toMatch(
 			/^allaprima: Camera \/dev\/null: it was unplugged, or lost its power\. Plug it in again\..*\n$/,
