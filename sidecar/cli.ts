@@ -140,6 +140,20 @@ withJson(presets.command('validate').description('check preset files, or all pre
 	},
 );
 
+const obs = program.command('obs').description('the plugin in OBS');
+withJson(obs.command('install').description("put the plugin into this user's OBS")).action(
+	async (options: { json?: boolean }) => {
+		const { installPlugin } = await import('./commands/obs.ts');
+		await installPlugin({ environment: process.env, ...wantsJson(options) });
+	},
+);
+withJson(obs.command('status').description('whether OBS and the plugin are there')).action(
+	async (options: { json?: boolean }) => {
+		const { obsStatus } = await import('./commands/obs.ts');
+		process.exitCode = await obsStatus({ environment: process.env, ...wantsJson(options) });
+	},
+);
+
 const models = program.command('models').description('the models there are');
 withJson(models.command('list').description('all models')).action(async (options: { json?: boolean }) => {
 	const { listModels } = await import('./commands/models.ts');
