@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "draw.h"
+
+#include <graphics/vec2.h>
+#include <obs-module.h>
+
+#include "log.h"
+
+static gs_effect_t* effect;
+
+bool draw_load(void) {
+	char* path = obs_module_file("allaprima.effect");
+	if (!path) {
+		log_warning("data/allaprima.effect is missing: install the plugin's data folder beside it");
+		return false;
+	}
+	char* error = NULL;
+	effect = gs_effect_create_from_file(path, &error);
+	if (!effect) log_warning("%s: %s", path, error ? error : "it cannot be compiled");
+	bfree(error);
+	bfree(path);
+	return effect != NULL;
+}
+
+void draw_unload(void) {
+	gs_effect_destroy(effect);
+	effect = NULL;
+}
+
+/** Light of 1.0 in what is drawn into. */
+static float white_multiplier(void) {
+	return gs_get_color_space() == GS_CS_709_SCRGB ? obs_get_video_sdr_white_level() / 80.0f : 1.0f;
+}
+
+static void set_texture(const char* name, gs_texture_t* texture) {
+	if (texture) gs_effect_set_texture_srgb(gs_effect_get_param_by_name(effect, name), texture);
+}
+
+static void draw(
+	const char* technique,
+	gs_texture_t* image,
+	gs_texture_t* mask,
+	uint32_t width,
+	uint32_t height,
+	enum gs_blend_type under
+) {
+	const bool was_encoding = gs_framebuffer_srgb_enabled();
+	gs_enable_framebuffer_srgb(true);
+	gs_blend_state_push();
+	gs_blend_function(GS_BLEND_ONE, under);
+	set_texture("image", image);
+	set_texture("mask", mask);
+	struct vec2 size;
+	vec2_set(&size, (float)width, (float)height);
+	gs_effect_set_vec2(gs_effect_get_param_by_name(effect, "size"), &size);
+	gs_effect_set_float(gs_effect_get_param_by_name(effect, "multiplier"), white_multiplier());
+	while (gs_effect_loop(effect, technique)) gs_draw_sprite(NULL, 0, width, height);
+	gs_blend_state_pop();
+	gs_enable_framebuffer_srgb(was_encoding);
+}
+
+void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height) {
+	draw("Premultiplied", picture, NULL, width, height, GS_BLEND_INVSRCALPHA);
+}
+
+void draw_straight(gs_texture_t* picture, uint32_t width, uint32_t height) {
+	gs_ortho(0.0f, (float)width, 0.0f, (float)height, -100.0f, 100.0f);
+	draw("Straight", picture, NULL, width, height, GS_BLEND_ZERO);
+}
+
+void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height) {
+	draw(mask ? "Painted" : "Opaque", painting, mask, width, height, GS_BLEND_INVSRCALPHA);
+}
+
+void draw_slate(uint32_t width, uint32_t height) {
+	draw("Slate", NULL, NULL, width, height, GS_BLEND_INVSRCALPHA);
+}

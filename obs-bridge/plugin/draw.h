@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <graphics/graphics.h>
+#include <stdbool.h>
+
+/** Loads the effect, in the graphics context; false where the plugin's data is missing. */
+bool draw_load(void);
+/** In the graphics context. */
+void draw_unload(void);
+
+// Each draws a sprite of this size at the origin, in the graphics context.
+
+/** A premultiplied picture as it is. */
+void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height);
+/** A premultiplied picture, its alpha divided out, over whatever is there. */
+void draw_straight(gs_texture_t* picture, uint32_t width, uint32_t height);
+/** A painting with the alpha of `mask`; opaque where that is null. */
+void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height);
+void draw_slate(uint32_t width, uint32_t height);

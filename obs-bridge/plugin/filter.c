@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "filter.h"
+
+#include <obs-module.h>
+#include <string.h>
+
+#include "clock.h"
+#include "draw.h"
+#include "filter-properties.h"
+#include "link.h"
+#include "present.h"
+#include "stream.h"
+
+/** A source that nobody rendered for so long is told to the sidecar as not active. */
+#define INACTIVE_US 500000
+/** How often the delay is told. */
+#define NEWS_US 1000000
+
+struct filter {
+	obs_source_t* source;
+	struct stream* stream;
+
+	// Graphics thread.
+	struct stream_wishes wishes;
+	int64_t rendered_us;
+	int64_t news_us;
+
+	/** Guards what keeps a hidden source rendered, against the filter's removal. */
+	pthread_mutex_t keep_mutex;
+	bool is_removed;
+	/** The source that is kept; the filter is taken off it before it goes. */
+	obs_source_t* kept;
+	gs_texrender_t* keep_render;
+};
+
+static const char* get_name(void* type_data) {
+	return obs_module_text("AllaPrima");
+}
+
+static void update(void* data, obs_data_t* settings) {
+	struct filter* filter = data;
+	struct stream* stream = filter->stream;
+	struct stream_wishes wishes;
+	filter_read_settings(settings, &wishes);
+	pthread_mutex_lock(&stream->mutex);
+	stream->wishes = wishes;
+	pthread_mutex_unlock(&stream->mutex);
+	stream_touch(stream);
+}
+
+static void* create(obs_data_t* settings, obs_source_t* source) {
+	struct stream* stream = stream_open(source, obs_data_get_string(settings, SETTING_KEY));
+	if (!stream) return NULL;
+	obs_data_set_string(settings, SETTING_KEY, stream->key);
+	struct filter* filter = bzalloc(sizeof *filter);
+	filter->source = source;
+	filter->stream = stream;
+	pthread_mutex_init(&filter->keep_mutex, NULL);
+	update(filter, settings);
+	return filter;
+}
+
+// A hidden source is rendered into next to nothing, so that the filter in its chain taps it.
+
+static void render_hidden(void* data, uint32_t canvas_width, uint32_t canvas_height) {
+	struct filter* filter = data;
+	const struct source_picture* source = &filter->stream->source;
+	obs_source_t* parent = obs_filter_get_parent(filter->source);
+	if (source->is_current || !parent || source->width == 0 || source->height == 0) return;
+	if (!filter->keep_render) filter->keep_render = gs_texrender_create(GS_RGBA, GS_ZS_NONE);
+	gs_texrender_reset(filter->keep_render);
+	if (!gs_texrender_begin(filter->keep_render, 1, 1)) return;
+	gs_ortho(0.0f, (float)source->width, 0.0f, (float)source->height, -100.0f, 100.0f);
+	obs_source_video_render(parent);
+	gs_texrender_end(filter->keep_render);
+}
+
+/** With the mutex locked. */
+static void let_go(struct filter* filter) {
+	if (!filter->kept) return;
+	obs_remove_main_render_callback(render_hidden, filter);
+	obs_source_dec_active(filter->kept);
+	filter->kept = NULL;
+}
+
+static void keep_rendered(struct filter* filter, bool is_wanted) {
+	pthread_mutex_lock(&filter->keep_mutex);
+	obs_source_t* parent =
+		filter->is_removed ? NULL : obs_source_get_ref(obs_filter_get_parent(filter->source));
+	if (parent && is_wanted && !filter->kept) {
+		filter->kept = parent;
+		// Active and not only showing: media that plays while it is active plays on.
+		obs_source_inc_active(parent);
+		obs_add_main_render_callback(render_hidden, filter);
+	} else if (!parent || !is_wanted) {
+		let_go(filter);
+	}
+	obs_source_release(parent);
+	pthread_mutex_unlock(&filter->keep_mutex);
+}
+
+static void filter_remove(void* data, obs_source_t* parent) {
+	struct filter* filter = data;
+	pthread_mutex_lock(&filter->keep_mutex);
+	filter->is_removed = true;
+	let_go(filter);
+	pthread_mutex_unlock(&filter->keep_mutex);
+}
+
+static void destroy(void* data) {
+	struct filter* filter = data;
+	filter_remove(filter, NULL);
+	obs_enter_graphics();
+	gs_texrender_destroy(filter->keep_render);
+	obs_leave_graphics();
+	stream_close(filter->stream);
+	pthread_mutex_destroy(&filter->keep_mutex);
+	bfree(filter);
+}
+
+/** The names of source and filter, which the streamer may change at any time. */
+static bool has_other_name(struct filter* filter, char name[STREAM_NAME_BYTES]) {
+	char full[2 * STREAM_NAME_BYTES];
+	const obs_source_t* parent = obs_filter_get_parent(filter->source);
+	const char* source_name = parent ? obs_source_get_name(parent) : NULL;
+	const char* filter_name = obs_source_get_name(filter->source);
+	snprintf(
+		full, sizeof full, "%.500s / %.500s", source_name ? source_name : "", filter_name ? filter_name : ""
+	);
+	copy_text(name, STREAM_NAME_BYTES, full);
+	return strcmp(name, filter->stream->name) != 0; // written by this thread alone
+}
+
+/** Makes public what the graphics thread knows; true where the sidecar is to hear of it. */
+static bool publish_view(struct filter* filter, int64_t at_us) {
+	struct stream* stream = filter->stream;
+	struct stream_view view = {
+		.shown = stream->present.shown,
+		.is_active = at_us - filter->rendered_us < INACTIVE_US,
+		.width = stream->source.width,
+		.height = stream->source.height,
+		.tapped = tap_count(stream->tap),
+		.painted = stream->painted_count,
+	};
+	const bool is_news = at_us - filter->news_us >= NEWS_US;
+	char name[STREAM_NAME_BYTES];
+	const bool is_renamed = has_other_name(filter, name);
+	pthread_mutex_lock(&stream->mutex);
+	view.has_delay = stream->view.has_delay;
+	view.delay = stream->view.delay;
+	if (is_news) view.has_delay = latency_summarize(&stream->latency, &view.delay);
+	const bool is_changed = view.is_active != stream->view.is_active || is_renamed;
+	if (is_renamed) memcpy(stream->name, name, sizeof name);
+	stream->view = view;
+	pthread_mutex_unlock(&stream->mutex);
+	if (is_news) {
+		filter->news_us = at_us;
+		latency_clear(&stream->latency);
+		atomic_store(&stream->has_news, true);
+	}
+	return is_changed;
+}
+
+static void tick(void* data, float seconds) {
+	struct filter* filter = data;
+	struct stream* stream = filter->stream;
+	obs_source_t* target = obs_filter_get_target(filter->source);
+	const uint32_t width = target ? obs_source_get_base_width(target) : 0;
+	const uint32_t height = target ? obs_source_get_base_height(target) : 0;
+	const bool has_sidecar = link_state() == LINK_UP;
+	stream_get_wishes(stream, &filter->wishes);
+	source_picture_tick(&stream->source, width, height);
+	present_tick(stream, &filter->wishes);
+	if (has_sidecar) tap_resize(stream->tap, width, height);
+	const bool has_outputs = atomic_load(&stream->outputs_showing) > 0;
+	keep_rendered(filter, has_outputs || (has_sidecar && filter->wishes.keeps_painting));
+	if (publish_view(filter, now_us())) stream_touch(stream);
+}
+
+/** The picture of this tick, tapped where somebody reads it; false where there is none, or nobody needs it.
+ */
+static bool capture(struct filter* filter, bool is_drawn) {
+	struct stream* stream = filter->stream;
+	struct source_picture* source = &stream->source;
+	if (source->is_current) return true;
+	const bool is_read = tap_is_read(stream->tap);
+	if (!is_read && !is_drawn && atomic_load(&stream->outputs_showing) == 0) return false;
+	if (!source_picture_render(source, filter->source)) return false;
+	if (is_read)
+		tap_capture(
+			stream->tap, source_picture_texture(source), source->width, source->height, source->captured_us
+		);
+	return true;
+}
+
+static enum gs_color_space space_of_target(const struct filter* filter) {
+	const enum gs_color_space spaces[] = {GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED};
+	obs_source_t* target = obs_filter_get_target(filter->source);
+	return target ? obs_source_get_color_space(target, 3, spaces) : GS_CS_SRGB;
+}
+
+static void render(void* data, gs_effect_t* effect) {
+	struct filter* filter = data;
+	struct stream* stream = filter->stream;
+	if (stream->source.is_rendering) return; // it is in its own picture
+	filter->rendered_us = now_us();
+	const enum shown shown = present_decide(stream);
+	const bool is_replaced = filter->wishes.mode == MODE_REPLACE && shown != SHOWN_SOURCE;
+	const bool is_captured = capture(filter, is_replaced && shown != SHOWN_SLATE);
+	if (is_replaced)
+		present_draw(stream);
+	else if (is_captured && space_of_target(filter) == GS_CS_SRGB)
+		draw_premultiplied(
+			source_picture_texture(&stream->source), stream->source.width, stream->source.height
+		);
+	else
+		obs_source_skip_video_filter(filter->source); // its own way keeps more than 8 bits
+}
+
+static enum gs_color_space get_color_space(void* data, size_t count, const enum gs_color_space* preferred) {
+	const struct filter* filter = data;
+	const bool is_passed = filter->wishes.mode == MODE_TAP || filter->stream->present.shown == SHOWN_SOURCE;
+	return is_passed ? space_of_target(filter) : GS_CS_SRGB;
+}
+
+static obs_properties_t* get_properties(void* data) {
+	struct filter* filter = data;
+	return filter_properties(filter->stream);
+}
+
+static void keep_styles(void* param) {
+	struct stream* streams[STREAMS_MAX];
+	const size_t count = streams_list(streams);
+	for (size_t i = 0; i < count; ++i) {
+		struct stream_wishes wishes;
+		stream_get_wishes(streams[i], &wishes);
+		obs_source_t* source = obs_weak_source_get_source(streams[i]->filter);
+		if (!source) continue;
+		obs_data_t* settings = obs_source_get_settings(source);
+		obs_data_set_string(settings, SETTING_STYLE, wishes.style);
+		obs_data_release(settings);
+		obs_source_update_properties(source);
+		obs_source_release(source);
+	}
+	streams_release(streams, count);
+}
+
+void filters_keep_styles(void) {
+	obs_queue_task(OBS_TASK_UI, keep_styles, NULL, false);
+}
+
+struct obs_source_info filter_info = {
+	.id = "allaprima_filter",
+	.type = OBS_SOURCE_TYPE_FILTER,
+	.output_flags = OBS_SOURCE_VIDEO | OBS_SOURCE_SRGB,
+	.get_name = get_name,
+	.create = create,
+	.destroy = destroy,
+	.update = update,
+	.get_defaults = filter_defaults,
+	.get_properties = get_properties,
+	.video_tick = tick,
+	.video_render = render,
+	.video_get_color_space = get_color_space,
+	.filter_remove = filter_remove,
+};

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** What stands in the place of a painting that is not there. */
+enum failure_policy {
+	FAILURE_PASSTHROUGH,
+	/** The last painting; before there is one, the slate. */
+	FAILURE_HOLD,
+	/** A card, and never the source's picture. */
+	FAILURE_SLATE,
+};
+
+enum shown { SHOWN_SOURCE, SHOWN_PAINTING, SHOWN_HELD, SHOWN_SLATE };
+
+struct show_facts {
+	bool is_panic;
+	/** A sidecar of our protocol answers. */
+	bool has_sidecar;
+	/** There is a painting, of whatever age. */
+	bool has_painting;
+	int64_t painting_age_us;
+	int64_t stale_after_us;
+	enum failure_policy failure;
+};
+
+/** What is shown where a painting is wanted. */
+enum shown show_decide(const struct show_facts* facts);
+
+const char* shown_name(enum shown shown);
+const char* failure_policy_name(enum failure_policy failure);
+/** FAILURE_PASSTHROUGH for what is none. */
+enum failure_policy failure_policy_of(const char* name);

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "source-picture.h"
+
+#include "clock.h"
+
+void source_picture_tick(struct source_picture* picture, uint32_t width, uint32_t height) {
+	picture->width = width;
+	picture->height = height;
+	picture->is_current = false;
+}
+
+static void render_target(obs_source_t* filter) {
+	obs_source_t* target = obs_filter_get_target(filter);
+	obs_source_t* parent = obs_filter_get_parent(filter);
+	const uint32_t flags = obs_source_get_output_flags(target);
+	const bool draws_itself = (flags & (OBS_SOURCE_CUSTOM_DRAW | OBS_SOURCE_ASYNC)) != 0;
+	if (target == parent && !draws_itself)
+		obs_source_default_render(target);
+	else
+		obs_source_video_render(target);
+}
+
+bool source_picture_render(struct source_picture* picture, obs_source_t* filter) {
+	if (picture->is_current) return true;
+	if (picture->is_rendering || picture->width == 0 || picture->height == 0) return false;
+	if (!obs_filter_get_target(filter) || !obs_filter_get_parent(filter)) return false;
+	if (!picture->render) picture->render = gs_texrender_create(GS_RGBA, GS_ZS_NONE);
+
+	gs_texrender_reset(picture->render);
+	const int64_t captured_us = now_us();
+	if (!gs_texrender_begin_with_color_space(picture->render, picture->width, picture->height, GS_CS_SRGB))
+		return false;
+	picture->is_rendering = true;
+	const bool was_linear = gs_set_linear_srgb(true);
+	struct vec4 clear;
+	vec4_zero(&clear);
+	gs_clear(GS_CLEAR_COLOR, &clear, 0.0f, 0);
+	gs_ortho(0.0f, (float)picture->width, 0.0f, (float)picture->height, -100.0f, 100.0f);
+	// As libobs does for filters: the outcome is premultiplied, however the source draws.
+	gs_blend_state_push();
+	gs_blend_function_separate(GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
+	render_target(filter);
+	gs_blend_state_pop();
+	gs_set_linear_srgb(was_linear);
+	picture->is_rendering = false;
+	gs_texrender_end(picture->render);
+	picture->captured_us = captured_us;
+	picture->is_current = true;
+	return true;
+}
+
+gs_texture_t* source_picture_texture(const struct source_picture* picture) {
+	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->render);
+}
+
+void source_picture_free(struct source_picture* picture) {
+	gs_texrender_destroy(picture->render);
+	picture->render = NULL;
+}

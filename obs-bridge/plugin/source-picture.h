@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <graphics/graphics.h>
+#include <obs.h>
+
+/**
+ * What the filter is put on, rendered once a tick into a texture: premultiplied, sRGB, 8 bits. Whoever shows
+ * or taps it takes it from here, however often the source is in the picture. All of it on the graphics
+ * thread.
+ */
+struct source_picture {
+	gs_texrender_t* render;
+	uint32_t width;
+	uint32_t height;
+	/** Whether `render` holds the picture of this tick. */
+	bool is_current;
+	/** Between its begin and its end: whoever is in it must not sample it. */
+	bool is_rendering;
+	/** When it was rendered, on the monotonic clock. */
+	int64_t captured_us;
+};
+
+/** A new tick: what there is, is of the last one. */
+void source_picture_tick(struct source_picture* picture, uint32_t width, uint32_t height);
+
+/** Renders the filter's target unless that was done in this tick; false where there is nothing to render. */
+bool source_picture_render(struct source_picture* picture, obs_source_t* filter);
+
+/** The picture of this tick or of an earlier one, or null. */
+gs_texture_t* source_picture_texture(const struct source_picture* picture);
+
+/** In the graphics context. */
+void source_picture_free(struct source_picture* picture);

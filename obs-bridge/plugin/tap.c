@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tap.h"
+
+#include <frame-ring.h>
+#include <inttypes.h>
+#include <obs.h>
+#include <pthread.h>
+#include <string.h>
+#include <util/bmem.h>
+#include <util/threading.h>
+
+#include "draw.h"
+#include "log.h"
+
+#define STAGED_COUNT 2
+
+/** A picture on its way from the GPU. */
+struct staged {
+	gs_stagesurf_t* surface;
+	bool is_pending;
+	struct frame_ring_frame frame;
+};
+
+struct tap {
+	char name[64];
+	void (*on_place)(void* param);
+	void* param;
+
+	// Graphics thread.
+	gs_texrender_t* straight;
+	struct staged staged[STAGED_COUNT];
+	size_t next;
+	uint64_t sequence;
+	uint64_t published;
+	uint32_t skipped_width, skipped_height;
+
+	pthread_t thread;
+	/** Guards what follows, for moments: a ring is made and unmade outside of it. */
+	pthread_mutex_t mutex;
+	pthread_cond_t wanted;
+	bool is_ending;
+	uint32_t wanted_width, wanted_height;
+	struct frame_ring_writer* writer;
+	struct tap_place place;
+	unsigned int ring_count;
+};
+
+/** Makes a ring that readers can reach, or gives null and says why. */
+static struct frame_ring_writer* make_ring(struct tap* tap, struct tap_place* place) {
+	char name[96];
+	snprintf(name, sizeof name, "%s-%u", tap->name, tap->ring_count++);
+	if (!runtime_socket_path(name, place->path)) {
+		log_warning("no socket for %s: the runtime folder must be of this user alone (mode 700)", name);
+		return NULL;
+	}
+	struct frame_ring_writer* writer = NULL;
+	const uint64_t bytes = (uint64_t)place->width * place->height * 4;
+	enum frame_ring_status status = frame_ring_writer_create(FRAME_RING_SLOTS_MIN, bytes, &writer);
+	if (status == FRAME_RING_OK) {
+		status = frame_ring_writer_listen(writer, place->path);
+		if (status != FRAME_RING_OK) frame_ring_writer_close(writer);
+	}
+	if (status == FRAME_RING_OK) return writer;
+	log_warning("no ring of %" PRIu64 " bytes a picture: %s", bytes, frame_ring_status_name(status));
+	return NULL;
+}
+
+/** Serves the readers of one ring until another size is wanted. Comes and goes with the mutex locked. */
+static void serve_ring(struct tap* tap) {
+	struct tap_place place = {.width = tap->wanted_width, .height = tap->wanted_height};
+	pthread_mutex_unlock(&tap->mutex);
+	struct frame_ring_writer* writer = make_ring(tap, &place);
+	pthread_mutex_lock(&tap->mutex);
+	const bool is_wanted =
+		!tap->is_ending && tap->wanted_width == place.width && tap->wanted_height == place.height;
+	if (!writer && is_wanted) {
+		// Not again before something else is wanted: what is missing now would be missing at the next tick.
+		tap->wanted_width = tap->wanted_height = 0;
+		tap->skipped_width = place.width;
+		tap->skipped_height = place.height;
+	}
+	if (!writer) return;
+	if (is_wanted) {
+		tap->writer = writer;
+		tap->place = place;
+		pthread_mutex_unlock(&tap->mutex);
+		tap->on_place(tap->param);
+		frame_ring_writer_serve(writer, -1);
+		pthread_mutex_lock(&tap->mutex);
+		tap->writer = NULL;
+		tap->place = (struct tap_place){.path = ""};
+	}
+	pthread_mutex_unlock(&tap->mutex);
+	frame_ring_writer_close(writer);
+	pthread_mutex_lock(&tap->mutex);
+}
+
+static void* serve(void* param) {
+	struct tap* tap = param;
+	os_set_thread_name("allaprima tap");
+	pthread_mutex_lock(&tap->mutex);
+	while (!tap->is_ending) {
+		if (tap->wanted_width > 0)
+			serve_ring(tap);
+		else
+			pthread_cond_wait(&tap->wanted, &tap->mutex);
+	}
+	pthread_mutex_unlock(&tap->mutex);
+	return NULL;
+}
+
+struct tap* tap_create(const char* name, void (*on_place)(void* param), void* param) {
+	struct tap* tap = bzalloc(sizeof *tap);
+	snprintf(tap->name, sizeof tap->name, "%s", name);
+	tap->on_place = on_place;
+	tap->param = param;
+	pthread_mutex_init(&tap->mutex, NULL);
+	pthread_cond_init(&tap->wanted, NULL);
+	pthread_create(&tap->thread, NULL, serve, tap);
+	return tap;
+}
+
+/** With the mutex locked. */
+static void wake(struct tap* tap) {
+	if (tap->writer) frame_ring_writer_interrupt(tap->writer);
+	pthread_cond_signal(&tap->wanted);
+}
+
+void tap_resize(struct tap* tap, uint32_t width, uint32_t height) {
+	if (width > FRAME_RING_SIDE_MAX || height > FRAME_RING_SIDE_MAX || width == 0 || height == 0)
+		width = height = 0;
+	pthread_mutex_lock(&tap->mutex);
+	const bool was_refused = width > 0 && width == tap->skipped_width && height == tap->skipped_height;
+	if (!was_refused && (tap->wanted_width != width || tap->wanted_height != height)) {
+		tap->wanted_width = width;
+		tap->wanted_height = height;
+		tap->skipped_width = tap->skipped_height = 0;
+		wake(tap);
+	}
+	pthread_mutex_unlock(&tap->mutex);
+}
+
+void tap_place(struct tap* tap, struct tap_place* place) {
+	pthread_mutex_lock(&tap->mutex);
+	*place = tap->place;
+	pthread_mutex_unlock(&tap->mutex);
+}
+
+bool tap_is_read(struct tap* tap) {
+	pthread_mutex_lock(&tap->mutex);
+	const bool is_read = tap->writer && frame_ring_writer_reader_count(tap->writer) > 0;
+	pthread_mutex_unlock(&tap->mutex);
+	return is_read;
+}
+
+/** Copies a picture that has come from the GPU into the ring, row by row where the GPU pads them. */
+static void
+write_rows(struct tap* tap, const struct frame_ring_frame* frame, const uint8_t* data, uint32_t stride) {
+	const size_t row_bytes = (size_t)frame->width * 4;
+	frame_ring_writer_begin(tap->writer);
+	if (stride == row_bytes) {
+		frame_ring_writer_put(tap->writer, 0, data, row_bytes * frame->height);
+	} else {
+		for (uint32_t y = 0; y < frame->height; ++y)
+			frame_ring_writer_put(tap->writer, y * row_bytes, data + (size_t)y * stride, row_bytes);
+	}
+	if (frame_ring_writer_commit(tap->writer, frame, NULL) == FRAME_RING_OK) tap->published += 1;
+}
+
+static void publish(struct tap* tap, struct staged* staged) {
+	if (!staged->is_pending) return;
+	staged->is_pending = false;
+	uint8_t* data = NULL;
+	uint32_t stride = 0;
+	if (!gs_stagesurface_map(staged->surface, &data, &stride)) return;
+	pthread_mutex_lock(&tap->mutex);
+	// Of another size: the ring was made anew meanwhile.
+	if (tap->writer && tap->place.width == staged->frame.width && tap->place.height == staged->frame.height)
+		write_rows(tap, &staged->frame, data, stride);
+	pthread_mutex_unlock(&tap->mutex);
+	gs_stagesurface_unmap(staged->surface);
+}
+
+static bool prepare_surface(struct staged* staged, uint32_t width, uint32_t height) {
+	if (staged->surface && gs_stagesurface_get_width(staged->surface) == width &&
+		gs_stagesurface_get_height(staged->surface) == height)
+		return true;
+	gs_stagesurface_destroy(staged->surface);
+	staged->surface = gs_stagesurface_create(width, height, GS_BGRA);
+	return staged->surface != NULL;
+}
+
+/** The rate of OBS as a length, for who wants to know how long a picture stays. */
+static int64_t frame_duration_us(void) {
+	struct obs_video_info video;
+	if (!obs_get_video_info(&video) || video.fps_num == 0) return 0;
+	return INT64_C(1000000) * video.fps_den / video.fps_num;
+}
+
+void tap_capture(
+	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
+) {
+	if (!tap->straight) tap->straight = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
+	gs_texrender_reset(tap->straight);
+	if (!gs_texrender_begin_with_color_space(tap->straight, width, height, GS_CS_SRGB)) return;
+	draw_straight(picture, width, height);
+	gs_texrender_end(tap->straight);
+
+	struct staged* staged = &tap->staged[tap->next];
+	tap->next = (tap->next + 1) % STAGED_COUNT;
+	staged->is_pending = false;
+	if (prepare_surface(staged, width, height)) {
+		gs_stage_texture(staged->surface, gs_texrender_get_texture(tap->straight));
+		staged->frame = (struct frame_ring_frame){
+			.sequence = tap->sequence,
+			.captured_us = captured_us,
+			.timestamp_us = (int64_t)(obs_get_video_frame_time() / 1000),
+			.duration_us = frame_duration_us(),
+			.format = FRAME_RING_BGRA,
+			.width = width,
+			.height = height,
+			.matrix = FRAME_RING_BT709,
+			.range = FRAME_RING_FULL_RANGE,
+		};
+		staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
+	}
+	tap->sequence += 1;
+	publish(tap, &tap->staged[tap->next]);
+}
+
+uint64_t tap_count(const struct tap* tap) {
+	return tap->published;
+}
+
+void tap_destroy(struct tap* tap) {
+	if (!tap) return;
+	pthread_mutex_lock(&tap->mutex);
+	tap->is_ending = true;
+	wake(tap);
+	pthread_mutex_unlock(&tap->mutex);
+	pthread_join(tap->thread, NULL);
+	pthread_cond_destroy(&tap->wanted);
+	pthread_mutex_destroy(&tap->mutex);
+
+	obs_enter_graphics();
+	for (size_t i = 0; i < STAGED_COUNT; ++i) gs_stagesurface_destroy(tap->staged[i].surface);
+	gs_texrender_destroy(tap->straight);
+	obs_leave_graphics();
+	bfree(tap);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <graphics/graphics.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime-folder.h"
+
+/**
+ * The way out: the source's picture to a frame ring (BGRA, straight alpha), one picture a tick. Staged in two
+ * surfaces, so that a picture is fetched a tick after it was drawn and the graphics thread never waits for
+ * the GPU. The ring's memory is taken, and its readers are served, on a thread of the tap's own.
+ */
+struct tap;
+
+struct tap_place {
+	/** Empty while there is no ring. */
+	char path[SOCKET_PATH_BYTES];
+	uint32_t width;
+	uint32_t height;
+};
+
+/** `name` begins the names of its sockets. `on_place` is called on the tap's thread when there is a ring. */
+struct tap* tap_create(const char* name, void (*on_place)(void* param), void* param);
+
+/** Asks for a ring of this size, and comes back at once; 0 gives the ring back. Any thread. */
+void tap_resize(struct tap* tap, uint32_t width, uint32_t height);
+
+/** Where the ring is. Any thread. */
+void tap_place(struct tap* tap, struct tap_place* place);
+
+/** Whether anybody reads: a picture for nobody is not worth its cost. Graphics thread. */
+bool tap_is_read(struct tap* tap);
+
+/** Stages a premultiplied picture, and publishes the one before. Graphics thread, in the graphics context. */
+void tap_capture(
+	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
+);
+
+/** Pictures published. Graphics thread. */
+uint64_t tap_count(const struct tap* tap);
+
+/** Not in the graphics context, and when no other thread has it. Null is fine. */
+void tap_destroy(struct tap* tap);
