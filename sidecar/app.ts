@@ -6,6 +6,7 @@ import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type
 import { Controller } from './control/controller.ts';
 import { startHttpServer, type RunView } from './control/http-server.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
+import { ObsWebsocket } from './control/obs-websocket.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
 import { FailureEgress } from './egress/failure-policy.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
@@ -83,6 +84,15 @@ export const runApp = async (
 			controller,
 			scenes: configuration.obs.scenes,
 		}));
+	await using _obs =
+		configuration.obs.websocket &&
+		new ObsWebsocket({
+			obs: configuration.obs,
+			controller,
+			delayMs: () => link?.glassToGlassMs?.p50,
+			hasPlugin: () => link?.stream !== undefined,
+			nowUs,
+		});
 	await using source = await openSource(configuration, { taps: link && tapsOf(link), native, signal: stop });
 	const { info } = source;
 	const isAuto = configuration.size === 'auto' && !('fixed' in manifest.size);

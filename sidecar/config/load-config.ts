@@ -17,9 +17,16 @@ export interface ConfigurationOrigins {
 }
 
 /** Variables of our own that are no setting. */
-const RESERVED_VARIABLES = new Set(['ALLAPRIMA_CONFIG', 'ALLAPRIMA_DEBUG', 'ALLAPRIMA_FFMPEG', 'ALLAPRIMA_LOG_LEVEL']);
+const OBS_PASSWORD = 'ALLAPRIMA_OBS_PASSWORD';
+const RESERVED_VARIABLES = new Set([
+	'ALLAPRIMA_CONFIG',
+	'ALLAPRIMA_DEBUG',
+	'ALLAPRIMA_FFMPEG',
+	'ALLAPRIMA_LOG_LEVEL',
+	OBS_PASSWORD,
+]);
 
-type Layer = Record<string, unknown> & { tuning?: Record<string, unknown> };
+type Layer = Record<string, unknown> & { tuning?: Record<string, unknown>; obs?: Record<string, unknown> };
 
 /** Where the platform keeps a user's configuration. */
 export const configurationFolder = (
@@ -136,6 +143,8 @@ export const loadConfiguration = async ({ flags, environment, file }: Configurat
 	const joined: Layer = Object.assign({}, ...layers, {
 		tuning: Object.assign({}, ...layers.map(({ tuning }) => tuning)),
 	});
+	const password = environment[OBS_PASSWORD];
+	if (password) joined.obs = { ...joined.obs, websocket: { ...(joined.obs?.['websocket'] as object), password } };
 	const configuration = parse(Configuration, joined, 'Configuration');
 	await refuseSharedFiles(configuration);
 	return Object.freeze(configuration);

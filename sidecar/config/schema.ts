@@ -398,8 +398,28 @@ export const Configuration = z.strictObject({
 				.record(z.string().min(1).max(512), z.string().min(1).max(64))
 				.default({})
 				.meta(help('Style by scene: what is painted when OBS switches to it')),
+			audioInputs: z
+				.array(z.string().min(1).max(512))
+				.max(64)
+				.default([])
+				.meta(help('Inputs of OBS whose audio is to wait for the painted picture; needs websocket')),
+			websocket: z
+				.strictObject({
+					url: z
+						.string()
+						.regex(/^ws(s|\+unix)?:.+/, 'expected an address such as ws://127.0.0.1:4455')
+						.default('ws://127.0.0.1:4455')
+						.meta(help('Where obs-websocket listens')),
+					password: z
+						.string()
+						.max(256)
+						.exactOptional()
+						.meta(help('Its password; better in the environment, as ALLAPRIMA_OBS_PASSWORD')),
+				})
+				.exactOptional()
+				.meta(help('How to reach OBS without the plugin')),
 		})
-		.default({ scenes: {} })
+		.default({ scenes: {}, audioInputs: [] })
 		.meta(help('What OBS has to do with styles')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
 });

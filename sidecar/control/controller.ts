@@ -33,6 +33,8 @@ export interface ControlState {
 	/** Nothing but the slate is to be shown, whatever is painted. */
 	readonly panic: boolean;
 	readonly fade: Fade | undefined;
+	/** A prompt that may be next: with no weight it is encoded and not seen. */
+	readonly armed: string | undefined;
 	/** What the target gives once no fade is on its way. */
 	readonly settled: Parameters;
 }
@@ -57,6 +59,7 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		fadeS,
 		panic: false,
 		fade: undefined,
+		armed: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
 };
@@ -94,6 +97,19 @@ export const parametersAt = (state: ControlState, nowUs: number): Parameters =>
 	progressAt(state, nowUs) >= 1
 		? state.settled
 		: Object.freeze({ ...state.settled, conditioning: conditioningAt(state, nowUs) });
+
+/** Gets the style ready that may be next, so that a switch to it need not wait for its prompt; undefined: none. */
+export const arm = (state: ControlState, name: string | undefined): ControlState => {
+	const armed = state.presets.find((preset) => preset.name === name && paints(preset))?.prompt;
+	if (armed === state.armed) return state;
+	return Object.freeze({ ...state, armed, settled: withArmed(state.settled, state.target, armed) });
+};
+
+const withArmed = (settled: Parameters, target: Preset, armed: string | undefined): Parameters => {
+	const conditioning = [{ prompt: target.prompt, weight: target.strength }];
+	if (armed !== undefined && armed !== target.prompt) conditioning.push({ prompt: armed, weight: 0 });
+	return Object.freeze({ ...settled, conditioning: Object.freeze(conditioning) });
+};
 
 /** 0 when a fade begins, 1 when it is over or there is none. */
 export const progressAt = ({ fade }: ControlState, nowUs: number): number =>
@@ -135,7 +151,7 @@ const aim = (state: ControlState, target: Preset, nowUs: number, fadeS = state.f
 		epoch,
 		changedUs: isOtherEpoch ? nowUs : state.changedUs,
 		fade: isOtherPicture ? fadeTo(state, target, nowUs, fadeS) : state.fade,
-		settled: resolveParameters(target, state.tuning, epoch),
+		settled: withArmed(resolveParameters(target, state.tuning, epoch), target, state.armed),
 	});
 };
 
@@ -227,6 +243,11 @@ export class Controller {
 		if (state === this.#state) return;
 		this.#state = state;
 		for (const listener of this.#listeners) listener();
+	}
+
+	/** Not a change that anybody sees. */
+	arm(name: string | undefined): void {
+		this.#state = arm(this.#state, name);
 	}
 
 	parametersAt(nowUs: number): Parameters {

@@ -96,8 +96,10 @@ const weightsOf = ({ conditioning }: Parameters): Weights => {
 	return weights;
 };
 
-/** The weighted sum of embeddings of one shape; a token counts where it counts in any of them. */
-export const mixEmbeds = (parts: readonly { embeds: PromptEmbeds; weight: number }[]): PromptEmbeds => {
+/** The weighted sum of embeddings of one shape; a token counts where it counts in any that has weight. */
+export const mixEmbeds = (all: readonly { embeds: PromptEmbeds; weight: number }[]): PromptEmbeds => {
+	const seen = all.filter(({ weight }) => weight > 0);
+	const parts = seen.length > 0 ? seen : all;
 	const [first] = parts;
 	if (!first) throw new TypeError('mixEmbeds needs at least one part');
 	if (parts.length === 1) return first.embeds;

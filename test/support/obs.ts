@@ -16,7 +16,7 @@ import { decodePng, type RgbaPicture } from './png.ts';
  */
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const PASSWORD = 'only-for-tests';
+export const OBS_PASSWORD = 'only-for-tests';
 export const CANVAS = { width: 640, height: 360, fps: 30 };
 
 /** What a test needs of the plugin's get_state. */
@@ -87,7 +87,7 @@ const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS)
 				ServerPort: port,
 				AlertsEnabled: false,
 				AuthRequired: true,
-				ServerPassword: PASSWORD,
+				ServerPassword: OBS_PASSWORD,
 			},
 		}),
 	);
@@ -161,6 +161,11 @@ export class Obs {
 		});
 	}
 
+	/** obs-websocket, through a socket of the file system where this OBS has a network of its own. */
+	get websocketUrl(): string {
+		return `ws+unix:${join(this.folder, 'websocket.sock')}:/`;
+	}
+
 	/** The folder that sidecar and plugin meet in: XDG_RUNTIME_DIR of this OBS. */
 	get runtimeFolder(): string {
 		return join(this.folder, 'run');
@@ -203,12 +208,11 @@ export class Obs {
 	}
 
 	async #connect(port: number): Promise<void> {
-		const url = `ws+unix:${join(this.folder, 'websocket.sock')}:/`;
 		let isConnected = false;
 		for (let attempts = 0; !isConnected; attempts++) {
 			if (this.#hasExited) throw new Error(`OBS ended at once:\n${this.log().slice(-2000)}`);
 			if (attempts > 300) throw new Error(`obs-websocket does not listen on ${port}:\n${this.log().slice(-2000)}`);
-			isConnected = await this.socket.connect(url, PASSWORD).then(
+			isConnected = await this.socket.connect(this.websocketUrl, OBS_PASSWORD).then(
 				() => true,
 				() => new Promise<false>((resolve) => setTimeout(() => resolve(false), 100)),
 			);
@@ -307,6 +311,31 @@ export class Obs {
 			filterSettings: settings as never,
 			overlay: true,
 		});
+	}
+
+	/**
+	 * A new scene in the program with one colour in it and the filter on that: the input is `SCENE colour`, the stream
+	 * `SCENE colour / Alla Prima`.
+	 */
+	async showColour(
+		scene: string,
+		colour: number,
+		settings: Record<string, unknown> = {},
+		size: { width: number; height: number } = CANVAS,
+	): Promise<{ id: string; source: string; stream: string }> {
+		const source = `${scene} colour`;
+		const stream = `${source} / Alla Prima`;
+		await this.socket.call('CreateScene', { sceneName: scene });
+		await this.addColour(scene, source, colour, size);
+		await this.addFilter(source, settings);
+		await this.socket.call('SetCurrentProgramScene', { sceneName: scene });
+		await this.until(async () => (await this.stream(stream)).width === size.width, 'a stream');
+		return { id: (await this.stream(stream)).id, source, stream };
+	}
+
+	/** Resolves when a stream shows this. */
+	async shows(stream: string, what: StreamState['shown']): Promise<void> {
+		await this.until(async () => (await this.stream(stream)).shown === what, `${stream} showing the ${what}`);
 	}
 
 	/** Ends OBS as a user does, and says what it found to be left over. */

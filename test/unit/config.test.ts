@@ -37,7 +37,7 @@ describe('what is in force', () => {
 			sinks: ['null'],
 			failure: 'passthrough',
 			staleAfterMs: 1000,
-			obs: { scenes: {} },
+			obs: { scenes: {}, audioInputs: [] },
 			style: 'oil-painting',
 			provider: 'auto',
 			size: 'auto',
@@ -136,6 +136,17 @@ describe('what is in force', () => {
 			flag: 'duration',
 			variable: 'ALLAPRIMA_DURATION',
 		});
+	});
+});
+
+describe('OBS', () => {
+	test('is reached with the password of the environment, which no file need hold', async () => {
+		const { obs } = await load({ environment: { ALLAPRIMA_OBS_PASSWORD: 'secret' } });
+		expect(obs.websocket).toEqual({ url: 'ws://127.0.0.1:4455', password: 'secret' });
+	});
+
+	test('is left alone where nothing is said of it', async () => {
+		expect((await load()).obs.websocket).toBeUndefined();
 	});
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Preset } from '../../sidecar/config/schema.ts';
 import { readCommand, styleCommand } from '../../sidecar/control/commands.ts';
 import {
+	arm,
 	apply,
 	Controller,
 	initialState,
@@ -90,6 +91,17 @@ describe('a change of style', () => {
 		expect(apply(panic, style('pencil-sketch'), 2).panic).toBe(true);
 		expect(apply(panic, { type: 'panic', on: true }, 2)).toBe(panic);
 		expect(apply(panic, { type: 'panic', on: false }, 2).panic).toBe(false);
+	});
+
+	test('an armed style is encoded without being seen, and is there for the switch', () => {
+		const armed = arm(start(), 'watercolor');
+		expect(mixture(armed, 0)).toEqual({ 'oil-painting': 1, watercolor: 0 });
+		expect(armed.epoch).toBe(0);
+		expect(arm(armed, 'watercolor')).toBe(armed);
+		const switched = apply(armed, { type: 'style', name: 'watercolor', fadeS: 0 }, 1);
+		expect(mixture(switched, 1)).toEqual({ watercolor: 0.5 });
+		expect(mixture(arm(armed, undefined), 0)).toEqual({ 'oil-painting': 1 });
+		expect(mixture(arm(start(), 'no-such-style'), 0)).toEqual({ 'oil-painting': 1 });
 	});
 
 	test('to what is there already does nothing', () => {

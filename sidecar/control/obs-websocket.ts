@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OBSWebSocket } from 'obs-websocket-js';
+import type { Configuration } from '../config/schema.ts';
+import { isSidecarError } from '../errors.ts';
+import { log } from '../telemetry/logger.ts';
+import { AUDIO_OFFSET_START, measured, type AudioOffset } from './audio-offset.ts';
+import type { Controller } from './controller.ts';
+
+/** Between attempts: twice as long each time, up to the second. */
+const RETRY_MS = { first: 500, longest: 10_000 };
+const MEASURE_MS = 1000;
+/** Leaving studio mode tells of the preview's scene and then of the program's; the last one within this is meant. */
+const SETTLE_MS = 100;
+/** obs-websocket closes with these when trying again is of no use. */
+const CLOSED_BY_PASSWORD = 4009;
+
+export interface ObsWebsocketOptions {
+	obs: Configuration['obs'];
+	controller: Controller;
+	/** From render to program, as the plugin measured it last. */
+	delayMs: () => number | undefined;
+	/** With the plugin, scenes come through it: it knows of a switch before the transition, not after. */
+	hasPlugin: () => boolean;
+	nowUs: () => number;
+}
+
+/**
+ * What OBS tells without our plugin, and what it is told: styles by scene, arming the style of the previewed scene, and
+ * audio that waits for the picture. Connects again for as long as it lives; OBS may come and go.
+ */
+export class ObsWebsocket implements AsyncDisposable {
+	readonly #options: ObsWebsocketOptions;
+	readonly #ending = new AbortController();
+	readonly #running: Promise<void>;
+	#socket: OBSWebSocket | undefined;
+	/** By the names that scenes have now; a scene may be renamed while the style stays meant. */
+	#scenes: Map<string, string>;
+	#settling: NodeJS.Timeout | undefined;
+	#shownScene: string | undefined;
+	#offset: AudioOffset = AUDIO_OFFSET_START;
+	/** What the inputs waited before us, to be given back. */
+	readonly #offsetsBefore = new Map<string, number>();
+
+	constructor(options: ObsWebsocketOptions) {
+		this.#options = options;
+		this.#scenes = new Map(Object.entries(options.obs.scenes));
+		this.#running = this.#run();
+	}
+
+	get isConnected(): boolean {
+		return this.#socket?.identified === true;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#ending.abort();
+		clearTimeout(this.#settling);
+		await this.#restoreOffsets();
+		await this.#socket?.disconnect();
+		await this.#running;
+	}
+
+	async #run(): Promise<void> {
+		const { signal } = this.#ending;
+		let waitMs = RETRY_MS.first;
+		while (!signal.aborted) {
+			const socket = new OBSWebSocket();
+			this.#socket = socket;
+			const closed = new Promise<number>((resolve) => socket.on('ConnectionClosed', ({ code }) => resolve(code)));
+			try {
+				const { url, password } = this.#options.obs.websocket!;
+				const { obsWebSocketVersion } = await socket.connect(url, password);
+				log.info({ url, obsWebSocketVersion }, 'obs-websocket');
+				waitMs = RETRY_MS.first;
+				await this.#join(socket);
+				const measuring = setInterval(() => void this.#followDelay(socket), MEASURE_MS);
+				await closed;
+				clearInterval(measuring);
+				if (!signal.aborted) log.info('obs-websocket closed');
+			} catch (error) {
+				const { code, message } = error as { code?: number; message: string };
+				if (code === CLOSED_BY_PASSWORD)
+					log.warn('obs-websocket refuses the password; set it in ALLAPRIMA_OBS_PASSWORD');
+				else log.debug({ reason: message }, 'obs-websocket does not answer');
+			}
+			await sleep(waitMs, undefined, { signal }).catch(() => {});
+			waitMs = Math.min(2 * waitMs, RETRY_MS.longest);
+		}
+	}
+
+	/** Listens, and reads what was missed. */
+	async #join(socket: OBSWebSocket): Promise<void> {
+		socket.on('CurrentProgramSceneChanged', ({ sceneName }) => this.#sceneShown(sceneName));
+		socket.on('CurrentPreviewSceneChanged', ({ sceneName }) => this.#arm(sceneName));
+		socket.on('StudioModeStateChanged', () => this.#options.controller.arm(undefined));
+		socket.on('SceneNameChanged', ({ oldSceneName, sceneName }) => {
+			const style = this.#scenes.get(oldSceneName);
+			if (style === undefined) return;
+			this.#scenes.delete(oldSceneName);
+			this.#scenes.set(sceneName, style);
+			if (this.#shownScene === oldSceneName) this.#shownScene = sceneName;
+		});
+		const { currentProgramSceneName } = await socket.call('GetSceneList');
+		this.#sceneShown(currentProgramSceneName);
+		for (const inputName of this.#options.obs.audioInputs) await this.#rememberOffset(socket, inputName);
+		this.#offset = AUDIO_OFFSET_START;
+	}
+
+	#sceneShown(scene: string): void {
+		clearTimeout(this.#settling);
+		this.#settling = setTimeout(() => {
+			const isNews = scene !== this.#shownScene;
+			this.#shownScene = scene;
+			const style = this.#scenes.get(scene);
+			if (!isNews || style === undefined || this.#options.hasPlugin()) return;
+			try {
+				this.#options.controller.apply({ type: 'style', name: style });
+			} catch (error) {
+				if (!isSidecarError(error)) throw error;
+				log.warn({ scene, reason: error.message }, 'scene without its style');
+			}
+		}, SETTLE_MS);
+	}
+
+	#arm(scene: string): void {
+		this.#options.controller.arm(this.#scenes.get(scene));
+	}
+
+	async #rememberOffset(socket: OBSWebSocket, inputName: string): Promise<void> {
+		try {
+			const { inputAudioSyncOffset } = await socket.call('GetInputAudioSyncOffset', { inputName });
+			// Another run's offset is not ours to keep, but after OBS came back it is still the one before us.
+			if (!this.#offsetsBefore.has(inputName)) this.#offsetsBefore.set(inputName, inputAudioSyncOffset);
+		} catch (error) {
+			log.warn({ input: inputName, reason: (error as Error).message }, 'no such audio input in OBS');
+		}
+	}
+
+	async #followDelay(socket: OBSWebSocket): Promise<void> {
+		const delayMs = this.#options.delayMs();
+		if (delayMs === undefined || this.#offsetsBefore.size === 0) return;
+		const before = this.#offset.appliedMs;
+		this.#offset = measured(this.#offset, delayMs, this.#options.nowUs());
+		const { appliedMs } = this.#offset;
+		if (appliedMs === before) return;
+		for (const [inputName, beforeMs] of this.#offsetsBefore)
+			await this.#setOffset(socket, inputName, Math.min(beforeMs + appliedMs, 20_000));
+		log.info({ offsetMs: appliedMs }, 'audio waits for the picture');
+	}
+
+	async #setOffset(socket: OBSWebSocket, inputName: string, inputAudioSyncOffset: number): Promise<void> {
+		try {
+			await socket.call('SetInputAudioSyncOffset', { inputName, inputAudioSyncOffset });
+		} catch (error) {
+			log.warn({ input: inputName, reason: (error as Error).message }, 'audio offset not set');
+		}
+	}
+
+	async #restoreOffsets(): Promise<void> {
+		const socket = this.#socket;
+		if (!socket?.identified || this.#offset.appliedMs === 0) return;
+		for (const [inputName, beforeMs] of this.#offsetsBefore) await this.#setOffset(socket, inputName, beforeMs);
+	}
+}
