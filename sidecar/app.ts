@@ -8,7 +8,7 @@ import { startHttpServer, type RunView } from './control/http-server.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
-import { FailureEgress } from './egress/failure-policy.ts';
+import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
 import { openObsSink } from './egress/obs-sink.ts';
 import { PacedEgress } from './egress/paced-egress.ts';
@@ -110,22 +110,22 @@ export const runApp = async (
 	const preview = new PreviewSink({ size: painted, fit, native });
 	const port = httpPortOf(configuration);
 	const paintedRing = ringSocketPath(`painted-${process.pid}`);
-	const own = [
-		...sinks,
-		...(port === undefined ? [] : [preview]),
-		...(link
-			? [openObsSink({ path: paintedRing, pixelsMax: Math.max(pixelsOf(painted), pixelsOf(info.layout)), native })]
-			: []),
-	];
-	await using egress = new FailureEgress(
-		await openEgress(configuration, own, {
-			size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
-			fit: OPPOSITE_FIT[fit],
-			frameRate: info.frameRate,
-			...(info.audio && { audio: info.audio }),
-		}),
-		{ policy: configuration.failure, painted, isPanic: () => controller.isPanic },
-	);
+	const isPanic = () => controller.isPanic;
+	const failing = (sink: FrameSink, policy: () => FailurePolicy = () => configuration.failure) =>
+		new FailureSink(sink, { policy, painted, isPanic });
+	const own = [...sinks, ...(port === undefined ? [] : [preview])].map((sink) => failing(sink));
+	if (link) {
+		const pixelsMax = Math.max(pixelsOf(painted), pixelsOf(info.layout));
+		const obs = openObsSink({ path: paintedRing, pixelsMax, native });
+		// What leaves in OBS is the filter's to say, and without a filter nothing of the source does.
+		own.push(failing(obs, () => link.stream?.failure ?? 'slate'));
+	}
+	await using egress = await openEgress(configuration, own, failing, {
+		size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
+		fit: OPPOSITE_FIT[fit],
+		frameRate: info.frameRate,
+		...(info.audio && { audio: info.audio }),
+	});
 
 	const recorder = new Recorder(
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
@@ -133,11 +133,12 @@ export const runApp = async (
 	);
 	const parametersNow = () => controller.parametersAt(nowUs());
 	await using engine = new SupervisedEngine({
-		start: (listener, parameters, provider) =>
+		start: (listener, parameters, provider, int8Graphs) =>
 			startEngineProcess(
 				{
 					folder,
 					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
+					...(int8Graphs && { int8Graphs }),
 					painted,
 					fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
@@ -173,7 +174,11 @@ export const runApp = async (
 			unpainted: ring.droppedCount,
 			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
 		});
-		recorder.setEngine({ provider: engine.provider ?? configuration.provider, restarts: engine.restarts });
+		recorder.setEngine({
+			provider: engine.provider ?? configuration.provider,
+			restarts: engine.restarts,
+			int8Graphs: engine.int8Graphs ?? [],
+		});
 		if (link?.glassToGlassMs) recorder.setGlassToGlass(link.glassToGlassMs);
 	};
 	await using _server =
@@ -193,7 +198,14 @@ export const runApp = async (
 	using _announcing = link && announceTo(link, paintedRing, () => runView(recorder, engine.state, info.name));
 	if (!info.isLive) await untilAborted(engine.ready, stop);
 	log.info(
-		{ model: manifest.name, provider: engine.provider, painted, source: info.name, style: preset.name },
+		{
+			model: manifest.name,
+			provider: engine.provider,
+			int8Graphs: engine.int8Graphs,
+			painted,
+			source: info.name,
+			style: preset.name,
+		},
 		'painting',
 	);
 	const ended: Promise<{ end?: SourceEnd; error?: unknown }> = source.run(ring, stop).then(
@@ -244,12 +256,12 @@ const pixelsOf = ({ width, height }: Size): number => width * height;
 
 const sizeOf = ({ width, height }: Size): Size => ({ width, height });
 
-const checkTuning = ({ name, steps, tuning }: ModelManifest, asked: Tuning): void => {
+const checkTuning = ({ name, steps, int8 }: ModelManifest, asked: Tuning): void => {
 	if (!steps.supported.includes(asked.steps))
 		throw new SidecarError(
 			'ERR_MODEL',
 			`The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`,
 		);
-	if (asked.precision !== tuning.precision)
-		throw new SidecarError('ERR_MODEL', `The model ${name} has graphs in ${tuning.precision}, not ${asked.precision}.`);
+	if (asked.precision === 'int8' && !int8)
+		throw new SidecarError('ERR_MODEL', `The model ${name} has no graphs in int8; give --precision fp32 or auto.`);
 };

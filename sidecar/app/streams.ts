@@ -67,10 +67,11 @@ const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
 	return openFileSink(sink.slice('file:'.length), setup);
 };
 
-/** The sinks that were asked for, then those of our own. Errors: ERR_SINK, ERR_RUNTIME. */
+/** The sinks that were asked for, each behind its failure policy, then those of our own. Errors: ERR_SINK, ERR_RUNTIME. */
 export const openEgress = async (
 	{ sinks, pace }: Configuration,
 	own: readonly FrameSink[],
+	failing: (sink: FrameSink) => FrameSink,
 	setup: SinkSetup,
 ): Promise<Egress> => {
 	const opened: FrameSink[] = [];
@@ -80,7 +81,7 @@ export const openEgress = async (
 				'ERR_CONFIG',
 				'A virtual camera shows live pictures. Leave --pace max out, or name a file.',
 			);
-		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup));
+		for (const sink of sinks) if (sink !== 'obs') opened.push(failing(await openSink(sink, setup)));
 		return new Egress([...opened, ...own]);
 	} catch (error) {
 		for (const sink of [...opened, ...own]) await sink[Symbol.asyncDispose]();

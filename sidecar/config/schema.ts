@@ -67,7 +67,9 @@ const tuningFields = {
 		.min(0)
 		.max(0.9)
 		.meta(help('Weight of the warped previous painting in the frame shown; 0 shows the new painting alone')),
-	precision: z.enum(['fp32', 'int8']).meta(help('Arithmetic of the graphs')),
+	precision: z
+		.enum(['fp32', 'int8', 'auto'])
+		.meta(help('Arithmetic of the graphs: auto takes int8 where the model has it and it is faster on this CPU')),
 };
 
 /** What an engineer chooses. The model gives the defaults, the configuration and flags override. */
@@ -134,6 +136,8 @@ const GraphSpec = z.strictObject({
 /** One ONNX graph: its file in the model's folder, and what goes in and comes out. */
 export type GraphSpec = z.infer<typeof GraphSpec>;
 
+const Int8Graph = z.strictObject({ file: fileName, sha256 });
+
 const SymbolicSize = z.strictObject({
 	multipleOf: z.int().min(1).max(256),
 	min: sizePx,
@@ -193,6 +197,18 @@ export const ModelManifest = z
 			unet: GraphSpec,
 			vae_decoder: GraphSpec,
 		}),
+		/** The same graphs in int8, with the same inputs and outputs; a role may have none. */
+		int8: z
+			.strictObject({
+				te_vision: Int8Graph.exactOptional(),
+				te_text: Int8Graph.exactOptional(),
+				vae_encoder: Int8Graph.exactOptional(),
+				lllite_cond: Int8Graph.exactOptional(),
+				unet: Int8Graph.exactOptional(),
+				vae_decoder: Int8Graph.exactOptional(),
+			})
+			.refine((graphs) => Object.keys(graphs).length > 0, 'expected at least one graph')
+			.exactOptional(),
 	})
 	.check(({ value, issues }) => {
 		const refuse = (path: (string | number)[], message: string) =>
@@ -214,6 +230,8 @@ export const ModelManifest = z
 		] as const)
 			if (!value.steps.supported.includes(steps))
 				refuse([...path], `expected one of the supported steps (${value.steps.supported.join(', ')}), got ${steps}`);
+		if (value.tuning.precision === 'int8' && !value.int8)
+			refuse(['tuning', 'precision'], 'expected fp32 or auto: the model has no int8 graphs');
 		if (value.textEncoder.dropTokens >= value.textEncoder.maxLength)
 			refuse(['textEncoder', 'dropTokens'], `expected less than maxLength (${value.textEncoder.maxLength})`);
 	});
@@ -262,6 +280,7 @@ export type Command = z.infer<typeof Command>;
 
 // -- The plugin in OBS -------------------------------------------------------------------------------------
 
+const failureField = z.enum(['passthrough', 'hold', 'slate']);
 const streamId = z.string().min(1).max(128);
 const rateField = z.int().min(1).max(1_000_000);
 
@@ -285,6 +304,7 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		style: z.string().max(64),
 		prompt: z.string().max(500),
 		strength: strengthField,
+		failure: failureField,
 	}),
 	z.object({ type: z.literal('stream_removed'), id: streamId }),
 	z.object({ type: z.literal('command'), command: z.unknown() }),
@@ -367,8 +387,7 @@ export const Configuration = z.strictObject({
 		.enum(['source', 'max'])
 		.default('source')
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
-	failure: z
-		.enum(['passthrough', 'hold', 'slate'])
+	failure: failureField
 		.default('passthrough')
 		.meta(help('What is shown while the engine gives no painting: the source, the last painting, or a card')),
 	staleAfterMs: z

@@ -7,18 +7,24 @@ export type FailurePolicy =
 	| 'hold' // the last painting; before there is one, the slate
 	| 'slate'; // a card, and never the source's picture: not under the style `passthrough` either
 
-/** Carries out the failure policy, and panic, for the sinks behind it. */
-export class FailureEgress implements Omit<FrameSink, 'name'> {
-	readonly #sink: Omit<FrameSink, 'name'>;
-	readonly #policy: FailurePolicy;
+interface FailureSettings {
+	/** Asked for each frame: the dialog in OBS may change it. */
+	policy: () => FailurePolicy;
+	painted: Size;
+	isPanic: () => boolean;
+}
+
+/** Carries out the failure policy, and panic, for the sink behind it. */
+export class FailureSink implements FrameSink {
+	readonly name: string;
+	readonly #sink: FrameSink;
+	readonly #policy: () => FailurePolicy;
 	readonly #slate: Picture;
 	readonly #isPanic: () => boolean;
 	#lastShown: StyledFrame | undefined;
 
-	constructor(
-		sink: Omit<FrameSink, 'name'>,
-		{ policy, painted, isPanic }: { policy: FailurePolicy; painted: Size; isPanic: () => boolean },
-	) {
+	constructor(sink: FrameSink, { policy, painted, isPanic }: FailureSettings) {
+		this.name = sink.name;
 		this.#sink = sink;
 		this.#policy = policy;
 		this.#isPanic = isPanic;
@@ -44,9 +50,9 @@ export class FailureEgress implements Omit<FrameSink, 'name'> {
 				return (this.#lastShown = frame);
 			case 'source':
 				// The last painting is not to come back after the style that wants none.
-				return (this.#lastShown = this.#policy === 'slate' ? this.#asSlate(frame) : frame);
+				return (this.#lastShown = this.#policy() === 'slate' ? this.#asSlate(frame) : frame);
 			case 'unpainted':
-				switch (this.#policy) {
+				switch (this.#policy()) {
 					case 'passthrough':
 						return frame;
 					case 'hold':

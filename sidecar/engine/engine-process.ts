@@ -138,9 +138,9 @@ class EngineProcess implements EngineHandle {
 		try {
 			switch (message.type) {
 				case 'ready': {
-					const { provider, refused } = message;
+					const { provider, refused, int8Graphs } = message;
 					this.#reader = await this.#paintings;
-					if (!this.#isOver) this.#listener.ready({ provider, refused });
+					if (!this.#isOver) this.#listener.ready({ provider, refused, int8Graphs });
 					return;
 				}
 				case 'pull':

@@ -1,3 +1,4 @@
+import type { GraphRole } from '../config/schema.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';
@@ -21,6 +22,8 @@ export const answersMax = (batchSize: number): number => batchSize + 2;
 export interface OpenRequest {
 	folder: ModelFolder;
 	provider: Provider | 'auto';
+	/** Graphs to run in int8; left out, by the tuning's precision. */
+	int8Graphs?: readonly GraphRole[];
 	painted: Size;
 	fit: Fit;
 	/** How long the batcher waits for a batch to fill; Infinity when every frame is painted. */
@@ -50,7 +53,7 @@ export interface Timings {
 export type Answer = Omit<StyledFrame, 'source' | 'picture'>;
 
 export type FromEngine =
-	| { type: 'ready'; provider: Provider; refused: ProviderChoice['refused'] }
+	| { type: 'ready'; provider: Provider; refused: ProviderChoice['refused']; int8Graphs: readonly GraphRole[] }
 	/** The line wants one more frame. */
 	| { type: 'pull' }
 	/** `slots` hold the source at the painted size, then the painting; absent where there is no painting. */

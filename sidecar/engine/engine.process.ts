@@ -137,7 +137,8 @@ const paint = async (request: OpenRequest): Promise<void> => {
 				return outlet.taken();
 		}
 	});
-	tell({ type: 'ready', provider: engine.provider, refused: engine.providersRefused });
+	const { provider, providersRefused: refused, int8Graphs } = engine;
+	tell({ type: 'ready', provider, refused, int8Graphs });
 	for await (const styled of engine.paint(inlet.frames())) await outlet.send(styled);
 	// The sidecar ends the process when it has read the last answer.
 };

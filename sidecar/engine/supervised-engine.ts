@@ -1,3 +1,4 @@
+import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { pictureByteLength, type Frame, type Picture, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
@@ -18,8 +19,13 @@ import {
 } from './heartbeat.ts';
 
 export interface SupervisedEngineSettings {
-	/** Starts one engine; `provider` is what the first one chose. */
-	start: (listener: EngineListener, parameters: Parameters, provider: string | undefined) => EngineHandle;
+	/** Starts one engine; `provider` and `int8Graphs` are what the first one chose. */
+	start: (
+		listener: EngineListener,
+		parameters: Parameters,
+		provider: string | undefined,
+		int8Graphs: readonly GraphRole[] | undefined,
+	) => EngineHandle;
 	/** Where the frames' pixels are; each slot is given back when its frame was answered. */
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
 	parametersNow: ParametersNow;
@@ -61,6 +67,7 @@ export class SupervisedEngine implements Engine {
 	#engine: EngineHandle | undefined;
 	#state: EngineState = 'starting';
 	#provider: string | undefined;
+	#int8Graphs: readonly GraphRole[] | undefined;
 	#readyUs: number | undefined;
 	#restarts = 0;
 	#deaths = 0;
@@ -101,6 +108,11 @@ export class SupervisedEngine implements Engine {
 
 	get provider(): string | undefined {
 		return this.#provider;
+	}
+
+	/** Graphs that run in int8; undefined until that is chosen. */
+	get int8Graphs(): readonly GraphRole[] | undefined {
+		return this.#int8Graphs;
 	}
 
 	get restarts(): number {
@@ -193,8 +205,9 @@ export class SupervisedEngine implements Engine {
 			};
 		const engine: EngineHandle = start(
 			{
-				ready: ifCurrent(({ provider, refused }) => {
+				ready: ifCurrent(({ provider, refused, int8Graphs }) => {
 					for (const { provider: tried, reason } of refused) log.debug({ provider: tried, reason }, 'provider refused');
+					this.#int8Graphs = int8Graphs;
 					this.#onReady(provider);
 				}),
 				pull: ifCurrent(() => {
@@ -207,6 +220,7 @@ export class SupervisedEngine implements Engine {
 			},
 			parametersNow(),
 			this.#provider,
+			this.#int8Graphs,
 		);
 		this.#engine = engine;
 		log.debug({ pid: engine.pid }, 'engine started');

@@ -1,3 +1,4 @@
+import type { GraphRole } from '../config/schema.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
@@ -20,6 +21,8 @@ export interface WorkerEngineSettings {
 	folder: ModelFolder;
 	/** `auto` takes the first that starts, fastest first. */
 	provider: Provider | 'auto';
+	/** Graphs to run in int8; left out, by the tuning's precision. */
+	int8Graphs?: readonly GraphRole[];
 	painted: Size;
 	fit: Fit;
 	/** Where the frames' pixels are; each slot is given back as soon as they were read. */
@@ -34,6 +37,8 @@ export interface WorkerEngineSettings {
 /** The engine in threads of this process: one for each stream, each with sessions of its own. */
 export class WorkerEngine implements Engine {
 	readonly provider: Provider;
+	/** The others run in fp32. */
+	readonly int8Graphs: readonly GraphRole[];
 	/** What was tried before the provider that started, with the reasons. */
 	readonly providersRefused: ProviderChoice['refused'];
 	readonly #streams: Streams;
@@ -43,6 +48,7 @@ export class WorkerEngine implements Engine {
 		const { folder, painted, native, observer, ring, fit } = settings;
 		const { latents, textEncoder } = folder.manifest;
 		this.provider = streams.provider;
+		this.int8Graphs = streams.int8Graphs;
 		this.providersRefused = providersRefused;
 		this.#streams = streams;
 		this.#stages = {
@@ -93,17 +99,23 @@ interface Streams {
 	side: WorkerClient;
 	main: WorkerClient;
 	provider: Provider;
+	int8Graphs: GraphRole[];
 }
 
-const openStreams = async ({ folder, painted }: WorkerEngineSettings, provider: Provider): Promise<Streams> => {
+const openStreams = async (
+	{ folder, painted, int8Graphs, parametersNow }: WorkerEngineSettings,
+	provider: Provider,
+): Promise<Streams> => {
 	const side = new WorkerClient('encoder');
 	// Two threads with a WebGPU session each crash the process (microsoft/onnxruntime #32561): they share one.
 	const main = provider === 'webgpu' ? side : new WorkerClient('denoiser');
-	const streams = { side, main, provider };
+	const streams: Streams = { side, main, provider, int8Graphs: [] };
 	try {
-		const request = { folder, provider, painted };
-		await side.call('openEncoder', request);
-		await main.call('openDenoiser', request);
+		const precision = int8Graphs ?? parametersNow().tuning.precision;
+		const request = { folder, provider, painted, precision };
+		// One after the other: what is timed meanwhile must not meet the other stream.
+		streams.int8Graphs.push(...(await side.call('openEncoder', request)));
+		streams.int8Graphs.push(...(await main.call('openDenoiser', request)));
 		return streams;
 	} catch (error) {
 		await closeStreams(streams);

@@ -1,8 +1,9 @@
+import type { GraphRole } from '../config/schema.ts';
 import { concatenate, element, zeros, type Tensor } from '../frame/tensor.ts';
-import type { Size } from '../frame/frame.ts';
 import { framesPerPass, joinPasses, type PromptEmbeds } from './encoder.ts';
-import { openGraph, type ModelFolder } from './manifest.ts';
+import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
+import { openGraphs, type OpenGraphsSettings } from './precision.ts';
 import { resolveShape, type GraphSession, type Provider } from './session.ts';
 
 export interface DenoiseRequest {
@@ -28,31 +29,30 @@ export interface DenoiseResult {
 	stagesMs: { condMs?: number; unetMs: number; vaeDecodeMs: number };
 }
 
+const ROLES = ['lllite_cond', 'unet', 'vae_decoder'] as const;
+
 /** The main stream's graphs: lllite_cond, unet, vae_decoder. Holds the conditioning embeddings between refreshes. */
 export class Denoiser implements AsyncDisposable {
 	readonly provider: Provider;
+	/** The others run in fp32. */
+	readonly int8Graphs: readonly GraphRole[];
 	readonly #folder: ModelFolder;
-	readonly #graphs: Record<'lllite_cond' | 'unet' | 'vae_decoder', GraphSession>;
+	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
 	#condEmbeds: Record<string, Tensor> | undefined;
 
 	private constructor(
 		folder: ModelFolder,
 		provider: Provider,
-		graphs: Record<'lllite_cond' | 'unet' | 'vae_decoder', GraphSession>,
+		{ graphs, int8Graphs }: { graphs: Record<(typeof ROLES)[number], GraphSession>; int8Graphs: readonly GraphRole[] },
 	) {
 		this.#folder = folder;
 		this.provider = provider;
 		this.#graphs = graphs;
+		this.int8Graphs = int8Graphs;
 	}
 
-	static async open(folder: ModelFolder, provider: Provider, painted: Size): Promise<Denoiser> {
-		const graphs = {
-			lllite_cond: await openGraph(folder, 'lllite_cond', provider),
-			unet: await openGraph(folder, 'unet', provider),
-			vae_decoder: await openGraph(folder, 'vae_decoder', provider),
-		};
-		for (const graph of Object.values(graphs)) await graph.warmUp({ batch: 1, ...painted });
-		return new Denoiser(folder, provider, graphs);
+	static async open(folder: ModelFolder, settings: OpenGraphsSettings): Promise<Denoiser> {
+		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, settings));
 	}
 
 	async denoise(request: DenoiseRequest): Promise<DenoiseResult> {

@@ -1,6 +1,7 @@
+import type { GraphRole } from '../config/schema.ts';
 import { concatenate, element, type Tensor } from '../frame/tensor.ts';
-import type { Size } from '../frame/frame.ts';
-import { openGraph, type ModelFolder } from './manifest.ts';
+import type { ModelFolder } from './manifest.ts';
+import { openGraphs, type OpenGraphsSettings } from './precision.ts';
 import type { GraphSession, Provider, Sizes } from './session.ts';
 import { readTokenizer, type PromptTokenizer } from './tokenizer.ts';
 
@@ -35,33 +36,33 @@ export interface EncodeResult {
 	stagesMs: { teMs?: number; vaeEncodeMs: number };
 }
 
+const ROLES = ['te_vision', 'te_text', 'vae_encoder'] as const;
+
 /** The side stream's graphs: te_vision, te_text, vae_encoder. */
 export class Encoder implements AsyncDisposable {
 	readonly provider: Provider;
+	/** The others run in fp32. */
+	readonly int8Graphs: readonly GraphRole[];
 	readonly #folder: ModelFolder;
 	readonly #tokenize: PromptTokenizer;
-	readonly #graphs: Record<'te_vision' | 'te_text' | 'vae_encoder', GraphSession>;
+	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
 
 	private constructor(
 		folder: ModelFolder,
 		provider: Provider,
 		tokenize: PromptTokenizer,
-		graphs: Record<'te_vision' | 'te_text' | 'vae_encoder', GraphSession>,
+		{ graphs, int8Graphs }: { graphs: Record<(typeof ROLES)[number], GraphSession>; int8Graphs: readonly GraphRole[] },
 	) {
 		this.#folder = folder;
 		this.provider = provider;
 		this.#tokenize = tokenize;
 		this.#graphs = graphs;
+		this.int8Graphs = int8Graphs;
 	}
 
-	static async open(folder: ModelFolder, provider: Provider, painted: Size): Promise<Encoder> {
-		const graphs = {
-			te_vision: await openGraph(folder, 'te_vision', provider),
-			te_text: await openGraph(folder, 'te_text', provider),
-			vae_encoder: await openGraph(folder, 'vae_encoder', provider),
-		};
-		for (const graph of Object.values(graphs)) await graph.warmUp({ batch: 1, ...painted });
-		return new Encoder(folder, provider, await readTokenizer(folder), graphs);
+	static async open(folder: ModelFolder, settings: OpenGraphsSettings): Promise<Encoder> {
+		const opened = await openGraphs(folder, ROLES, settings);
+		return new Encoder(folder, settings.provider, await readTokenizer(folder), opened);
 	}
 
 	async encode({ pictures, text }: EncodeRequest): Promise<EncodeResult> {

@@ -18,11 +18,11 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 	switch (message.call) {
 		case 'openEncoder':
 			loadNative().lowerThreadPriority(ENCODER_PRIORITY_STEPS);
-			encoder = await Encoder.open(message.request.folder, message.request.provider, message.request.painted);
-			return undefined;
+			encoder = await Encoder.open(message.request.folder, message.request);
+			return encoder.int8Graphs;
 		case 'openDenoiser':
-			denoiser = await Denoiser.open(message.request.folder, message.request.provider, message.request.painted);
-			return undefined;
+			denoiser = await Denoiser.open(message.request.folder, message.request);
+			return denoiser.int8Graphs;
 		case 'encode':
 			return await encoder!.encode(message.request);
 		case 'denoise':

@@ -54,7 +54,10 @@ export const openModelFolder = async (path: string): Promise<ModelFolder> => {
 		throw new SidecarError('ERR_MODEL', `${manifestPath} is not JSON: ${(cause as Error).message}`, { cause });
 	}
 	const manifest = parse(ModelManifest, json, manifestPath, 'ERR_MODEL');
-	const files = Object.values(manifest.graphs).map(({ file, sha256 }) => ({ file, sha256 }));
+	const files = [...Object.values(manifest.graphs), ...Object.values(manifest.int8 ?? {})].map(({ file, sha256 }) => ({
+		file,
+		sha256,
+	}));
 	files.push({ file: manifest.textEncoder.tokenizer, sha256: manifest.textEncoder.tokenizerSha256 });
 	for (const { file, sha256 } of files) {
 		const actual = createHash('sha256')
@@ -73,20 +76,30 @@ export const openModelFolder = async (path: string): Promise<ModelFolder> => {
 export const verifyModel = async (path: string): Promise<ModelManifest> => {
 	const folder = await openModelFolder(path);
 	await readTokenizer(folder);
-	for (const role of Object.keys(folder.manifest.graphs) as GraphRole[]) {
-		await using session = await openGraph(folder, role, 'cpu');
-		void session;
-	}
+	for (const [precision, graphs] of [
+		['fp32', folder.manifest.graphs],
+		['int8', folder.manifest.int8 ?? {}],
+	] as const)
+		for (const role of Object.keys(graphs) as GraphRole[]) {
+			await using session = await openGraph(folder, role, 'cpu', precision);
+			void session;
+		}
 	return folder.manifest;
 };
 
+/** Arithmetic of one graph. */
+export type Precision = 'fp32' | 'int8';
+
+/** `int8` takes a role that the manifest has in int8. Errors: ERR_MODEL, ERR_PROVIDER. */
 export const openGraph = (
 	{ path, manifest }: ModelFolder,
 	role: GraphRole,
 	provider: Parameters<typeof GraphSession.open>[2],
+	precision: Precision = 'fp32',
 ): Promise<GraphSession> => {
-	const spec = manifest.graphs[role];
-	return GraphSession.open(join(path, spec.file), spec, provider, `model ${manifest.name}, graph ${role}`);
+	const spec = { ...manifest.graphs[role], ...(precision === 'int8' && manifest.int8?.[role]) };
+	const what = `model ${manifest.name}, graph ${role}${precision === 'int8' ? ' in int8' : ''}`;
+	return GraphSession.open(join(path, spec.file), spec, provider, what);
 };
 
 const readModelFile = async (path: string): Promise<Buffer> => {

@@ -1,21 +1,20 @@
-import type { Size } from '../frame/frame.ts';
+import type { GraphRole } from '../config/schema.ts';
 import type { DenoiseRequest, DenoiseResult } from './denoiser.ts';
 import type { EncodeRequest, EncodeResult } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
-import type { Provider } from './session.ts';
+import type { OpenGraphsSettings } from './precision.ts';
 
 /** What a stream's thread can be asked, and what it answers. */
 export interface WorkerCalls {
-	openEncoder: { request: OpenRequest; result: void };
-	openDenoiser: { request: OpenRequest; result: void };
+	/** Each gives the graphs that it runs in int8. */
+	openEncoder: { request: OpenRequest; result: readonly GraphRole[] };
+	openDenoiser: { request: OpenRequest; result: readonly GraphRole[] };
 	encode: { request: EncodeRequest; result: EncodeResult };
 	denoise: { request: DenoiseRequest; result: DenoiseResult };
 }
 
-export interface OpenRequest {
+export interface OpenRequest extends OpenGraphsSettings {
 	folder: ModelFolder;
-	provider: Provider;
-	painted: Size;
 }
 
 export type WorkerRequest = {

@@ -15,6 +15,8 @@ export interface StyleSwitch {
 export interface Report {
 	model: string;
 	provider: string;
+	/** Graphs that ran in int8, by role; the others in fp32. */
+	int8Graphs: readonly string[];
 	/** Painted size. */
 	size: Size;
 	batchSize: number;
@@ -100,6 +102,7 @@ export class Recorder {
 	#framesRepeated = 0;
 	#framesUnpainted = 0;
 	#engineRestarts = 0;
+	#int8Graphs: readonly string[] = [];
 	#firstPaintingMs = 0;
 	#glassToGlassMs: { p50: number; p95: number } | undefined;
 	#firstBatchEndUs = 0;
@@ -181,9 +184,10 @@ export class Recorder {
 		this.#glassToGlassMs = ms;
 	}
 
-	setEngine({ provider, restarts }: { provider: string; restarts: number }): void {
-		this.#facts = { ...this.#facts, provider };
-		this.#engineRestarts = restarts;
+	setEngine(engine: { provider: string; restarts: number; int8Graphs?: readonly string[] }): void {
+		this.#facts = { ...this.#facts, provider: engine.provider };
+		this.#engineRestarts = engine.restarts;
+		this.#int8Graphs = engine.int8Graphs ?? [];
 	}
 
 	progress(framesTotal?: number): Progress {
@@ -209,6 +213,7 @@ export class Recorder {
 		return {
 			model,
 			provider,
+			int8Graphs: this.#int8Graphs,
 			size,
 			batchSize,
 			steps,

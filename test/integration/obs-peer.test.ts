@@ -28,9 +28,10 @@ beforeEach(async () => {
 	process.env['XDG_RUNTIME_DIR'] = folder.at('.');
 });
 afterEach(async () => {
+	for (const stop of running.splice(0)) stop.abort();
+	await until(() => enginePids().length === 0);
 	if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];
 	else process.env['XDG_RUNTIME_DIR'] = runtime;
-	expect(enginePids()).toEqual([]);
 	await folder[Symbol.asyncDispose]();
 });
 
@@ -61,6 +62,12 @@ class Filter {
 		}
 	}
 
+	/** Five more paintings have come; sources that pass are 320 wide. */
+	async isPainted(): Promise<void> {
+		const { length } = this.painted;
+		await until(() => this.painted.slice(length).filter(({ layout }) => layout.width === 256).length >= 5);
+	}
+
 	/** Another size, as when a camera changes its mode: the ring is another too. */
 	resize(width: number, height: number): void {
 		this.#writer.close();
@@ -86,8 +93,10 @@ class Filter {
 	}
 }
 
+const running: AbortController[] = [];
 const start = (configuration: Partial<Configuration> = {}) => {
 	const stop = new AbortController();
+	running.push(stop);
 	const base = { source: 'obs', size: { width: 256, height: 160 }, http: 'off', provider: 'cpu' };
 	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
 		signal: stop.signal,
@@ -96,11 +105,11 @@ const start = (configuration: Partial<Configuration> = {}) => {
 	return { run, finish: async () => (stop.abort(), await run) };
 };
 
-const joinFilter = async (tap: string, style = 'pencil-sketch') => {
+const joinFilter = async (tap: string, { style = 'pencil-sketch', failure = 'passthrough' } = {}) => {
 	const filter = new Filter(tap, 320, 180);
 	let plugin: PluginEnd | undefined;
 	while (!plugin) plugin = await PluginEnd.connect(folder.at('allaprima/sidecar.sock')).catch(() => undefined);
-	plugin.stream({ tap, style });
+	plugin.stream({ tap, style, failure });
 	const { ring } = (await plugin.hears('painted')) as { ring: string };
 	const reading = filter.read(ring);
 	return { filter, plugin, reading };
@@ -128,17 +137,15 @@ it('paints what the filter taps, tells how it goes, and takes what the plugin me
 it('goes on when the source in OBS changes its size, and when OBS is started again', async () => {
 	const { finish } = start();
 	const first = await joinFilter(folder.at('tap.sock'));
-	await until(() => first.filter.painted.length > 2);
+	await first.filter.isPainted();
 	first.filter.resize(640, 360);
-	let count = first.filter.painted.length;
-	await until(() => first.filter.painted.length > count + 5);
+	await first.filter.isPainted();
 	expect(first.filter.painted.at(-1)!.layout).toMatchObject({ width: 256, height: 160 });
 
 	first.filter.close();
 	first.plugin.socket.destroy();
 	const again = await joinFilter(folder.at('tap-of-the-next.sock'));
-	count = again.filter.painted.length;
-	await until(() => again.filter.painted.length > count + 5);
+	await again.filter.isPainted();
 	again.filter.close();
 	await finish();
 	await Promise.all([first.reading, again.reading]);
@@ -156,6 +163,23 @@ it('passes frames on while the engine loads, and waits for OBS without an error'
 
 	const waiting = start();
 	expect((await waiting.finish()).framesIn).toBe(0);
+});
+
+it('lets nothing of the source out where the filter says slate, whatever the configuration says', async () => {
+	const { finish } = start({ failure: 'passthrough' });
+	const { filter, plugin, reading } = await joinFilter(folder.at('tap.sock'), { failure: 'slate' });
+	await plugin.hears('state', ({ engine, fps }) => engine === 'painting' && (fps as number) > 0);
+	process.kill(enginePids()[0]!, 'SIGKILL');
+	await plugin.hears('state', ({ engine }) => engine === 'restarting' || engine === 'starting');
+	const count = filter.painted.length;
+	await until(() => filter.painted.length > count + 10);
+	plugin.say({ type: 'command', command: { type: 'style', name: 'passthrough' } });
+	await plugin.hears('state', ({ style }) => style === 'passthrough');
+	await finish();
+	filter.close();
+	await reading;
+	// The source's own pictures are 320 wide; paintings and the card are not.
+	expect(new Set(filter.painted.map(({ layout }) => layout.width))).toEqual(new Set([256]));
 });
 
 it.each([

@@ -38,7 +38,15 @@ export class PluginEnd {
 
 	/** A filter, as it announces itself. */
 	stream(
-		parts: { id?: string; name?: string; tap?: string; style?: string; prompt?: string; strength?: number } = {},
+		parts: {
+			id?: string;
+			name?: string;
+			tap?: string;
+			style?: string;
+			prompt?: string;
+			strength?: number;
+			failure?: string;
+		} = {},
 	): void {
 		this.say({
 			type: 'stream',

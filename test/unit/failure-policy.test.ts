@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FailureEgress, slateOf, type FailurePolicy } from '../../sidecar/egress/failure-policy.ts';
+import { FailureSink, slateOf, type FailurePolicy } from '../../sidecar/egress/failure-policy.ts';
 import { rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import { frameOf } from '../support/frames.ts';
 
@@ -19,12 +19,13 @@ const frame = (sequence: number, kind: StyledFrame['kind']): StyledFrame => {
 const shown = async (policy: FailurePolicy, kinds: StyledFrame['kind'][], panicAt: number[] = []) => {
 	const frames: StyledFrame[] = [];
 	const sink = {
+		name: 'test',
 		present: async (given: StyledFrame) => void frames.push(given),
 		finish: async () => {},
 		[Symbol.asyncDispose]: async () => {},
 	};
 	let isPanic = false;
-	const egress = new FailureEgress(sink, { policy, painted: PAINTED, isPanic: () => isPanic });
+	const egress = new FailureSink(sink, { policy: () => policy, painted: PAINTED, isPanic: () => isPanic });
 	for (const [sequence, kind] of kinds.entries()) {
 		isPanic = panicAt.includes(sequence);
 		await egress.present(frame(sequence, kind));

@@ -60,7 +60,7 @@ describe('a report', () => {
 		const { recorder } = openRecorder();
 		expect(Object.keys(recorder.report())).toEqual(
 			(
-				'model provider size batchSize steps framesIn framesOut framesDropped framesRepeated framesUnpainted fps latencyMs stagesMs ' +
+				'model provider int8Graphs size batchSize steps framesIn framesOut framesDropped framesRepeated framesUnpainted fps latencyMs stagesMs ' +
 				'sideStreamMs mainStreamMs styleSwitches engineRestarts firstPaintingMs rssPeakMiB commit machine date'
 			).split(' '),
 		);

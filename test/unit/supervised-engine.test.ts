@@ -42,7 +42,7 @@ class PuppetEngine implements EngineHandle {
 
 	/** Loads, and asks for so many frames. */
 	ready(pulls: number): void {
-		this.listener.ready({ provider: 'cpu', refused: [] });
+		this.listener.ready({ provider: 'cpu', refused: [], int8Graphs: [] });
 		for (let i = 0; i < pulls; i++) this.listener.pull();
 	}
 
