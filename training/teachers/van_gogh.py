@@ -1,6 +1,6 @@
-"""Van Gogh: separate thick dashes that swirl over plain ground, blues against yellows, Prussian-blue contours.
+"""Van Gogh: separate thick dashes that run around things and in waves over plain ground, blues against yellows, Prussian-blue contours.
 
-Noise channels: 0 dashes, 1 and 2 colour of a dash, 3 small dashes on detail, 5 the swirl. 4, 6 and 7 are not used.
+Noise channels: 0 dashes, 1 and 2 colour of a dash, 3 small dashes on detail, 5 the waves. 4, 6 and 7 are not used.
 """
 
 import cv2
@@ -21,10 +21,9 @@ def paint(rgb, noise, scale=1.0):
     broad = cv2.resize(brush.kuwahara(broad, max(2, round(4 * scale))), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     colour = broad * (1 - c) + brush.kuwahara(photo, max(2, round(2.6 * scale))) * c
 
-    # Plain ground swirls: the level lines of a smooth random height.
-    hill = brush.plane(noise, 5, size, sigma=8.0)
-    swirl = np.arctan2(-cv2.Sobel(hill, cv2.CV_32F, 1, 0), cv2.Sobel(hill, cv2.CV_32F, 0, 1))
-    field, _ = brush.direction(brush.luminance(colour), fine=3.0, coarse=12.0, rest=swirl, weight=1.5e-3)
+    # On plain ground the dashes run around whatever is near, and in waves where nothing is.
+    waves = 0.2 + 0.18 * brush.plane(noise, 5, size, sigma=9.0)
+    field, _ = brush.direction(brush.luminance(colour), fine=3.0, coarse=26.0, rest=waves, weight=2.5e-4)
     long_paths = brush.trace(field, 15.0 * min(scale, 1.4), step=2.5)
     half = len(long_paths) // 2
     short = max(2, half // 2)
