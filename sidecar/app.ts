@@ -84,7 +84,7 @@ export const runApp = async (
 			controller,
 			scenes: configuration.obs.scenes,
 		}));
-	await using _obs =
+	await using obs =
 		configuration.obs.websocket &&
 		new ObsWebsocket({
 			obs: configuration.obs,
@@ -93,7 +93,12 @@ export const runApp = async (
 			hasPlugin: () => link?.stream !== undefined,
 			nowUs,
 		});
-	await using source = await openSource(configuration, { taps: link && tapsOf(link), native, signal: stop });
+	await using source = await openSource(configuration, {
+		taps: link && tapsOf(link),
+		shoot: obs && ((name) => obs.shoot(name, stop)),
+		native,
+		signal: stop,
+	});
 	const { info } = source;
 	const isAuto = configuration.size === 'auto' && !('fixed' in manifest.size);
 	const painted = configuration.size === 'auto' ? autoPaintedSize(manifest, info.layout) : configuration.size;
@@ -116,9 +121,9 @@ export const runApp = async (
 	const own = [...sinks, ...(port === undefined ? [] : [preview])].map((sink) => failing(sink));
 	if (link) {
 		const pixelsMax = Math.max(pixelsOf(painted), pixelsOf(info.layout));
-		const obs = openObsSink({ path: paintedRing, pixelsMax, native });
+		const obsSink = openObsSink({ path: paintedRing, pixelsMax, native });
 		// What leaves in OBS is the filter's to say, and without a filter nothing of the source does.
-		own.push(failing(obs, () => link.stream?.failure ?? 'slate'));
+		own.push(failing(obsSink, () => link.stream?.failure ?? 'slate'));
 	}
 	await using egress = await openEgress(configuration, own, failing, {
 		size: configuration.output === 'painted' ? painted : sizeOf(info.layout),

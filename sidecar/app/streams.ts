@@ -11,6 +11,7 @@ import { openFileSource } from '../ingest/file-source.ts';
 import type { FrameSource } from '../ingest/frame-source.ts';
 import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
 import { openSceneSource } from '../ingest/scene-source.ts';
+import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts';
 import type { NativeAddon } from '../native.ts';
 
 /** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
@@ -19,7 +20,12 @@ const SCENE = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 
 /** The source that the configuration names. Errors: ERR_SOURCE, ERR_CONFIG, ERR_RUNTIME. */
 export const openSource = (
 	{ source, pace, fps, cameraSize, cameraFormat }: Configuration,
-	{ taps, native, signal }: { taps: ObsTaps | undefined; native: NativeAddon; signal: AbortSignal },
+	{
+		taps,
+		shoot,
+		native,
+		signal,
+	}: { taps: ObsTaps | undefined; shoot: Shoot | undefined; native: NativeAddon; signal: AbortSignal },
 ): Promise<FrameSource> => {
 	if (source === 'scene')
 		return openSceneSource({
@@ -30,6 +36,15 @@ export const openSource = (
 		});
 	if (source.startsWith('camera:'))
 		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
+	if (source.startsWith('obs-screenshot:')) {
+		if (pace === 'max') throw ownPace();
+		if (!shoot)
+			throw new SidecarError(
+				'ERR_CONFIG',
+				'Screenshots come through obs-websocket. Put its password into ALLAPRIMA_OBS_PASSWORD, or obs.websocket into the configuration.',
+			);
+		return openScreenshotSource(source.slice('obs-screenshot:'.length), { shoot, fps });
+	}
 	if (fps !== undefined)
 		throw new SidecarError(
 			'ERR_CONFIG',
@@ -47,13 +62,12 @@ export const obsFilterOf = ({ source, sinks, pace }: Configuration): { wanted: s
 			'ERR_CONFIG',
 			'The sink obs shows what the filter in OBS gave. Use --source obs with it, or a virtual camera (v4l2:DEVICE).',
 		);
-	if (match && pace === 'max')
-		throw new SidecarError(
-			'ERR_CONFIG',
-			'OBS runs at its own pace. Leave --pace max out; it is for files and the scene.',
-		);
+	if (match && pace === 'max') throw ownPace();
 	return match ? { wanted: match[1] } : undefined;
 };
+
+const ownPace = () =>
+	new SidecarError('ERR_CONFIG', 'OBS runs at its own pace. Leave --pace max out; it is for files and the scene.');
 
 /** What the source needs to know of the link to OBS. */
 export const tapsOf = (link: ObsLink): ObsTaps => ({

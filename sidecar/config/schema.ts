@@ -334,9 +334,16 @@ export const Configuration = z.strictObject({
 	$schema: z.string().exactOptional().meta(help('Where editors find the schema')),
 	source: z
 		.string()
-		.regex(/^(scene|file:.+|camera:.+|obs(:.+)?)$/s, 'expected scene, file:PATH, camera:DEVICE or obs')
+		.regex(
+			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+)$/s,
+			'expected scene, file:PATH, camera:DEVICE, obs or obs-screenshot:SOURCE',
+		)
 		.default('scene')
-		.meta(help('Where frames come from: scene, file:PATH, camera:DEVICE, or obs (obs:NAME for one filter of several)')),
+		.meta(
+			help(
+				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), or obs-screenshot:SOURCE',
+			),
+		),
 	cameraSize: z
 		.strictObject({ width: cameraSide, height: cameraSide }, { error: 'expected a size such as 1280x720' })
 		.exactOptional()

@@ -9,6 +9,8 @@ import type { Controller } from './controller.ts';
 /** Between attempts: twice as long each time, up to the second. */
 const RETRY_MS = { first: 500, longest: 10_000 };
 const MEASURE_MS = 1000;
+/** Between looks whether OBS is there, for who waits for it. */
+const WAIT_MS = 50;
 /** Leaving studio mode tells of the preview's scene and then of the program's; the last one within this is meant. */
 const SETTLE_MS = 100;
 /** obs-websocket closes with these when trying again is of no use. */
@@ -45,6 +47,16 @@ export class ObsWebsocket implements AsyncDisposable {
 		this.#options = options;
 		this.#scenes = new Map(Object.entries(options.obs.scenes));
 		this.#running = this.#run();
+	}
+
+	/**
+	 * A BMP of a source or scene as it is now, once OBS is there. Errors: those of obs-websocket, by message, and one where
+	 * the signal aborts first.
+	 */
+	async shoot(sourceName: string, signal: AbortSignal): Promise<Uint8Array> {
+		while (!this.isConnected) await sleep(WAIT_MS, undefined, { signal });
+		const { imageData } = await this.#socket!.call('GetSourceScreenshot', { sourceName, imageFormat: 'bmp' });
+		return Buffer.from(imageData.slice(imageData.indexOf(',') + 1), 'base64');
 	}
 
 	get isConnected(): boolean {

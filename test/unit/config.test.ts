@@ -170,7 +170,11 @@ describe('what is wrong is said with its origin and its key', () => {
 		['no such choice', { fit: 'squash' }, /flag --fit.*cover/s],
 		['steps between', { steps: '3' }, /flag --steps/],
 		['a size off the grid', { size: '500x288' }, /flag --size.*multiple of 32/s],
-		['an unknown source', { source: 'ndi:Studio' }, /flag --source.*scene, file:PATH, camera:DEVICE or obs/s],
+		[
+			'an unknown source',
+			{ source: 'ndi:Studio' },
+			/flag --source.*scene, file:PATH, camera:DEVICE, obs or obs-screenshot:SOURCE/s,
+		],
 		['an unknown sink', { sink: ['null', 'somewhere'] }, /flag --sink.*null, obs, file:PATH or v4l2:DEVICE/s],
 		['a camera without a device', { source: 'camera:' }, /flag --source/],
 		['a camera size that is none', { 'camera-size': 'auto' }, /flag --camera-size.*1280x720/s],
@@ -290,6 +294,12 @@ describe('model manifest', () => {
 		});
 	});
 
+	test('may have some graphs in int8 as well', () => {
+		const int8 = { unet: { file: 'unet.int8.onnx', sha256: hash } };
+		const tuning = { ...manifest.tuning, precision: 'int8' };
+		expect(read({ ...manifest, int8, tuning })).toMatchObject({ int8, tuning });
+	});
+
 	test('may have one fixed size', () => {
 		expect(read({ ...manifest, size: { fixed: [512, 512] } }).size).toEqual({ fixed: [512, 512] });
 	});
@@ -309,12 +319,16 @@ describe('model manifest', () => {
 	])('cannot reach outside its folder: %j', (file) => {
 		const graphs = { ...manifest.graphs, unet: { ...graph, file } };
 		expect(() => read({ ...manifest, graphs })).toThrow(/graphs\.unet\.file/);
+		expect(() => read({ ...manifest, int8: { unet: { file, sha256: hash } } })).toThrow(/int8\.unet\.file/);
 		expect(() => read({ ...manifest, textEncoder: { ...manifest.textEncoder, tokenizer: file } })).toThrow(/tokenizer/);
 	});
 
 	test.each<[string, object, RegExp]>([
 		['an unknown key', { extra: 1 }, /"extra"/],
 		['a later format', { formatVersion: 2 }, /formatVersion/],
+		['int8 graphs that are none', { int8: {} }, /at least one graph/],
+		['a role in int8 that is not one', { int8: { safety: { file: 'x.onnx', sha256: hash } } }, /"safety"/],
+		['int8 by default and no such graph', { tuning: { ...manifest.tuning, precision: 'int8' } }, /no int8 graphs/],
 		['a missing role', { graphs: { ...manifest.graphs, unet: undefined } }, /graphs\.unet/],
 		['a role that is not one', { graphs: { ...manifest.graphs, safety: graph } }, /"safety"/],
 		[
