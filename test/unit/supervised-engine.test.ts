@@ -15,13 +15,15 @@ class PuppetEngine implements EngineHandle {
 	readonly sent: { frame: Frame; parameters: Parameters }[] = [];
 	readonly listener: EngineListener;
 	readonly provider: string | undefined;
+	readonly int8Graphs: readonly string[] | undefined;
 	takenCount = 0;
 	isEnded = false;
 	isStopped = false;
 
-	constructor(listener: EngineListener, provider: string | undefined) {
+	constructor(listener: EngineListener, provider: string | undefined, int8Graphs: readonly string[] | undefined) {
 		this.listener = listener;
 		this.provider = provider;
+		this.int8Graphs = int8Graphs;
 	}
 
 	send(frame: Frame, _: Uint8Array, parameters: Parameters): void {
@@ -42,7 +44,7 @@ class PuppetEngine implements EngineHandle {
 
 	/** Loads, and asks for so many frames. */
 	ready(pulls: number): void {
-		this.listener.ready({ provider: 'cpu', refused: [], int8Graphs: [] });
+		this.listener.ready({ provider: 'cpu', refused: [], int8Graphs: ['unet'] });
 		for (let i = 0; i < pulls; i++) this.listener.pull();
 	}
 
@@ -79,8 +81,8 @@ const open = ({ keepsAll = false, batchSize = 1 }: Partial<SupervisedEngineSetti
 	let isEnded = false;
 	let parameters = parametersOf();
 	const supervised = new SupervisedEngine({
-		start: (listener, _, provider) => {
-			const engine = new PuppetEngine(listener, provider);
+		start: (listener, _, provider, int8Graphs) => {
+			const engine = new PuppetEngine(listener, provider, int8Graphs);
 			engines.push(engine);
 			return engine;
 		},
@@ -210,7 +212,7 @@ describe('live', () => {
 
 		await pass(10);
 		expect(engines).toHaveLength(2);
-		expect(engines[1]!.provider).toBe('cpu'); // need not be looked for again
+		expect(engines[1]).toMatchObject({ provider: 'cpu', int8Graphs: ['unet'] }); // need not be looked for again
 		setParameters(parametersOf({}, 3, 'pencil-sketch'));
 		engines[1]!.ready(1);
 		await offer(3);
