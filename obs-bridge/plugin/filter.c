@@ -161,17 +161,23 @@ static bool publish_view(struct filter* filter, int64_t at_us) {
 	return is_changed;
 }
 
-static void tick(void* data, float seconds) {
-	struct filter* filter = data;
+/** A new tick, or the first time that it is rendered, which may be before its first tick. */
+static void begin_tick(struct filter* filter) {
 	struct stream* stream = filter->stream;
 	obs_source_t* target = obs_filter_get_target(filter->source);
 	const uint32_t width = target ? obs_source_get_base_width(target) : 0;
 	const uint32_t height = target ? obs_source_get_base_height(target) : 0;
-	const bool has_sidecar = link_state() == LINK_UP;
 	stream_get_wishes(stream, &filter->wishes);
 	source_picture_tick(&stream->source, width, height);
 	present_tick(stream, &filter->wishes);
-	if (has_sidecar) tap_resize(stream->tap, width, height);
+}
+
+static void tick(void* data, float seconds) {
+	struct filter* filter = data;
+	struct stream* stream = filter->stream;
+	begin_tick(filter);
+	const bool has_sidecar = link_state() == LINK_UP;
+	if (has_sidecar) tap_resize(stream->tap, stream->source.width, stream->source.height);
 	const bool has_outputs = atomic_load(&stream->outputs_showing) > 0;
 	keep_rendered(filter, has_outputs || (has_sidecar && filter->wishes.keeps_painting));
 	if (publish_view(filter, now_us())) stream_touch(stream);
@@ -203,6 +209,7 @@ static void render(void* data, gs_effect_t* effect) {
 	struct filter* filter = data;
 	struct stream* stream = filter->stream;
 	if (stream->source.is_rendering) return; // it is in its own picture
+	if (stream->source.width == 0) begin_tick(filter);
 	filter->rendered_us = now_us();
 	const enum shown shown = present_decide(stream);
 	const bool is_replaced = filter->wishes.mode == MODE_REPLACE && shown != SHOWN_SOURCE;

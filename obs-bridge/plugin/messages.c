@@ -290,6 +290,7 @@ void messages_link_changed(enum link_state state) {
 		memset(&stream->report, 0, sizeof stream->report);
 		pthread_mutex_unlock(&stream->mutex);
 		if (state != LINK_UP) painted_follow(stream->painted, "");
+		stream->told_p50_ms = 0.0;
 		stream_refresh_dialog(stream);
 		if (had_engine) emit_engine(stream, "absent");
 	}

@@ -36,27 +36,31 @@ const sayTo = (/** @type {import('node:net').Socket} */ plugin, /** @type {objec
 const streams = new Map();
 let epoch = 0;
 
-const channels = () => (options.format === 'RGB' ? 3 : 4);
+/** Bytes a pixel. */
+const channels = (/** @type {string} */ format) => (format === 'RGB' ? 3 : 4);
 
-/** Inverts BGRA into what the painted ring is to hold, larger or smaller by whole pixels. */
-const invert = (/** @type {Uint8Array} */ from, /** @type {any} */ layout, /** @type {Uint8Array} */ to) => {
-	const width = Math.round(layout.width * options.scale);
-	const height = Math.round(layout.height * options.scale);
+/**
+ * Inverts BGRA into what the painted ring is to hold: another format, or another size.
+ * @param {Uint8Array} from @param {any} layout @param {Uint8Array} to @param {{format: string, scale: number}} painted
+ */
+const invert = (from, layout, to, { format, scale }) => {
+	const width = Math.round(layout.width * scale);
+	const height = Math.round(layout.height * scale);
 	const pixels = new Uint32Array(from.buffer, 0, layout.width * layout.height);
-	if (options.format === 'BGRA' && options.scale === 1) {
+	if (format === 'BGRA' && scale === 1) {
 		const inverted = new Uint32Array(to.buffer, 0, pixels.length);
 		for (let i = 0; i < pixels.length; i++) inverted[i] = /** @type {number} */ (pixels[i]) ^ 0xffffff;
-		return { ...layout, format: options.format };
+		return { ...layout, format };
 	}
-	const size = channels();
-	const order = options.format === 'BGRA' ? [0, 1, 2] : [2, 1, 0];
+	const size = channels(format);
+	const order = format === 'BGRA' ? [0, 1, 2] : [2, 1, 0];
 	for (let y = 0, i = 0; y < height; y++)
 		for (let x = 0; x < width; x++, i += size) {
-			const at = 4 * (Math.floor(y / options.scale) * layout.width + Math.floor(x / options.scale));
+			const at = 4 * (Math.floor(y / scale) * layout.width + Math.floor(x / scale));
 			for (let c = 0; c < 3; c++) to[i + c] = 255 - /** @type {number} */ (from[at + /** @type {number} */ (order[c])]);
 			if (size === 4) to[i + 3] = 255;
 		}
-	return { ...layout, width, height, format: options.format };
+	return { ...layout, width, height, format };
 };
 
 const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type {any} */ wish) => {
@@ -64,15 +68,16 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 	streams.get(wish.id)?.writer?.close();
 	const stream = { ...wish, reader: null, writer: null };
 	streams.set(wish.id, stream);
-	const pixels = Math.ceil(wish.width * options.scale) * Math.ceil(wish.height * options.scale);
-	stream.writer = new SharedRingWriter({ slotCount: 4, slotBytes: pixels * channels() });
+	const { format, scale } = options;
+	const slotBytes = Math.ceil(wish.width * scale) * Math.ceil(wish.height * scale) * channels(format);
+	stream.writer = new SharedRingWriter({ slotCount: 4, slotBytes });
 	const ring = ringSocketPath(`painted-${wish.id}-${wish.width}x${wish.height}-${process.pid}`);
 	stream.writer.listen(ring);
 	sayTo(plugin, { type: 'painted', id: wish.id, ring });
 	stream.reader = await SharedRingReader.connect(wish.tap);
 	if (streams.get(wish.id) !== stream) return stream.reader.close();
 	const source = new Uint8Array(new SharedArrayBuffer(stream.reader.slotBytes));
-	const painted = new Uint8Array(new ArrayBuffer(pixels * channels()));
+	const painted = new Uint8Array(new ArrayBuffer(slotBytes));
 	const middle = 4 * (Math.floor(wish.height / 2) * wish.width + Math.floor(wish.width / 2));
 	for await (const frame of stream.reader.frames(source, new AbortController().signal)) {
 		tell({
@@ -88,11 +93,10 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 			},
 		});
 		if (!options.paints) continue;
-		const layout = invert(source, frame.layout, painted);
-		const bytes = layout.width * layout.height * channels();
+		const layout = invert(source, frame.layout, painted, { format, scale });
 		stream.writer.write(
 			{ ...frame, capturedUs: frame.capturedUs + options.capturedAheadUs, layout },
-			painted.subarray(0, bytes),
+			painted.subarray(0, layout.width * layout.height * channels(format)),
 		);
 	}
 };
