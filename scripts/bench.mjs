@@ -85,6 +85,7 @@ const main = async () => {
 	const size = { width: 512, height: 288 };
 	const all = [
 		{ what: 'scene → null', configuration: { ...base, size } },
+		{ what: 'scene → null, fp32', configuration: { ...base, size, tuning: { precision: 'fp32' } } },
 		{
 			what: 'file → file (decoding and encoding included)',
 			configuration: { ...base, size, source: `file:${clip}`, sinks: [`file:${join(folder, 'painted.mp4')}`] },
@@ -120,9 +121,10 @@ const main = async () => {
 		const first = measured[0];
 		const fixed = (/** @type {number} */ value) => value.toFixed(1);
 		if (first) {
-			const { model, provider, machine, commit, date } = first.report;
+			const { model, provider, int8Graphs, machine, commit, date } = first.report;
+			const int8 = int8Graphs.length ? `${int8Graphs.join(', ')} in int8, ` : '';
 			console.log(
-				`${model} on ${provider}, ${size.width}x${size.height}, ${frames} frames · ${machine} · ${commit} · ${date}\n`,
+				`${model} on ${provider}, ${int8}${size.width}x${size.height}, ${frames} frames · ${machine} · ${commit} · ${date}\n`,
 			);
 			console.log(
 				table(

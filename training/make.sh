@@ -11,4 +11,5 @@ $python -m training.train_adapter --data "$clips" --data "$photos" --base "$cach
 $python -m training.evaluate --pictures "$cache/pictures" --data "$clips" --data "$photos" \
 	--base "$cache/run/base.pt" --adapter "$cache/adapter/adapter.pt" --frames 12 --styles oil-painting,pencil-sketch --out "$cache/evaluation.json"
 $python -m training.export --checkpoint "$cache/run/base.pt" --adapter "$cache/adapter/adapter.pt"
+$python -m training.quantize models/lite --data "$clips" --data "$photos"
 $python -m training.sheet --data "$clips" --data "$photos" --base "$cache/run/base.pt"

@@ -1,0 +1,123 @@
+import unittest
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from training import quantize
+
+
+def tiny(half=False):
+    """conv 3x3 -> SiLU -> conv 1x1 -> Relu -> conv 3x3 into the output, beside a skip; weights from a seed."""
+    rng = np.random.default_rng(4)
+    shapes = {"a": (8, 4, 3, 3), "b": (8, 8, 1, 1), "c": (4, 8, 3, 3)}
+    initializers, nodes = [], []
+    for name, shape in shapes.items():
+        weights = rng.normal(0, 0.3, shape).astype(np.float32)
+        if half and name == "a":
+            initializers.append(numpy_helper.from_array(weights.astype(np.float16), "a.weight.half"))
+            nodes.append(helper.make_node("Cast", ["a.weight.half"], ["a.weight"], to=TensorProto.FLOAT))
+        else:
+            initializers.append(numpy_helper.from_array(weights, f"{name}.weight"))
+        initializers.append(numpy_helper.from_array(rng.normal(0, 0.3, shape[0]).astype(np.float32), f"{name}.bias"))
+    conv = lambda name, x, y, side: helper.make_node("Conv", [x, f"{name}.weight", f"{name}.bias"], [y], kernel_shape=[side, side], pads=[side // 2] * 4)
+    nodes += [
+        conv("a", "x", "ya", 3), helper.make_node("Sigmoid", ["ya"], ["s"]), helper.make_node("Mul", ["ya", "s"], ["h"]),
+        conv("b", "h", "yb", 1), helper.make_node("Relu", ["yb"], ["r"]), conv("c", "r", "yc", 3), helper.make_node("Add", ["yc", "x"], ["z"]),
+    ]
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8])
+    graph = helper.make_graph(nodes, "tiny", [value("x")], [value("z"), value("yc")], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+RANGES = {"x": (-3.0, 3.0), "ya": (-4.0, 5.0), "h": (-0.3, 5.0), "r": (0.0, 4.0), "yc": (-4.0, 4.0)}
+
+
+def producers(model):
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+class Surgery(unittest.TestCase):
+    def test_taps_are_what_goes_in_and_what_comes_out(self):
+        self.assertEqual(set(quantize.taps(tiny().graph)), set(RANGES))
+        self.assertEqual({v.name for v in quantize.tapped(tiny()).graph.output}, {"z", "yc", "ya", "h", "r"})  # x is an input
+
+    def test_convolutions_stand_between_pairs(self):
+        made = quantize.quantize(tiny(), RANGES, {"ya", "yb"})
+        onnx.checker.check_model(made, full_check=True)
+        by, readers = producers(made), {}
+        for node in made.graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        for out, behind in (("ya", "ya"), ("yb", "r")):
+            self.assertEqual([by[name].op_type for name in by[out].input], ["DequantizeLinear"] * 3)
+            self.assertEqual([node.op_type for node in readers[behind]], ["QuantizeLinear"])  # nobody reads what was not rounded
+        self.assertEqual(by["r"].input[0], "yb")  # the Relu stays in front of its pair
+        self.assertEqual(list(by["yc"].input), ["r.dq", "c.weight", "c.bias"])
+        self.assertEqual([v.name for v in made.graph.output], ["z", "yc"])
+
+    def test_an_output_of_the_graph_keeps_its_name(self):
+        made = quantize.quantize(tiny(), RANGES, {"yc"})
+        onnx.checker.check_model(made, full_check=True)
+        by = producers(made)
+        self.assertEqual(by["yc"].op_type, "DequantizeLinear")
+        self.assertIn("Conv", [node.op_type for node in made.graph.node if "yc.raw" in node.output])
+
+    def test_weights_stored_as_fp16_are_found_and_dropped(self):
+        made = quantize.quantize(tiny(half=True), RANGES, {"ya"})
+        names = {i.name for i in made.graph.initializer}
+        self.assertFalse({"a.weight", "a.weight.half", "a.bias"} & names)
+        self.assertNotIn("Cast", [node.op_type for node in made.graph.node])
+        np.testing.assert_array_equal(
+            numpy_helper.to_array(next(i for i in made.graph.initializer if i.name == "ya.weight.q")),
+            quantize.quantized_weights(quantize.constants(tiny(half=True).graph)["a.weight"], np.zeros(8), np.float32(1))[0],
+        )
+
+    def test_without_a_choice_the_graph_stays_as_it_was(self):
+        self.assertEqual(quantize.quantize(tiny(), RANGES, set()).graph, tiny().graph)
+
+
+class Numbers(unittest.TestCase):
+    def test_weights_and_bias_come_back_within_half_a_step(self):
+        rng = np.random.default_rng(1)
+        weights, bias, scale = rng.normal(0, 1, (6, 5, 3, 3)), rng.normal(0, 1, 6), np.float32(0.02)
+        weights[2] = 0  # a channel that says nothing but its bias
+        levels, steps, whole = quantize.quantized_weights(weights, bias, scale)
+        self.assertEqual((levels.dtype, whole.dtype), (np.int8, np.int32))
+        self.assertLessEqual(np.abs(levels).max(), quantize.WEIGHT_MAX)
+        self.assertTrue((np.abs(levels * steps[:, None, None, None] - weights) <= 0.5001 * steps[:, None, None, None]).all())
+        step = steps.astype(np.float64) * scale
+        self.assertTrue((np.abs(whole * step - bias) <= 0.5001 * step).all())
+
+    def test_two_products_fit_the_16_bits_in_which_old_processors_add_them(self):
+        self.assertLess(2 * 255 * quantize.WEIGHT_MAX, 2**15)
+
+    def test_zero_is_exact_and_the_ends_are_met(self):
+        for low, high in ((-3.0, 5.0), (0.0, 1.0), (-1e-3, 1e-3), (-0.278, 12.0)):
+            scale, zero = quantize.quantization(low, high)
+            ends = (np.array([0, zero, 255], np.float64) - zero) * scale
+            self.assertEqual(ends[1], 0)
+            np.testing.assert_allclose(ends[[0, 2]], [low, high], atol=scale)
+
+    def test_a_long_tail_does_not_set_the_range(self):
+        values = np.random.default_rng(2).normal(0, 1, 200_000).astype(np.float32)
+        values[0] = 12
+
+        def error(low, high):
+            scale, zero = quantize.quantization(low, high)
+            return np.square((np.clip(np.round(values / scale) + zero, 0, 255) - zero) * scale - values).mean()
+
+        low, high = quantize.best_range(values)
+        self.assertLess(high, 10)
+        self.assertLess(error(low, high), 0.9 * error(values.min(), values.max()))
+        self.assertLess(error(low, high), 0.9 * error(low / 2, high / 2))
+        self.assertLess(quantize.best_range(np.zeros(10, np.float32))[0], 0)  # what is always zero has a range too
+
+    def test_the_cheapest_errors_are_taken_until_the_bound(self):
+        errors, work = {"a": 1.0, "b": 4.0, "c": 0.5, "d": 3.0}, {"a": 100, "b": 1000, "c": 1, "d": 10}
+        self.assertEqual(quantize.choose(list(errors), errors, work, 5.6), ["b", "a", "c"])
+        self.assertEqual(quantize.choose(list(errors), errors, work, 0.4), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,187 @@
+// Runs the graphs of a model folder for training/quantize.py, which writes the job and reads the result: `calibrate.mjs WORK`.
+// WORK/job.json: { folder, count, height, width, prompts, taps? | variants? }; frames.u8 [count, 2, height, width, 3] holds pairs of
+// successive frames, small.u8 the second of each at the size of the text-and-vision encoder.
+// taps { role: { file, names } }: the values that those tensors take -> samples.f32, and their shapes and extremes.
+// variants [{ role: file }]: the mean squared error of the paintings when these graphs stand in for the fp32 ones.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
+
+const dist = (/** @type {string} */ file) => import(new URL(`../dist/inference/${file}`, import.meta.url).href);
+const { gaussianNoise } = await dist('gaussian-noise.js');
+const { flowMatchSigmas, imageSeqLen } = await dist('noise-schedule.js');
+const { openModelFolder } = await dist('manifest.js');
+const { readTokenizer } = await dist('tokenizer.js');
+const { resolveShape } = await dist('session.js');
+
+const SAMPLES = 1024; // of each tensor in each run
+
+const work = process.argv[2];
+const job = JSON.parse(readFileSync(join(work, 'job.json'), 'utf8'));
+const { height, width, count } = job;
+const folder = await openModelFolder(job.folder);
+const { manifest } = folder;
+const tokenize = await readTokenizer(folder);
+const sizes = { batch: 1, height, width };
+
+const open = (/** @type {string} */ file) =>
+	ort.InferenceSession.create(file, {
+		intraOpNumThreads: 1,
+		interOpNumThreads: 1,
+		logSeverityLevel: 4,
+		extra: { session: { intra_op: { allow_spinning: '0' } } },
+	});
+
+/** @type {Record<string, ort.InferenceSession>} */
+const fp32 = {};
+for (const [role, { file }] of Object.entries(manifest.graphs))
+	fp32[role] = await open(job.taps?.[role]?.file ?? join(job.folder, /** @type {any} */ (file)));
+
+/** @type {Record<string, Record<string, { shape: readonly number[], min: number, max: number, parts: Float32Array[] }>>} */
+const seen = {};
+
+/** Samples of the tapped tensors: evenly spread from a place that changes, so that no grid of the picture is missed. */
+const watch = (/** @type {string} */ role, /** @type {ort.InferenceSession.OnnxValueMapType} */ values) => {
+	for (const name of job.taps[role].names) {
+		const { data, dims } = /** @type {ort.Tensor} */ (values[name]);
+		const floats = /** @type {Float32Array} */ (data);
+		const tensor = ((seen[role] ??= {})[name] ??= { shape: dims, min: Infinity, max: -Infinity, parts: [] });
+		const taken = Math.min(SAMPLES, floats.length);
+		const part = new Float32Array(taken);
+		const offset = (tensor.parts.length * 7919) % floats.length;
+		for (let i = 0; i < taken; i++) part[i] = floats[(offset + Math.floor((i * floats.length) / taken)) % floats.length];
+		tensor.parts.push(part);
+		for (const value of floats) {
+			if (value < tensor.min) tensor.min = value;
+			if (value > tensor.max) tensor.max = value;
+		}
+	}
+};
+
+/** The inputs of a role by name, out of all that is there; what nothing gives is zero. */
+const run = async (
+	/** @type {Record<string, ort.InferenceSession>} */ graphs,
+	/** @type {string} */ role,
+	/** @type {Record<string, ort.Tensor>} */ given,
+) => {
+	/** @type {Record<string, ort.Tensor>} */
+	const feeds = {};
+	for (const spec of manifest.graphs[role].inputs) {
+		const shape = resolveShape(spec, sizes);
+		const length = shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1);
+		feeds[spec.name] = given[spec.name] ?? new ort.Tensor('float32', new Float32Array(length), shape);
+	}
+	const values = await graphs[role].run(feeds);
+	if (job.taps?.[role]) watch(role, values);
+	return /** @type {Record<string, ort.Tensor>} */ (values);
+};
+
+const frameBytes = height * width * 3;
+const pictures = readFileSync(join(work, 'frames.u8'));
+const small = readFileSync(join(work, 'small.u8'));
+const vision = manifest.textEncoder.image;
+const visionBytes = vision.width * vision.height * 3;
+const bytes = (/** @type {Buffer} */ from, /** @type {number} */ at, /** @type {number} */ length) =>
+	new Uint8Array(from.buffer, from.byteOffset + at * length, length);
+const latentShape = [1, manifest.latents.channels, height / manifest.latents.scale, width / manifest.latents.scale];
+const latentLength = latentShape.reduce((a, b) => a * b, 1);
+const scalar = (/** @type {number} */ value) => new ort.Tensor('float32', Float32Array.of(value), [1]);
+
+/** prompt_embeds (and whatever the graph asks for) of pair `index` in its style: by turns, so that all styles occur. */
+const promptOf = async (/** @type {number} */ index) => {
+	const image = new ort.Tensor('uint8', bytes(small, index, visionBytes), [1, vision.height, vision.width, 3]);
+	const features = await fp32.te_vision.run({ image });
+	const { inputIds, attentionMask } = tokenize(job.prompts[index % job.prompts.length]);
+	const tokens = {
+		input_ids: new ort.Tensor('int64', inputIds.data, inputIds.shape),
+		attention_mask: new ort.Tensor('int64', attentionMask.data, attentionMask.shape),
+	};
+	const embeds = await fp32.te_text.run({ ...tokens, .../** @type {any} */ (features) });
+	const { dropTokens, maxLength } = manifest.textEncoder;
+	const mask = new ort.Tensor('int64', attentionMask.data.slice(dropTokens), [1, maxLength - dropTokens]);
+	return { .../** @type {any} */ (embeds), encoder_attention_mask: mask };
+};
+
+const paint = async (
+	/** @type {Record<string, ort.InferenceSession>} */ graphs,
+	/** @type {{ image: ort.Tensor, prompt: Record<string, ort.Tensor>, noise: Float32Array, cond: Record<string, ort.Tensor>, multiplier: number, steps: number }} */ {
+		image,
+		prompt,
+		noise,
+		cond,
+		multiplier,
+		steps,
+	},
+) => {
+	const { source_latents, ...details } = await run(graphs, 'vae_encoder', { image });
+	const sigmas = flowMatchSigmas(manifest.scheduler, steps, imageSeqLen(width, height));
+	const z = noise.slice();
+	for (let step = 0; step < steps; step++) {
+		const sample = new ort.Tensor('float32', z.slice(), latentShape);
+		const timestep = scalar(1000 * sigmas[step]);
+		const given = { sample, timestep, source_latents, multiplier: scalar(multiplier), ...prompt, ...cond };
+		const { velocity } = await run(graphs, 'unet', given);
+		const v = /** @type {Float32Array} */ (velocity.data);
+		for (let i = 0; i < z.length; i++) z[i] += (sigmas[step + 1] - sigmas[step]) * v[i];
+	}
+	const latents = new ort.Tensor('float32', z, latentShape);
+	const painted = await run(graphs, 'vae_decoder', { latents, ...details });
+	return painted.image;
+};
+
+/** The two paintings of each pair, the second with the adapter looking at the first; now and then in more steps. */
+const paintAll = async (/** @type {Record<string, ort.InferenceSession>} */ graphs) => {
+	/** @type {Uint8Array[]} */
+	const paintings = [];
+	for (let index = 0; index < count; index++) {
+		const [a, b] = [0, 1].map(
+			(i) => new ort.Tensor('uint8', bytes(pictures, 2 * index + i, frameBytes), [1, height, width, 3]),
+		);
+		const prompt = prompts[index];
+		const noise = gaussianNoise(index, latentLength);
+		const first = await paint(graphs, { image: a, prompt, noise, cond: {}, multiplier: 0, steps: 1 });
+		const cond = await run(graphs, 'lllite_cond', { image: first });
+		const { multiplier } = manifest.temporalAdapter;
+		const steps = manifest.steps.supported[index % 4 === 3 ? manifest.steps.supported.length - 1 : 0];
+		const second = await paint(graphs, { image: b, prompt, noise, cond, multiplier, steps });
+		paintings.push(/** @type {Uint8Array} */ (first.data), /** @type {Uint8Array} */ (second.data));
+	}
+	return paintings;
+};
+
+/** @type {Record<string, ort.Tensor>[]} */
+const prompts = [];
+for (let index = 0; index < count; index++) prompts.push(await promptOf(index));
+
+/** @type {Record<string, unknown>} */
+const result = {};
+const reference = await paintAll(fp32);
+if (job.taps) {
+	const tensors = Object.entries(seen).map(([role, byName]) => [
+		role,
+		Object.fromEntries(
+			Object.entries(byName).map(([name, { shape, min, max, parts }]) => [
+				name,
+				{ shape, min, max, count: parts.reduce((sum, part) => sum + part.length, 0) },
+			]),
+		),
+	]);
+	const parts = Object.values(seen).flatMap((byName) => Object.values(byName).flatMap((tensor) => tensor.parts));
+	writeFileSync(join(work, 'samples.f32'), Buffer.concat(parts.map((part) => Buffer.from(part.buffer))));
+	result.taps = Object.fromEntries(tensors);
+} else {
+	const errors = [];
+	for (const variant of job.variants) {
+		const graphs = { ...fp32 };
+		for (const [role, file] of Object.entries(variant)) graphs[role] = await open(file);
+		const paintings = await paintAll(graphs);
+		let sum = 0;
+		paintings.forEach((painting, i) => {
+			for (let at = 0; at < painting.length; at++) sum += (painting[at] - reference[i][at]) ** 2;
+		});
+		errors.push(sum / (paintings.length * frameBytes));
+		for (const role of Object.keys(variant)) await graphs[role].release();
+	}
+	result.errors = errors;
+}
+writeFileSync(join(work, 'result.json'), JSON.stringify(result));
