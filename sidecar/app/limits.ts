@@ -53,3 +53,12 @@ export async function* take(
 		if (++taken >= count) return;
 	}
 }
+
+/** Aborts with the signal, and by itself without it. */
+export const linkedTo = (signal: AbortSignal): AbortController => {
+	const controller = new AbortController();
+	const stop = () => controller.abort();
+	if (signal.aborted) stop();
+	else signal.addEventListener('abort', stop, { once: true, signal: controller.signal });
+	return controller;
+};

@@ -1,6 +1,5 @@
 import type { Configuration } from '../config/schema.ts';
-import type { ObsLink } from '../control/obs-link.ts';
-import { Egress } from '../egress/egress.ts';
+import type { ObsLink, ObsStream } from '../control/obs-link.ts';
 import { openFileSink } from '../egress/file-sink.ts';
 import type { FrameSink, SinkSetup } from '../egress/frame-sink.ts';
 import { openNullSink } from '../egress/null-sink.ts';
@@ -69,9 +68,12 @@ export const obsFilterOf = ({ source, sinks, pace }: Configuration): { wanted: s
 const ownPace = () =>
 	new SidecarError('ERR_CONFIG', 'OBS runs at its own pace. Leave --pace max out; it is for files and the scene.');
 
-/** What the source needs to know of the link to OBS. */
-export const tapsOf = (link: ObsLink): ObsTaps => ({
-	current: () => link.stream && { path: link.stream.tap, name: link.stream.name, frameRate: link.stream.fps },
+/** What a source needs to know of its filter. */
+export const tapsOf = (link: ObsLink, stream: () => ObsStream | undefined): ObsTaps => ({
+	current: () => {
+		const { tap, name, fps } = stream() ?? {};
+		return tap && name && fps ? { path: tap, name, frameRate: fps } : undefined;
+	},
 	changed: (signal) => link.changed(signal),
 });
 
@@ -81,24 +83,16 @@ const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
 	return openFileSink(sink.slice('file:'.length), setup);
 };
 
-/** The sinks that were asked for, each behind its failure policy, then those of our own. Errors: ERR_SINK, ERR_RUNTIME. */
-export const openEgress = async (
-	{ sinks, pace }: Configuration,
-	own: readonly FrameSink[],
-	failing: (sink: FrameSink) => FrameSink,
-	setup: SinkSetup,
-): Promise<Egress> => {
+/** The sinks that were asked for, but for OBS. Errors: ERR_SINK, ERR_RUNTIME, ERR_CONFIG. */
+export const openSinks = async ({ sinks, pace }: Configuration, setup: SinkSetup): Promise<FrameSink[]> => {
+	if (pace === 'max' && sinks.some((sink) => sink.startsWith('v4l2:')))
+		throw new SidecarError('ERR_CONFIG', 'A virtual camera shows live pictures. Leave --pace max out, or name a file.');
 	const opened: FrameSink[] = [];
 	try {
-		if (pace === 'max' && sinks.some((sink) => sink.startsWith('v4l2:')))
-			throw new SidecarError(
-				'ERR_CONFIG',
-				'A virtual camera shows live pictures. Leave --pace max out, or name a file.',
-			);
-		for (const sink of sinks) if (sink !== 'obs') opened.push(failing(await openSink(sink, setup)));
-		return new Egress([...opened, ...own]);
+		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup));
+		return opened;
 	} catch (error) {
-		for (const sink of [...opened, ...own]) await sink[Symbol.asyncDispose]();
+		for (const sink of opened) await sink[Symbol.asyncDispose]();
 		throw error;
 	}
 };

@@ -307,7 +307,7 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		failure: failureField,
 	}),
 	z.object({ type: z.literal('stream_removed'), id: streamId }),
-	z.object({ type: z.literal('command'), command: z.unknown() }),
+	z.object({ type: z.literal('command'), id: streamId.exactOptional(), command: z.unknown() }),
 	z.object({
 		type: z.literal('scene_switch_started'),
 		to: z.string().max(512),

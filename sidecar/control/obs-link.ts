@@ -13,6 +13,8 @@ const PROTOCOL = 1;
 const LINE_BYTES = 64 * 1024;
 /** Two OBS with a dozen filters each fit into few connections. */
 const CONNECTIONS = 16;
+/** Filters of one OBS. */
+const STREAMS = 64;
 /** What a plugin that does not read may leave waiting here before it is hung up on. */
 const WAITING_BYTES = 1024 * 1024;
 
@@ -36,14 +38,23 @@ export interface ObsLinkOptions {
 	scenes: Configuration['obs']['scenes'];
 }
 
+/** One filter that is painted. */
+export interface ObsChannel {
+	controller: Controller;
+	/** The socket of the ring that the paintings are in. */
+	painted: string;
+	runState: () => ObsRunState;
+}
+
 interface Peer {
 	socket: Socket;
 	streams: Map<string, ObsStream>;
 }
 
 /**
- * The plugin's other end: hears of its filters and of what is asked in OBS, and tells it how the painting goes. Paints
- * one filter at a time, the first that is wanted. Errors: ERR_CONTROL where another sidecar has the socket.
+ * The plugin's other end: hears of its filters and of what is asked in OBS, and tells it how the painting goes. The first
+ * filter that is wanted is the run's own, with the controller of the options; others are painted beside it. A filter is
+ * known by its name, which it keeps when OBS starts again. Errors: ERR_CONTROL where another sidecar has the socket.
  */
 export const openObsLink = async (options: ObsLinkOptions): Promise<ObsLink> => {
 	const link = new ObsLink(options);
@@ -55,33 +66,42 @@ export class ObsLink implements AsyncDisposable {
 	readonly #options: ObsLinkOptions;
 	readonly #server: Server;
 	readonly #peers = new Set<Peer>();
-	readonly #unsubscribe: () => void;
 	#stream: ObsStream | undefined;
-	/** What the filter asked for last: only what changed in its dialog is a command. */
-	#asked: Pick<ObsStream, 'style' | 'prompt' | 'strength'> | undefined;
-	#painted: string | undefined;
-	#runState: (() => ObsRunState) | undefined;
-	#glassToGlass: { p50: number; p95: number } | undefined;
+	/** By the names of filters; undefined is the run's own. */
+	readonly #channels = new Map<string | undefined, ObsChannel>();
+	/** What a filter asked for last: only what changed in its dialog is a command. */
+	readonly #asked = new Map<string, Pick<ObsStream, 'style' | 'prompt' | 'strength'>>();
+	readonly #glassToGlass = new Map<string, { p50: number; p95: number }>();
 	#wakes: (() => void)[] = [];
 
 	constructor(options: ObsLinkOptions) {
 		this.#options = options;
 		this.#server = createServer((socket) => this.#welcome(socket));
 		this.#server.maxConnections = CONNECTIONS;
-		this.#unsubscribe = options.controller.subscribe(() => this.announce());
 	}
 
-	/** The filter that is painted. */
+	/** The run's own filter. */
 	get stream(): ObsStream | undefined {
 		return this.#stream;
 	}
 
-	/** From render to program, as the plugin measured it last. */
-	get glassToGlassMs(): { p50: number; p95: number } | undefined {
-		return this.#glassToGlass;
+	/** All filters that are wanted, the run's own among them. */
+	get streams(): ObsStream[] {
+		const { wanted } = this.#options;
+		const all = [...this.#peers].flatMap(({ streams }) => [...streams.values()]);
+		return all.filter(({ name }) => wanted === undefined || name.includes(wanted));
 	}
 
-	/** Resolves when another filter is painted, or its tap moved, or the signal aborts. */
+	named(name: string): ObsStream | undefined {
+		return this.streams.find((stream) => stream.name === name);
+	}
+
+	/** From render to program, as the plugin measured it last; of the run's own filter where no name is given. */
+	glassToGlassMs(name = this.#stream?.name): { p50: number; p95: number } | undefined {
+		return name === undefined ? undefined : this.#glassToGlass.get(name);
+	}
+
+	/** Resolves when a filter came, went, or has its tap elsewhere, or the signal aborts. */
 	changed(signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			const wake = () => {
@@ -93,20 +113,29 @@ export class ObsLink implements AsyncDisposable {
 		});
 	}
 
-	/** Where the paintings are, and how the run goes; `announce` tells it from here on. */
-	serve(painted: string, runState: () => ObsRunState): void {
-		this.#painted = painted;
-		this.#runState = runState;
-		this.#offerPainted();
+	/**
+	 * Where the paintings of a filter are and how that goes; undefined is the run's own, whichever that is. Its dialog
+	 * speaks to this controller from here on, until what this gives is disposed of.
+	 */
+	serve(name: string | undefined, channel: ObsChannel): Disposable {
+		this.#channels.set(name, channel);
+		const unsubscribe = channel.controller.subscribe(() => this.announce(name));
+		for (const stream of this.streams) {
+			this.#follow(stream);
+			this.#offerPainted(stream);
+		}
+		return {
+			[Symbol.dispose]: () => {
+				unsubscribe();
+				if (this.#channels.get(name) === channel) this.#channels.delete(name);
+			},
+		};
 	}
 
-	/** Tells the plugin how the run goes. */
-	announce(): void {
-		const stream = this.#stream;
-		const run = this.#runState?.();
-		if (!stream || !run) return;
-		const { style, epoch } = this.#options.controller.view();
-		this.#tell({ type: 'state', id: stream.id, style, epoch, ...run });
+	/** Tells the plugin how the painting of a filter goes; undefined is the run's own. */
+	announce(name: string | undefined): void {
+		const stream = name === undefined ? this.#stream : this.named(name);
+		if (stream) this.#announce(stream);
 	}
 
 	async listen(): Promise<void> {
@@ -127,7 +156,6 @@ export class ObsLink implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		this.#unsubscribe();
 		for (const { socket } of this.#peers) socket.destroy();
 		if (!this.#server.listening) return;
 		const closed = once(this.#server, 'close');
@@ -176,6 +204,8 @@ export class ObsLink implements AsyncDisposable {
 				return;
 			case 'stream': {
 				const { type: _, ...stream } = message;
+				if (peer.streams.size >= STREAMS && !peer.streams.has(stream.id))
+					throw new SidecarError('ERR_COMMAND', `A plugin has at most ${STREAMS} filters.`);
 				peer.streams.set(stream.id, stream);
 				return this.#choose();
 			}
@@ -183,21 +213,41 @@ export class ObsLink implements AsyncDisposable {
 				peer.streams.delete(message.id);
 				return this.#choose();
 			case 'command':
-				return this.#carryOut(peer, message.command);
+				return this.#carryOut(peer, message.command, this.#controllersOf(peer, message.id));
 			case 'scene_switch_started': {
 				const style = Object.hasOwn(this.#options.scenes, message.to) ? this.#options.scenes[message.to] : undefined;
 				if (style === undefined) return;
-				return this.#carryOut(peer, { type: 'style', name: style, fadeS: Math.min(message.durationMs / 1000, 60) });
+				const fadeS = Math.min(message.durationMs / 1000, 60);
+				return this.#carryOut(peer, { type: 'style', name: style, fadeS }, this.#controllersOf(peer));
 			}
-			case 'shown':
-				if (message.id === this.#stream?.id) this.#glassToGlass = message.glassToGlassMs;
+			case 'shown': {
+				const stream = peer.streams.get(message.id);
+				if (stream && this.#channelOf(stream)) this.#glassToGlass.set(stream.name, message.glassToGlassMs);
+			}
 		}
 	}
 
+	/** Of one stream, or of all: whose filters come and go hear of panic through the plugin, which shows it by itself. */
+	#controllersOf(peer: Peer, id?: string): Controller[] {
+		const stream = id === undefined ? undefined : peer.streams.get(id);
+		const own = this.#options.controller;
+		if (!stream) return [...new Set([own, ...[...this.#channels.values()].map(({ controller }) => controller)])];
+		const controller = this.#controllerOf(stream);
+		return controller ? [controller] : [];
+	}
+
+	#channelOf({ name }: ObsStream): ObsChannel | undefined {
+		return this.#channels.get(name === this.#stream?.name ? undefined : name);
+	}
+
+	#controllerOf(stream: ObsStream): Controller | undefined {
+		return stream.name === this.#stream?.name ? this.#options.controller : this.#channelOf(stream)?.controller;
+	}
+
 	/** What is refused is told, and the connection stays. */
-	#carryOut(peer: Peer, command: unknown): void {
+	#carryOut(peer: Peer, command: unknown, controllers: Controller[]): void {
 		try {
-			this.#options.controller.apply(readCommand(command));
+			for (const controller of controllers) controller.apply(readCommand(command));
 		} catch (error) {
 			if (!isSidecarError(error)) throw error;
 			log.warn({ code: error.code, reason: error.message }, 'asked from OBS and refused');
@@ -205,39 +255,46 @@ export class ObsLink implements AsyncDisposable {
 		}
 	}
 
-	/** The stream that is painted, while it is there; else the first that is wanted. */
+	/** The run's own filter stays what it is while it is there, and after OBS came back; else the first that is wanted. */
 	#choose(): void {
-		const { wanted } = this.#options;
-		const known = [...this.#peers].flatMap((peer) => [...peer.streams.values()].map((stream) => ({ peer, stream })));
-		const candidates = known.filter(({ stream }) => wanted === undefined || stream.name.includes(wanted));
+		const { streams } = this;
 		const before = this.#stream;
-		const chosen = candidates.find(({ stream }) => stream.id === before?.id) ?? candidates[0];
-		this.#stream = chosen?.stream;
-		if (chosen) this.#follow(chosen.peer, chosen.stream);
-		if (chosen?.stream.id !== before?.id) {
-			this.#glassToGlass = undefined;
-			log.info({ stream: chosen?.stream.name }, chosen ? 'filter painted' : 'filter gone');
-			this.#offerPainted();
-		}
-		if (chosen?.stream.tap === before?.tap) return;
+		this.#stream = streams.find(({ name }) => name === before?.name) ?? streams[0];
+		if (this.#stream?.name !== before?.name)
+			log.info({ stream: this.#stream?.name }, this.#stream ? 'filter painted' : 'filter gone');
+		for (const stream of streams) this.#follow(stream);
+		for (const stream of streams) this.#offerPainted(stream);
 		for (const wake of this.#wakes.splice(0)) wake();
 	}
 
 	/** What was changed in the filter's dialog. */
-	#follow(peer: Peer, { style, prompt, strength }: ObsStream): void {
-		const asked = this.#asked;
-		this.#asked = { style, prompt, strength };
-		if (style && style !== asked?.style) this.#carryOut(peer, { type: 'style', name: style });
-		if (prompt && (prompt !== asked?.prompt || style !== asked?.style))
-			this.#carryOut(peer, { type: 'prompt', text: prompt });
-		else if (!prompt && asked?.prompt) this.#carryOut(peer, { type: 'style', name: style });
-		if (strength !== asked?.strength) this.#carryOut(peer, { type: 'strength', value: strength });
+	#follow(stream: ObsStream): void {
+		const controller = this.#controllerOf(stream);
+		const peer = [...this.#peers].find(({ streams }) => streams.has(stream.id));
+		if (!controller || !peer) return;
+		const { name, style, prompt, strength } = stream;
+		const asked = this.#asked.get(name);
+		if (this.#asked.size > 4 * STREAMS) this.#asked.clear(); // filters that nobody has any more
+		this.#asked.set(name, { style, prompt, strength });
+		const ask = (command: unknown) => this.#carryOut(peer, command, [controller]);
+		if (style && style !== asked?.style) ask({ type: 'style', name: style });
+		if (prompt && (prompt !== asked?.prompt || style !== asked?.style)) ask({ type: 'prompt', text: prompt });
+		else if (!prompt && asked?.prompt) ask({ type: 'style', name: style });
+		if (strength !== asked?.strength) ask({ type: 'strength', value: strength });
 	}
 
-	#offerPainted(): void {
-		if (!this.#stream || this.#painted === undefined) return;
-		this.#tell({ type: 'painted', id: this.#stream.id, ring: this.#painted });
-		this.announce();
+	#offerPainted(stream: ObsStream): void {
+		const channel = this.#channelOf(stream);
+		if (!channel) return;
+		this.#tell({ type: 'painted', id: stream.id, ring: channel.painted });
+		this.#announce(stream);
+	}
+
+	#announce(stream: ObsStream): void {
+		const channel = this.#channelOf(stream);
+		if (!channel) return;
+		const { style, epoch } = channel.controller.view();
+		this.#tell({ type: 'state', id: stream.id, style, epoch, ...channel.runState() });
 	}
 
 	#tell(message: { type: string; id: string; [fact: string]: unknown }): void {

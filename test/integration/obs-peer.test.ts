@@ -151,6 +151,32 @@ it('goes on when the source in OBS changes its size, and when OBS is started aga
 	await Promise.all([first.reading, again.reading]);
 });
 
+it('paints each of two filters in its own style, and one goes on when the other goes', async () => {
+	const { finish } = start();
+	const first = await joinFilter(folder.at('one.sock'), { style: 'pencil-sketch' });
+	const two = new Filter(folder.at('two.sock'), 320, 180);
+	first.plugin.stream({ id: '1-ab-1', name: 'Game / Alla Prima', tap: two.tap, style: 'oil-painting' });
+	const { ring } = (await first.plugin.hears('painted', ({ id }) => id === '1-ab-1')) as unknown as { ring: string };
+	const reading = two.read(ring);
+	await Promise.all([first.filter.isPainted(), two.isPainted()]);
+	expect(enginePids()).toHaveLength(2);
+	await first.plugin.hears('state', ({ id, style }) => id === '1-ab-0' && style === 'pencil-sketch');
+	await first.plugin.hears('state', ({ id, style }) => id === '1-ab-1' && style === 'oil-painting');
+
+	// A hotkey speaks to one, or to all.
+	first.plugin.say({ type: 'command', id: '1-ab-1', command: { type: 'style', name: 'passthrough' } });
+	await first.plugin.hears('state', ({ id, style }) => id === '1-ab-1' && style === 'passthrough');
+	expect(first.plugin.heard.some(({ id, style }) => id === '1-ab-0' && style === 'passthrough')).toBe(false);
+
+	first.plugin.say({ type: 'stream_removed', id: '1-ab-1' });
+	await until(() => enginePids().length === 1);
+	await first.filter.isPainted();
+	two.close();
+	first.filter.close();
+	await finish();
+	await Promise.all([reading, first.reading]);
+});
+
 it('passes frames on while the engine loads, and waits for OBS without an error', async () => {
 	const { finish } = start();
 	const { filter, reading } = await joinFilter(folder.at('tap.sock'));

@@ -70,7 +70,11 @@ describe('a plugin', () => {
 	it('hears where the paintings are and how the run goes, when its filter is painted', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.stream();
-		link.serve('/run/painted.sock', () => ({ engine: 'painting', fps: 24, latencyMs: 84 }));
+		link.serve(undefined, {
+			controller,
+			painted: '/run/painted.sock',
+			runState: () => ({ engine: 'painting', fps: 24, latencyMs: 84 }),
+		});
 		expect(await plugin.hears('painted')).toEqual({ type: 'painted', id: '1-ab-0', ring: '/run/painted.sock' });
 		expect(await plugin.hears('state')).toMatchObject({
 			id: '1-ab-0',
@@ -109,6 +113,61 @@ describe('a plugin', () => {
 		plugin.say({ type: 'scene_switch_started', to: 'Lost', durationMs: 0 });
 		expect((await plugin.hears('error'))['message']).toMatch(/no-such-style/);
 	});
+});
+
+describe('two filters', () => {
+	const presets = ['oil-painting', 'pencil-sketch', 'passthrough'].map((name) => presetOf(name));
+	const runState = () => ({ engine: 'painting', fps: 24, latencyMs: 84 });
+	const setUp = async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ id: 'a', name: 'Camera / one', style: 'oil-painting' });
+		plugin.stream({ id: 'b', name: 'Game / two', style: 'pencil-sketch', tap: '/two.sock' });
+		await heard(plugin);
+		const other = new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0, nowUs: () => 0 });
+		link.serve(undefined, { controller, painted: '/one.painted', runState });
+		const serving = link.serve('Game / two', { controller: other, painted: '/two.painted', runState });
+		return { plugin, other, serving };
+	};
+
+	it('have their own rings and styles', async () => {
+		const { plugin, other } = await setUp();
+		expect(await plugin.hears('painted', ({ id }) => id === 'a')).toMatchObject({ ring: '/one.painted' });
+		expect(await plugin.hears('painted', ({ id }) => id === 'b')).toMatchObject({ ring: '/two.painted' });
+		expect([style(), other.view().style]).toEqual(['oil-painting', 'pencil-sketch']);
+	});
+
+	it('are asked by their ids, or together', async () => {
+		const { plugin, other } = await setUp();
+		plugin.say({ type: 'command', id: 'b', command: { type: 'style', name: 'passthrough' } });
+		plugin.say({ type: 'command', command: { type: 'panic', on: true } });
+		await heard(plugin);
+		expect([style(), other.view().style]).toEqual(['oil-painting', 'passthrough']);
+		expect([controller.isPanic, other.isPanic]).toEqual([true, true]);
+	});
+
+	it('follow the scene together', async () => {
+		const { plugin, other } = await setUp();
+		plugin.say({ type: 'command', id: 'b', command: { type: 'style', name: 'oil-painting' } });
+		plugin.say({ type: 'scene_switch_started', to: 'Interview', durationMs: 0 });
+		await heard(plugin);
+		expect([style(), other.view().style]).toEqual(['pencil-sketch', 'pencil-sketch']);
+	});
+
+	it('are the run’s own in turn: the second when the first is gone', async () => {
+		const { plugin, serving } = await setUp();
+		plugin.say({ type: 'stream_removed', id: 'a' });
+		await heard(plugin);
+		serving[Symbol.dispose]();
+		expect(link.stream?.id).toBe('b');
+		await plugin.hears('painted', ({ id, ring }) => id === 'b' && ring === '/one.painted');
+	});
+});
+
+it('a plugin cannot have filters without end', async () => {
+	const plugin = await PluginEnd.connect(path());
+	for (let i = 0; i < 65; i++) plugin.stream({ id: `${i}`, name: `${i}` });
+	expect((await plugin.hears('error'))['message']).toMatch(/at most 64 filters/);
+	await plugin.closed();
 });
 
 describe('the filter that is painted', () => {
@@ -179,9 +238,13 @@ describe('what is no plugin of ours', () => {
 		plugin.stream();
 		await heard(plugin);
 		plugin.socket.pause();
-		link.serve('/run/painted.sock', () => ({ engine: 'x'.repeat(100_000), fps: 0, latencyMs: 0 }));
+		link.serve(undefined, {
+			controller,
+			painted: '/run/painted.sock',
+			runState: () => ({ engine: 'x'.repeat(100_000), fps: 0, latencyMs: 0 }),
+		});
 		for (let i = 0; i < 100 && link.stream; i++) {
-			link.announce();
+			link.announce(undefined);
 			await new Promise((resolve) => setImmediate(resolve));
 		}
 		expect(link.stream).toBeUndefined();

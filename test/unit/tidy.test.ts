@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	ingest: { values: ['frame', 'native', 'ffmpeg', 'video-device'] },
 	egress: { values: ['frame', 'native', 'ffmpeg', 'video-device'] },
 	inference: { values: ['frame', 'native', 'config'] },
-	engine: { values: ['frame', 'inference', 'native', 'parameters'] },
+	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
 	control: { values: ['config', 'parameters'] },
 	telemetry: { values: ['frame', 'native'], types: ['config'] },
 	app: {

@@ -1,0 +1,192 @@
+import type { Configuration, Tuning } from '../config/schema.ts';
+import type { Controller } from '../control/controller.ts';
+import type { RunView } from '../control/http-server.ts';
+import { Egress } from '../egress/egress.ts';
+import type { FrameSink } from '../egress/frame-sink.ts';
+import { PacedEgress } from '../egress/paced-egress.ts';
+import { startEngineProcess } from '../engine/engine-process.ts';
+import { SupervisedEngine } from '../engine/supervised-engine.ts';
+import { nowUs } from '../frame/clock.ts';
+import { pictureByteLength, type Size } from '../frame/frame.ts';
+import { FrameRing } from '../frame/ring.ts';
+import type { ModelFolder } from '../inference/manifest.ts';
+import { autoPaintedSize } from '../inference/painted-size.ts';
+import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
+import type { Fit } from '../native.ts';
+import { log } from '../telemetry/logger.ts';
+import { Recorder, type Progress, type Report } from '../telemetry/report.ts';
+import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
+import { frameCount, runView, show } from './progress.ts';
+
+/** Batches in the engine at a time: one being encoded, one being denoised, one on its way out. */
+const BATCHES_IN_ENGINE = 3;
+
+/** An engine that owes a frame for this long is started again. */
+const STUCK_AFTER_US = 5_000_000;
+
+/** A live batch waits no longer than this for its last frames. */
+const LIVE_BATCH_DEADLINE_MS = 100;
+
+/** What a channel paints, known once its source is open. */
+export interface Canvas {
+	painted: Size;
+	/** How the source meets the painted size. */
+	fit: Fit;
+	source: FrameSource['info'];
+}
+
+/** A channel as those see it who look on. */
+export interface ChannelView extends Canvas {
+	view: () => RunView;
+}
+
+export interface ChannelSettings {
+	configuration: Configuration;
+	folder: ModelFolder;
+	tuning: Tuning;
+	controller: Controller;
+	/** Opened by the caller, who also disposes of it. */
+	source: FrameSource;
+	/** Where frames go, each sink behind its failure policy; the channel disposes of them. */
+	openSinks: (canvas: Canvas) => Promise<readonly FrameSink[]>;
+	/** Lets others look on, from before the first frame until what it gives is disposed of. */
+	attach: (channel: ChannelView) => Promise<AsyncDisposable>;
+	/** From render to program, where something shows it and measures that. */
+	glassToGlassMs?: () => { p50: number; p95: number } | undefined;
+	/** Ends the channel cleanly: what was painted so far is written. */
+	signal: AbortSignal;
+	onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * One source, painted into its sinks, to the end. Errors: whatever SidecarError stopped it; sinks that were not
+ * finished leave nothing behind.
+ */
+export const runChannel = async ({
+	configuration,
+	folder,
+	tuning,
+	controller,
+	source,
+	openSinks,
+	attach,
+	glassToGlassMs,
+	signal,
+	onProgress,
+}: ChannelSettings): Promise<Report> => {
+	const { manifest } = folder;
+	const { info } = source;
+	const isAuto = configuration.size === 'auto' && !('fixed' in manifest.size);
+	const painted = configuration.size === 'auto' ? autoPaintedSize(manifest, info.layout) : configuration.size;
+	const canvas: Canvas = { painted, fit: isAuto ? 'stretch' : configuration.fit, source: info };
+	const keepsAll = configuration.pace === 'max';
+	const { batchSize } = tuning;
+	const inEngineMax = BATCHES_IN_ENGINE * batchSize + 1;
+	const ring = new FrameRing({
+		slotCount: inEngineMax + batchSize + 1,
+		slotBytes: pictureByteLength(info.layout),
+		mode: keepsAll ? 'wait' : 'newest-wins',
+		waitingMax: batchSize,
+	});
+	await using egress = new Egress(await openSinks(canvas));
+	const recorder = new Recorder(
+		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
+		{ nowUs },
+	);
+	await using engine = new SupervisedEngine({
+		start: (listener, parameters, provider, int8Graphs) =>
+			startEngineProcess(
+				{
+					folder,
+					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
+					...(int8Graphs && { int8Graphs }),
+					painted,
+					fit: canvas.fit,
+					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
+					parameters,
+					logLevel: log.level,
+					frameBytes: pictureByteLength(info.layout),
+					inFlightMax: inEngineMax,
+				},
+				listener,
+			),
+		ring,
+		parametersNow: () => controller.parametersAt(nowUs()),
+		batchSize,
+		keepsAll,
+		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
+		observer: recorder,
+		nowUs,
+		every: (us, work) => stopping(setInterval(work, us / 1000)),
+		after: (us, work) => stopping(setTimeout(work, us / 1000)),
+	});
+	const framesTotal = frameCount(configuration, info);
+	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
+	await using output = keepsAll
+		? egress
+		: new PacedEgress(egress, {
+				repeatEveryUs: Math.round((1e6 * info.frameRate.den) / info.frameRate.num),
+				nowUs,
+				sleep: sleepUs,
+				onShown,
+			});
+	const count = () => {
+		recorder.setFramesDropped({
+			unpainted: ring.droppedCount,
+			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
+		});
+		recorder.setEngine({
+			provider: engine.provider ?? configuration.provider,
+			restarts: engine.restarts,
+			int8Graphs: engine.int8Graphs ?? [],
+		});
+		const delay = glassToGlassMs?.();
+		if (delay) recorder.setGlassToGlass(delay);
+	};
+	const view = () => {
+		count();
+		return runView(recorder, engine.state, info.name);
+	};
+	await using _attached = await attach({ ...canvas, view });
+	if (!info.isLive) await untilAborted(engine.ready, signal);
+	log.info(
+		{
+			model: manifest.name,
+			provider: engine.provider,
+			int8Graphs: engine.int8Graphs,
+			painted,
+			source: info.name,
+			style: controller.view().style,
+		},
+		'painting',
+	);
+	const stop = linkedTo(signal);
+	const ended: Promise<{ end?: SourceEnd; error?: unknown }> = source.run(ring, stop.signal).then(
+		(end) => {
+			ring.close();
+			return { end };
+		},
+		(error: unknown) => {
+			// What a camera gave before it was unplugged is still worth having; half a file is not.
+			if (info.isLive) ring.close();
+			else ring.fail(error);
+			return { error };
+		},
+	);
+	try {
+		const frames = take(ring.frames(stop.signal), configuration.frames ?? Infinity, () => recorder.frameIn());
+		for await (const frame of engine.paint(frames)) {
+			await output.present(frame);
+			if (output === egress) onShown(frame, 'new', nowUs());
+		}
+	} finally {
+		stop.abort();
+	}
+	const { end, error } = await ended;
+	await output.finish();
+	if (error !== undefined) throw error;
+	count();
+	onProgress?.(recorder.progress(framesTotal));
+	for (const warning of end?.warnings ?? []) log.warn(warning);
+	return recorder.report();
+};
