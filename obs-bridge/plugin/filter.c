@@ -25,8 +25,9 @@ struct filter {
 	int64_t rendered_us;
 	int64_t news_us;
 
-	/** Guards what keeps a hidden source rendered, against the filter's removal. */
-	pthread_mutex_t keep_mutex;
+	/** Holds the filter's removal back while a tick looks at its parent: outside of it that may go at any
+	 * time. */
+	pthread_mutex_t parent_mutex;
 	bool is_removed;
 	/** The source that is kept; the filter is taken off it before it goes. */
 	obs_source_t* kept;
@@ -55,7 +56,7 @@ static void* create(obs_data_t* settings, obs_source_t* source) {
 	struct filter* filter = bzalloc(sizeof *filter);
 	filter->source = source;
 	filter->stream = stream;
-	pthread_mutex_init(&filter->keep_mutex, NULL);
+	pthread_mutex_init(&filter->parent_mutex, NULL);
 	update(filter, settings);
 	return filter;
 }
@@ -83,10 +84,8 @@ static void let_go(struct filter* filter) {
 	filter->kept = NULL;
 }
 
-static void keep_rendered(struct filter* filter, bool is_wanted) {
-	pthread_mutex_lock(&filter->keep_mutex);
-	obs_source_t* parent =
-		filter->is_removed ? NULL : obs_source_get_ref(obs_filter_get_parent(filter->source));
+/** With the mutex locked; `parent` is null where it is on its way out. */
+static void keep_rendered(struct filter* filter, obs_source_t* parent, bool is_wanted) {
 	if (parent && is_wanted && !filter->kept) {
 		filter->kept = parent;
 		// Active and not only showing: media that plays while it is active plays on.
@@ -95,16 +94,14 @@ static void keep_rendered(struct filter* filter, bool is_wanted) {
 	} else if (!parent || !is_wanted) {
 		let_go(filter);
 	}
-	obs_source_release(parent);
-	pthread_mutex_unlock(&filter->keep_mutex);
 }
 
 static void filter_remove(void* data, obs_source_t* parent) {
 	struct filter* filter = data;
-	pthread_mutex_lock(&filter->keep_mutex);
+	pthread_mutex_lock(&filter->parent_mutex);
 	filter->is_removed = true;
 	let_go(filter);
-	pthread_mutex_unlock(&filter->keep_mutex);
+	pthread_mutex_unlock(&filter->parent_mutex);
 }
 
 static void destroy(void* data) {
@@ -114,21 +111,24 @@ static void destroy(void* data) {
 	gs_texrender_destroy(filter->keep_render);
 	obs_leave_graphics();
 	stream_close(filter->stream);
-	pthread_mutex_destroy(&filter->keep_mutex);
+	pthread_mutex_destroy(&filter->parent_mutex);
 	bfree(filter);
 }
 
 /** The names of source and filter, which the streamer may change at any time. */
-static bool has_other_name(struct filter* filter, char name[STREAM_NAME_BYTES]) {
-	char full[2 * STREAM_NAME_BYTES];
-	const obs_source_t* parent = obs_filter_get_parent(filter->source);
-	const char* source_name = parent ? obs_source_get_name(parent) : NULL;
+static bool rename_stream(struct filter* filter, const obs_source_t* parent) {
+	struct stream* stream = filter->stream;
+	const char* source_name = obs_source_get_name(parent);
 	const char* filter_name = obs_source_get_name(filter->source);
-	snprintf(
-		full, sizeof full, "%.500s / %.500s", source_name ? source_name : "", filter_name ? filter_name : ""
-	);
-	copy_text(name, STREAM_NAME_BYTES, full);
-	return strcmp(name, filter->stream->name) != 0; // written by this thread alone
+	if (!source_name || !filter_name) return false;
+	char full[2 * STREAM_NAME_BYTES], name[STREAM_NAME_BYTES];
+	snprintf(full, sizeof full, "%.500s / %.500s", source_name, filter_name);
+	copy_text(name, sizeof name, full);
+	if (strcmp(name, stream->name) == 0) return false; // written by this thread alone
+	pthread_mutex_lock(&stream->mutex);
+	memcpy(stream->name, name, sizeof name);
+	pthread_mutex_unlock(&stream->mutex);
+	return true;
 }
 
 /** Makes public what the graphics thread knows; true where the sidecar is to hear of it. */
@@ -143,14 +143,11 @@ static bool publish_view(struct filter* filter, int64_t at_us) {
 		.painted = stream->painted_count,
 	};
 	const bool is_news = at_us - filter->news_us >= NEWS_US;
-	char name[STREAM_NAME_BYTES];
-	const bool is_renamed = has_other_name(filter, name);
 	pthread_mutex_lock(&stream->mutex);
 	view.has_delay = stream->view.has_delay;
 	view.delay = stream->view.delay;
 	if (is_news) view.has_delay = latency_summarize(&stream->latency, &view.delay);
-	const bool is_changed = view.is_active != stream->view.is_active || is_renamed;
-	if (is_renamed) memcpy(stream->name, name, sizeof name);
+	const bool is_changed = view.is_active != stream->view.is_active;
 	stream->view = view;
 	pthread_mutex_unlock(&stream->mutex);
 	if (is_news) {
@@ -162,9 +159,8 @@ static bool publish_view(struct filter* filter, int64_t at_us) {
 }
 
 /** A new tick, or the first time that it is rendered, which may be before its first tick. */
-static void begin_tick(struct filter* filter) {
+static void begin_tick(struct filter* filter, obs_source_t* target) {
 	struct stream* stream = filter->stream;
-	obs_source_t* target = obs_filter_get_target(filter->source);
 	const uint32_t width = target ? obs_source_get_base_width(target) : 0;
 	const uint32_t height = target ? obs_source_get_base_height(target) : 0;
 	stream_get_wishes(stream, &filter->wishes);
@@ -175,12 +171,21 @@ static void begin_tick(struct filter* filter) {
 static void tick(void* data, float seconds) {
 	struct filter* filter = data;
 	struct stream* stream = filter->stream;
-	begin_tick(filter);
 	const bool has_sidecar = link_state() == LINK_UP;
-	if (has_sidecar) tap_resize(stream->tap, stream->source.width, stream->source.height);
 	const bool has_outputs = atomic_load(&stream->outputs_showing) > 0;
-	keep_rendered(filter, has_outputs || (has_sidecar && filter->wishes.keeps_painting));
-	if (publish_view(filter, now_us())) stream_touch(stream);
+
+	pthread_mutex_lock(&filter->parent_mutex);
+	obs_source_t* parent =
+		filter->is_removed ? NULL : obs_source_get_ref(obs_filter_get_parent(filter->source));
+	begin_tick(filter, parent ? obs_filter_get_target(filter->source) : NULL);
+	keep_rendered(filter, parent, has_outputs || (has_sidecar && filter->wishes.keeps_painting));
+	const bool is_renamed = parent && rename_stream(filter, parent);
+	pthread_mutex_unlock(&filter->parent_mutex);
+	// Not under the mutex: where this was the last reference, it takes the filter off.
+	obs_source_release(parent);
+
+	if (has_sidecar) tap_resize(stream->tap, stream->source.width, stream->source.height);
+	if (publish_view(filter, now_us()) || is_renamed) stream_touch(stream);
 }
 
 /** The picture of this tick, tapped where somebody reads it; false where there is none, or nobody needs it.
@@ -209,7 +214,7 @@ static void render(void* data, gs_effect_t* effect) {
 	struct filter* filter = data;
 	struct stream* stream = filter->stream;
 	if (stream->source.is_rendering) return; // it is in its own picture
-	if (stream->source.width == 0) begin_tick(filter);
+	if (stream->source.width == 0) begin_tick(filter, obs_filter_get_target(filter->source));
 	filter->rendered_us = now_us();
 	const enum shown shown = present_decide(stream);
 	const bool is_replaced = filter->wishes.mode == MODE_REPLACE && shown != SHOWN_SOURCE;

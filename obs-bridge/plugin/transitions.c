@@ -23,20 +23,32 @@ static int duration_ms_of(obs_source_t* transition, obs_source_t* scene) {
 	return is_own && own_ms > 0 ? (int)own_ms : obs_frontend_get_transition_duration();
 }
 
+/** Entering and leaving studio mode starts transitions from a scene to itself. */
+static bool is_same_scene(obs_source_t* a, obs_source_t* b) {
+	const char* from = a ? obs_source_get_name(a) : NULL;
+	const char* to = obs_source_get_name(b);
+	return from && to && strcmp(from, to) == 0;
+}
+
+static void tell(obs_source_t* transition, obs_source_t* scene) {
+	const char* name = obs_source_get_name(scene);
+	if (!name || !*name) return;
+	const int duration_ms = duration_ms_of(transition, scene);
+	obs_data_t* event = obs_data_create();
+	obs_data_set_string(event, "to", name);
+	obs_data_set_int(event, "durationMs", duration_ms);
+	vendor_emit("scene_switch_started", event);
+	messages_scene_switch_started(name, duration_ms);
+}
+
 static void on_start(void* param, calldata_t* data) {
 	obs_source_t* transition = calldata_ptr(data, "source");
-	obs_source_t* scene = transition ? obs_transition_get_source(transition, OBS_TRANSITION_SOURCE_B) : NULL;
-	if (!scene) return; // to nothing: a scene collection ends
-	const char* name = obs_source_get_name(scene);
-	const int duration_ms = duration_ms_of(transition, scene);
-	if (name && *name) {
-		obs_data_t* event = obs_data_create();
-		obs_data_set_string(event, "to", name);
-		obs_data_set_int(event, "durationMs", duration_ms);
-		vendor_emit("scene_switch_started", event);
-		messages_scene_switch_started(name, duration_ms);
-	}
-	obs_source_release(scene);
+	if (!transition) return;
+	obs_source_t* from = obs_transition_get_source(transition, OBS_TRANSITION_SOURCE_A);
+	obs_source_t* to = obs_transition_get_source(transition, OBS_TRANSITION_SOURCE_B);
+	if (to && !is_same_scene(from, to)) tell(transition, to); // to nothing where a scene collection ends
+	obs_source_release(from);
+	obs_source_release(to);
 }
 
 void transitions_unhook(void) {

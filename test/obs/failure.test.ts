@@ -31,13 +31,18 @@ let echo: ObsEcho | undefined;
 
 const seen = async (policy: Policy) => whatIs(await obs.screenshot(source(policy)));
 
-/** Waits until all show what is wanted, and looks at them; `held` is the last painting. */
-const allShow = async (wanted: Record<Policy, StreamState['shown']>) => {
-	for (const policy of POLICIES) {
-		await obs.shows(stream(policy), wanted[policy]);
-		expect(await seen(policy), policy).toBe(wanted[policy] === 'held' ? 'painting' : wanted[policy]);
-	}
+/** Waits until all say that they show this, and gives what is seen of them. */
+const seenOnce = async (wanted: Record<Policy, StreamState['shown']>) => {
+	for (const policy of POLICIES) await obs.shows(stream(policy), wanted[policy]);
+	return { passthrough: await seen('passthrough'), hold: await seen('hold'), slate: await seen('slate') };
 };
+
+const PAINTED = { passthrough: 'painting', hold: 'painting', slate: 'painting' } as const;
+/** With a painting that is no longer fresh, and with none at all. */
+const UNPAINTED = { passthrough: 'source', hold: 'held', slate: 'slate' } as const;
+const SEEN_UNPAINTED = { passthrough: 'source', hold: 'painting', slate: 'slate' } as const;
+const NEVER_PAINTED = { passthrough: 'source', hold: 'slate', slate: 'slate' } as const;
+const PANIC = { passthrough: 'slate', hold: 'slate', slate: 'slate' } as const;
 
 /** Looks at the sources under `slate` as fast as OBS answers while something happens. */
 const watchSlate = async (happens: () => Promise<unknown>): Promise<Set<string>> => {
@@ -75,9 +80,7 @@ describe('before there ever was a sidecar', () => {
 	});
 
 	it('passthrough shows the source, and hold, with nothing to hold, the slate', async () => {
-		await allShow({ passthrough: 'source', hold: 'slate', slate: 'slate' });
-		expect(await seen('passthrough')).toBe('source');
-		expect(await seen('hold')).toBe('slate');
+		expect(await seenOnce(NEVER_PAINTED)).toEqual(NEVER_PAINTED);
 	});
 });
 
@@ -85,48 +88,41 @@ describe('with a sidecar', () => {
 	it('all show the painting, slate from the slate on', async () => {
 		const kinds = await watchSlate(async () => {
 			echo = await ObsEcho.start(obs.runtimeFolder);
-			await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+			expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 		});
-		for (const policy of POLICIES) expect(await seen(policy)).toBe('painting');
 		expect(kinds).not.toContain('source');
 	});
 
 	it('that hangs, each does what it is for, and the painting is back when it goes on', async () => {
 		const kinds = await watchSlate(async () => {
 			echo!.hang();
-			await allShow({ passthrough: 'source', hold: 'held', slate: 'slate' });
-			expect(await seen('passthrough')).toBe('source');
-			expect(await seen('hold')).toBe('painting');
+			expect(await seenOnce(UNPAINTED)).toEqual(SEEN_UNPAINTED);
 			echo!.resume();
-			await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+			expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 		});
 		expect(kinds).toEqual(new Set(['painting', 'slate']));
 	});
 
 	it('that is alive and paints nothing more, each does what it is for', async () => {
 		echo!.tell({ paints: false });
-		await allShow({ passthrough: 'source', hold: 'held', slate: 'slate' });
+		expect(await seenOnce(UNPAINTED)).toEqual(SEEN_UNPAINTED);
 		echo!.tell({ paints: true });
-		await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+		expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 	});
 
 	it('that is killed, each does what it is for at once', async () => {
 		const kinds = await watchSlate(async () => {
 			await echo!.kill();
-			await allShow({ passthrough: 'source', hold: 'held', slate: 'slate' });
+			expect(await seenOnce(UNPAINTED)).toEqual(SEEN_UNPAINTED);
 		});
-		expect(await seen('passthrough')).toBe('source');
-		expect(await seen('hold')).toBe('painting');
-		expect(await seen('slate')).toBe('slate');
 		expect(kinds).not.toContain('source');
 	});
 
 	it('that is started again, all paint again', async () => {
 		const kinds = await watchSlate(async () => {
 			echo = await ObsEcho.start(obs.runtimeFolder);
-			await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+			expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 		});
-		for (const policy of POLICIES) expect(await seen(policy)).toBe('painting');
 		expect(kinds).not.toContain('source');
 	});
 
@@ -135,18 +131,17 @@ describe('with a sidecar', () => {
 		await echo!.frame((await obs.stream(stream('slate'))).id);
 		await echo!.frame((await obs.stream(stream('slate'))).id);
 		echo!.hang();
-		await allShow({ passthrough: 'source', hold: 'held', slate: 'slate' });
+		expect(await seenOnce(UNPAINTED)).toEqual(SEEN_UNPAINTED);
 		echo!.resume();
 		echo!.tell({ capturedAheadUs: 0 });
-		await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+		expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 	});
 });
 
 describe('panic', () => {
 	it('shows the slate whatever the policy, and the sidecar is told', async () => {
 		await obs.vendor('set_panic', { on: true });
-		await allShow({ passthrough: 'slate', hold: 'slate', slate: 'slate' });
-		for (const policy of POLICIES) expect(await seen(policy)).toBe('slate');
+		expect(await seenOnce(PANIC)).toEqual(PANIC);
 		expect(await echo!.hears('command')).toMatchObject({ command: { type: 'panic', on: true } });
 	});
 
@@ -159,13 +154,14 @@ describe('panic', () => {
 
 	it('ends as it began', async () => {
 		await obs.vendor('set_panic', { on: false });
-		await allShow({ passthrough: 'painting', hold: 'painting', slate: 'painting' });
+		expect(await seenOnce(PAINTED)).toEqual(PAINTED);
 	});
 
 	it('needs no sidecar', async () => {
 		await echo!.kill();
 		await obs.vendor('set_panic', { on: true });
 		await obs.shows(stream('passthrough'), 'slate');
+		expect(await seen('passthrough')).toBe('slate');
 		await obs.vendor('set_panic', { on: false });
 		await obs.shows(stream('passthrough'), 'source');
 	});

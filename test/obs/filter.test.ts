@@ -164,6 +164,21 @@ describe('several filters at once', () => {
 	});
 });
 
+it('sources, scenes and filters that come and go while they are painted leave OBS running', async () => {
+	for (let i = 0; i < 10; i++) {
+		const sceneName = `passing ${i}`;
+		await obs.showColour(sceneName, 0xff604020, { keep_painting: true });
+		await obs.socket.call('CreateInput', { sceneName, inputName: `output ${i}`, inputKind: 'allaprima_output' });
+		await obs.addFilter(sceneName, { keep_painting: i % 2 === 0 });
+		await obs.shows(`${sceneName} colour / Alla Prima`, 'painting');
+		if (i % 3 === 0) await obs.socket.call('RemoveInput', { inputName: `${sceneName} colour` });
+		if (i % 3 === 1) await obs.socket.call('RemoveSourceFilter', { sourceName: sceneName, filterName: 'Alla Prima' });
+		await obs.socket.call('RemoveScene', { sceneName });
+	}
+	await obs.until(async () => !(await obs.state()).streams.some(({ stream }) => stream.startsWith('passing')));
+	expect(obs.isRunning).toBe(true);
+});
+
 it('OBS ends without a leak', async () => {
 	expect(await obs.stop()).toMatchObject({ leaks: 0 });
 });

@@ -147,7 +147,9 @@ createServer((plugin) => {
 		plugins.delete(plugin);
 		tell({ gone: true });
 	});
-	createInterface({ input: plugin }).on('line', (line) => hear(plugin, JSON.parse(line)));
+	createInterface({ input: plugin })
+		.on('line', (line) => hear(plugin, JSON.parse(line)))
+		.on('error', () => {}); // the plugin hung up in the middle of what was said
 }).listen(path, () => tell({ listening: true }));
 
 process.on('message', (/** @type {any} */ { say, raw, hangUp, ...changes }) => {

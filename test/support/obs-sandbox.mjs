@@ -14,12 +14,12 @@ const say = (/** @type {object} */ message) => process.stdout.write(`${JSON.stri
 
 if (process.env['OBS_SANDBOX_OWN_NETWORK']) spawnSync('ip', ['link', 'set', 'lo', 'up']);
 
-const xvfb = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
+// Left to itself, Xvfb takes the same number in two namespaces: it sees its abstract socket to be free in each.
+const display = `:${100 + (process.pid % 50_000)}`;
+const xvfb = spawn('Xvfb', [display, '-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
 	stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
 });
-const displays = createInterface({ input: /** @type {import('node:stream').Readable} */ (xvfb.stdio[3]) });
-const [number] = await once(displays, 'line');
-const display = `:${number}`;
+await once(createInterface({ input: /** @type {import('node:stream').Readable} */ (xvfb.stdio[3]) }), 'line');
 
 const server = createServer((client) => {
 	const target = connect(Number(port), '127.0.0.1');

@@ -183,6 +183,7 @@ export class Obs {
 		const ownNetwork = process.getuid?.() === 0;
 		const command = [...(ownNetwork ? ['unshare', '-n', '--'] : []), ...script, ...flags];
 		const sandbox = spawn(command[0]!, command.slice(1), {
+			cwd: home,
 			stdio: ['pipe', 'pipe', 'inherit'],
 			env: {
 				...process.env,
@@ -339,15 +340,15 @@ export class Obs {
 	}
 
 	/** Ends OBS as a user does, and says what it found to be left over. */
-	async stop(): Promise<{ code: number | null; leaks: number | undefined }> {
+	async stop(): Promise<{ code: number | null; signal: string | null; leaks: number | undefined }> {
 		await this.socket.disconnect().catch(() => {});
 		if (!this.#hasExited) process.kill(this.pid, 'SIGINT');
 		const gaveUp = setTimeout(() => process.kill(this.pid, 'SIGKILL'), 20_000);
-		const { exit } = await this.#exit;
+		const { exit, signal } = await this.#exit;
 		clearTimeout(gaveUp);
 		this.#sandbox.stdin?.end();
 		const leaks = [...this.log().matchAll(/Number of memory leaks: (\d+)/g)].at(-1)?.[1];
-		return { code: exit, leaks: leaks === undefined ? undefined : Number(leaks) };
+		return { code: exit, signal, leaks: leaks === undefined ? undefined : Number(leaks) };
 	}
 
 	/** Whether OBS still runs. */
@@ -356,7 +357,8 @@ export class Obs {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.stop();
-		rmSync(this.folder, { recursive: true, force: true });
+		const { signal } = await this.stop();
+		if (signal) console.error(`OBS was ended by ${signal}; its folder is kept: ${this.folder}`);
+		else rmSync(this.folder, { recursive: true, force: true });
 	}
 }
