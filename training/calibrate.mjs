@@ -2,7 +2,7 @@
 // WORK/job.json: { folder, count, height, width, prompts, taps? | variants? }; frames.u8 [count, 2, height, width, 3] holds pairs of
 // successive frames, small.u8 the second of each at the size of the text-and-vision encoder.
 // taps { role: { file, names } }: the values that those tensors take -> samples.f32, and their shapes and extremes.
-// variants [{ role: file }]: the mean squared error of the paintings when these graphs stand in for the fp32 ones.
+// variants [{ role: file }]: the mean squared errors of the paintings when these graphs stand in for the fp32 ones, of pixels and of blocks.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
@@ -15,6 +15,7 @@ const { readTokenizer } = await dist('tokenizer.js');
 const { resolveShape } = await dist('session.js');
 
 const SAMPLES = 1024; // of each tensor in each run
+const BLOCK = 16; // px: what is wrong by the same amount over so much is seen as a blotch
 
 const work = process.argv[2];
 const job = JSON.parse(readFileSync(join(work, 'job.json'), 'utf8'));
@@ -37,7 +38,8 @@ const fp32 = {};
 for (const [role, { file }] of Object.entries(manifest.graphs))
 	fp32[role] = await open(job.taps?.[role]?.file ?? join(job.folder, /** @type {any} */ (file)));
 
-/** @type {Record<string, Record<string, { shape: readonly number[], min: number, max: number, parts: Float32Array[] }>>} */
+/** @typedef {{ shape: readonly number[], min: number, max: number, sums: Float64Array, parts: Float32Array[] }} Tensor */
+/** @type {Record<string, Record<string, Tensor>>} sums: of each channel */
 const seen = {};
 
 /** Samples of the tapped tensors: evenly spread from a place that changes, so that no grid of the picture is missed. */
@@ -45,15 +47,24 @@ const watch = (/** @type {string} */ role, /** @type {ort.InferenceSession.OnnxV
 	for (const name of job.taps[role].names) {
 		const { data, dims } = /** @type {ort.Tensor} */ (values[name]);
 		const floats = /** @type {Float32Array} */ (data);
-		const tensor = ((seen[role] ??= {})[name] ??= { shape: dims, min: Infinity, max: -Infinity, parts: [] });
+		const tensor = ((seen[role] ??= {})[name] ??= {
+			shape: dims,
+			min: Infinity,
+			max: -Infinity,
+			sums: new Float64Array(dims[1]),
+			parts: [],
+		});
+		const plane = floats.length / dims[1];
 		const taken = Math.min(SAMPLES, floats.length);
 		const part = new Float32Array(taken);
 		const offset = (tensor.parts.length * 7919) % floats.length;
 		for (let i = 0; i < taken; i++) part[i] = floats[(offset + Math.floor((i * floats.length) / taken)) % floats.length];
 		tensor.parts.push(part);
-		for (const value of floats) {
+		for (let i = 0; i < floats.length; i++) {
+			const value = floats[i];
 			if (value < tensor.min) tensor.min = value;
 			if (value > tensor.max) tensor.max = value;
+			tensor.sums[Math.floor(i / plane)] += value / plane;
 		}
 	}
 };
@@ -160,9 +171,15 @@ if (job.taps) {
 	const tensors = Object.entries(seen).map(([role, byName]) => [
 		role,
 		Object.fromEntries(
-			Object.entries(byName).map(([name, { shape, min, max, parts }]) => [
+			Object.entries(byName).map(([name, { shape, min, max, sums, parts }]) => [
 				name,
-				{ shape, min, max, count: parts.reduce((sum, part) => sum + part.length, 0) },
+				{
+					shape,
+					min,
+					max,
+					means: Array.from(sums, (sum) => sum / parts.length),
+					count: parts.reduce((sum, part) => sum + part.length, 0),
+				},
 			]),
 		),
 	]);
@@ -175,11 +192,22 @@ if (job.taps) {
 		const graphs = { ...fp32 };
 		for (const [role, file] of Object.entries(variant)) graphs[role] = await open(file);
 		const paintings = await paintAll(graphs);
-		let sum = 0;
+		let [sum, blockSum] = [0, 0];
 		paintings.forEach((painting, i) => {
-			for (let at = 0; at < painting.length; at++) sum += (painting[at] - reference[i][at]) ** 2;
+			const blocks = new Float64Array((height / BLOCK) * (width / BLOCK) * 3);
+			for (let at = 0; at < painting.length; at++) {
+				const difference = painting[at] - reference[i][at];
+				sum += difference ** 2;
+				const x = Math.floor(at / 3) % width;
+				const y = Math.floor(at / (3 * width));
+				blocks[3 * (Math.floor(y / BLOCK) * (width / BLOCK) + Math.floor(x / BLOCK)) + (at % 3)] += difference;
+			}
+			for (const block of blocks) blockSum += (block / BLOCK ** 2) ** 2;
 		});
-		errors.push(sum / (paintings.length * frameBytes));
+		errors.push({
+			square: sum / (paintings.length * frameBytes),
+			broad: (blockSum * BLOCK ** 2) / (paintings.length * frameBytes),
+		});
 		for (const role of Object.keys(variant)) await graphs[role].release();
 	}
 	result.errors = errors;
