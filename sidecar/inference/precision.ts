@@ -8,7 +8,7 @@ export type PrecisionWish = Tuning['precision'] | readonly GraphRole[];
 
 /** int8 must take less than this share of the time: nearer than that, fp32 is as fast and exact. */
 const FASTER_SHARE = 0.95;
-const TIMED_RUNS = 3;
+const TIMED_RUNS = 5;
 /** A graph that takes seconds is not run as often. */
 const TIMING_MAX_MS = 1000;
 

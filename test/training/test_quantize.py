@@ -89,6 +89,18 @@ class Numbers(unittest.TestCase):
         step = steps.astype(np.float64) * scale
         self.assertTrue((np.abs(whole * step - bias) <= 0.5001 * step).all())
 
+    def test_the_bias_takes_up_what_rounded_weights_do_to_a_flat_area(self):
+        rng = np.random.default_rng(3)
+        weights, bias, means = rng.normal(0, 1, (6, 5, 3, 3)), rng.normal(0, 1, 6), rng.normal(1, 1, 5)
+
+        def error(levels, steps, whole):
+            rounded = levels * steps[:, None, None, None].astype(np.float64)
+            return np.abs(np.einsum("oihw,i->o", rounded - weights, means) + whole * steps * 0.001 - bias).max()
+
+        plain, corrected = (error(*quantize.quantized_weights(weights, bias, np.float32(0.001), m)) for m in (None, means))
+        self.assertLess(corrected, 1e-3)
+        self.assertGreater(plain, 0.02)
+
     def test_two_products_fit_the_16_bits_in_which_old_processors_add_them(self):
         self.assertLess(2 * 255 * quantize.WEIGHT_MAX, 2**15)
 
