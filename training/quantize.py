@@ -306,7 +306,7 @@ def main():
         }
         work_of = {(role, out): count for role, model in models.items() for out, count in products(model.graph, shapes[role]).items()}
         candidates = [(role, out) for role, model in models.items() for out in worthwhile(model.graph, products(model.graph, shapes[role]))]
-        line = Line(folder, pairs[:: max(1, len(pairs) // (2 * len(phrases)))], phrases, work)
+        line = Line(folder, pairs[:: max(1, len(pairs) // max(12, len(phrases)))], phrases, work)
         say(f"{len(candidates)} convolutions, each quantized alone")
         alone = dict(zip(candidates, line.errors([make([key]) for key in candidates])))
         for key in sorted(candidates, key=lambda key: -alone[key][1]):
