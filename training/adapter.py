@@ -21,9 +21,9 @@ HIDDEN = 32
 
 
 class Condition(nn.Module):
-    """Warped last painting [B, 3, H, W] -> cond_embeds of levels /4, /8, /16: [B, 32, H/4, W/4] and so on.
+    """Warped last painting [B, 3, H, W] -> cond_embeds of levels /4, /8, /16: [B, 40, H/4, W/4] and so on.
 
-    The last 16 channels of level 0 are 8 for the gate and the 8 latents of the warped painting.
+    The last 24 channels of level 0 are 12 for the gate and the 12 latents of the warped painting.
     """
 
     def __init__(self):
@@ -92,7 +92,8 @@ class Adapter(nn.Module):
         bound_hooks = {}
         for level, names in HOOKS.items():
             for i, name in enumerate(names):
-                cx = cond_embeds[level][:, i * HOOK_CHANNELS : (i + 1) * HOOK_CHANNELS]
+                width = 2 * LATENT_CHANNELS if name == "leave" else HOOK_CHANNELS
+                cx = cond_embeds[level][:, i * HOOK_CHANNELS : i * HOOK_CHANNELS + width]
                 if name == "leave":
                     bound_hooks[name] = lambda features, x0, cx=cx: self.gate(features, x0, cx, multiplier)
                 else:

@@ -18,7 +18,7 @@ import torch
 from training import data, export, held_out, metrics, motion, prompts
 from training.model import LATENT_CHANNELS
 from training.teachers import PAINTERS
-from training.train import Pictures, paint_whole, squash, to_float
+from training.train import Pictures, all_channels, paint_whole, squash, to_float
 
 
 def to_bytes(y):
@@ -56,7 +56,7 @@ def in_steps(base, held, style, index, steps):
         source = np.array(held.sources[index])
         prompt = base.prompt(torch.tensor([ids]), torch.tensor([mask]), to_float(torch.from_numpy(squash(source))[None]))
         latents, details = base.encoder(to_float(torch.from_numpy(source)[None]))
-        x = torch.from_numpy(held.noise[index].astype(np.float32))[None]
+        x = torch.from_numpy(all_channels(held.noise[index], np.random.default_rng(0)))[None]
         for now, then in zip(schedule, schedule[1:]):
             x = x + (then - now) * base.unet(x, torch.full((1,), 1000.0 * now), prompt, latents)
         return to_bytes(base.decoder(x, details))

@@ -79,7 +79,8 @@ def _map(name, channels, divisor):
     return (name, "float32", ["batch", channels, f"height/{divisor}", f"width/{divisor}"])
 
 
-COND = [_map(f"cond_embeds_{level}", HOOK_CHANNELS * len(names), 4 << level) for level, names in HOOKS.items()]
+_widths = lambda names: sum(2 * LATENT_CHANNELS if name == "leave" else HOOK_CHANNELS for name in names)
+COND = [_map(f"cond_embeds_{level}", _widths(names), 4 << level) for level, names in HOOKS.items()]
 FEATURES = ("vision_features", "float32", ["batch", VISION_TOKENS, WIDTH])
 PROMPT = ("prompt_embeds", "float32", ["batch", QUERIES, WIDTH])
 SOURCE = _map("source_latents", LATENT_CHANNELS, 4)

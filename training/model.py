@@ -1,7 +1,7 @@
 """The lite model: an instruction-conditioned edit U-Net with a vision-language encoder, all small enough for a CPU.
 
 Conventions: flow matching, z_t = (1 - t) x0 + t noise, v = noise - x0, timestep = 1000 t. Pictures inside are float
-[B, 3, H, W] in [-1, 1]; latents [B, 8, H/4, W/4]; prompt_embeds [B, 16, 192].
+[B, 3, H, W] in [-1, 1]; latents [B, 12, H/4, W/4]; prompt_embeds [B, 16, 192].
 """
 
 import math
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-LATENT_CHANNELS = 8
-DETAIL_CHANNELS = 16
+LATENT_CHANNELS = 12
+DETAIL_CHANNELS = 12
 WIDTH = 192
 QUERIES = 16
 TOKENS = 32
@@ -83,7 +83,7 @@ class Screen(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Picture -> (latents [B, 8, H/4, W/4], details [B, 16, H/4, W/4] for the decoder)."""
+    """Picture -> (latents [B, 12, H/4, W/4], details [B, 12, H/4, W/4] for the decoder)."""
 
     def __init__(self):
         super().__init__()
@@ -227,7 +227,6 @@ class UNet(nn.Module):
         self.pool = nn.Linear(WIDTH, 1)
         self.prompt = nn.Linear(WIDTH, EMBED)
         self.enter = nn.Conv2d(2 * LATENT_CHANNELS, c0, 3, padding=1)
-        self.screen = Screen(c0)
         self.down0 = block(c0)
         self.to1, self.norm1 = nn.Conv2d(c0, c1, 2, stride=2), Norm(c1)
         self.down1a, self.down1b = block(c1), block(c1)
@@ -252,12 +251,12 @@ class UNet(nn.Module):
         return F.silu(self.time(wave(timestep)) + self.prompt((weights * prompt).sum(dim=1)))
 
     def predict(self, sample, timestep, prompt, source_latents, hooks=None):
-        """x0 [B, 8, H/4, W/4]. hooks maps a block's name to the adapter's function on its input (on features and x0 for `leave`)."""
+        """x0 [B, 12, H/4, W/4]. hooks maps a block's name to the adapter's function on its input (on features and x0 for `leave`)."""
         hooks = hooks or {}
         e = self.embed(timestep, prompt)
         run = lambda name, x: getattr(self, name)(x, e, hooks.get(name))
         double = lambda x: F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = self.screen(self.enter(torch.cat([sample, source_latents], dim=1)))
+        x = self.enter(torch.cat([sample, source_latents], dim=1))
         skip0 = x = run("down0", x)
         x = run("down1b", run("down1a", self.norm1(self.to1(x))))
         skip1 = x
@@ -292,7 +291,7 @@ class Lite(nn.Module):
         return self.te_text(input_ids, attention_mask, self.te_vision(squashed))
 
     def paint(self, picture, noise, prompt, hooks=None):
-        """One step, T = 1: picture [B, 3, H, W] and noise [B, 8, H/4, W/4] -> painting [B, 3, H, W]."""
+        """One step, T = 1: picture [B, 3, H, W] and noise [B, 12, H/4, W/4] -> painting [B, 3, H, W]."""
         source_latents, details = self.encoder(picture)
         full = torch.full((picture.shape[0],), 1000.0, device=picture.device)
         return self.decoder(self.unet.predict(noise, full, prompt, source_latents, hooks), details)

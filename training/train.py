@@ -30,7 +30,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from training import data, prompts
-from training.model import VISION_SIDE, WIDTH, Lite
+from training.model import LATENT_CHANNELS, VISION_SIDE, WIDTH, Lite
 from training.teachers import PAINTERS
 
 CROP = (160, 256)
@@ -68,7 +68,7 @@ class Pictures:
         return self.count
 
     def batch(self, rng, size, crop=CROP):
-        """A dict of tensors: source, target [B, 3, h, w], noise [B, 8, h/4, w/4], squashed, input_ids, attention_mask."""
+        """A dict of tensors: source, target [B, 3, h, w], noise [B, 12, h/4, w/4], squashed, input_ids, attention_mask."""
         rows = [self._one(rng, crop) for _ in range(size)]
         stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
         return {
@@ -100,7 +100,7 @@ class Pictures:
         ids, mask = self.tokenize(text)
         return {
             "source": source, "target": target, "squashed": squash(whole),
-            "noise": self.noise[index][grid].astype(np.float32), "ids": np.array(ids), "mask": np.array(mask),
+            "noise": all_channels(self.noise[index][grid], rng), "ids": np.array(ids), "mask": np.array(mask),
             "style": np.array([*STYLES, prompts.NEUTRAL].index(style)), "named": named,
         }
 
@@ -119,6 +119,12 @@ class Pictures:
     def teacher(self, style, index):
         """What the style's preset should give, uint8 [H, W, 3]."""
         return modify(np.array(self.paintings[style][index]), prompts.PRESET_MODIFIERS.get(style, ()))
+
+
+def all_channels(noise, rng):
+    """The teachers' noise [8, h, w] with as many more channels, float32, as the model's latents have."""
+    more = rng.standard_normal((LATENT_CHANNELS - len(noise), *noise.shape[1:]), dtype=np.float32)
+    return np.concatenate([noise.astype(np.float32), more])
 
 
 def modify(painting, modifiers):
@@ -191,7 +197,20 @@ def grid_loss(y, target, period=8, blocks=6):
     return (d - d.mean(dim=(2, 4), keepdim=True)).abs().mean()
 
 
-def losses(model, batch, rng, real=1, texture=0.0):
+def autoencoder_loss(model, batch, texture):
+    """Paintings through encoder and decoder alone, details from the source: what a painting can't be sharper than."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
+        latents, _ = model.encoder(batch["target"])
+        decoded = model.decoder(latents, model.encoder(batch["source"])[1])
+    decoded, latents = decoded.float(), latents.float()
+    again, felt = picture_loss(decoded, batch["target"]).mean(), texture_loss(decoded, batch["target"])
+    spread = (latents.std(dim=(0, 2, 3)) - 1).square().mean() + latents.mean(dim=(0, 2, 3)).square().mean()
+    error = (decoded - batch["target"]).square().mean().item() / 4
+    parts = {"paint": 0.0, "autoencode": again.item(), "latent": 0.0, "texture": felt.item(), "psnr": -10 * math.log10(error + 1e-9)}
+    return again + texture * felt + 0.02 * spread, parts
+
+
+def losses(model, batch, rng, real=2, texture=0.0):
     """(loss, parts, prompt). The last `real` samples also go through the autoencoder, and one of them may start at t < 1."""
     # No cache: a weight first cast inside no_grad would be reused without its gradient.
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16, cache_enabled=False):
@@ -202,8 +221,8 @@ def losses(model, batch, rng, real=1, texture=0.0):
     again = picture_loss(decoded[size:], batch["target"][-real:]).mean()
     near = (x0[-real:] - target_latents.detach()).abs().mean()
     spread = (target_latents.std(dim=(0, 2, 3)) - 1).square().mean() + target_latents.mean(dim=(0, 2, 3)).square().mean()
-    loss = painted + 0.25 * again + 0.05 * near + 0.01 * spread
-    felt = texture_loss(decoded[:size], batch["target"])
+    loss = painted + 0.5 * again + 0.05 * near + 0.01 * spread
+    felt = texture_loss(decoded, torch.cat([batch["target"], batch["target"][-real:]]))
     if texture:
         loss = loss + texture * felt + GRID * grid_loss(decoded[:size], batch["target"])
     with torch.no_grad():
@@ -274,7 +293,7 @@ def paint_whole(model, source, noise, text, tokenize):
     with torch.no_grad():
         picture = to_float(torch.from_numpy(np.array(source))[None])
         prompt = model.prompt(torch.tensor([ids]), torch.tensor([mask]), to_float(torch.from_numpy(squash(source))[None]))
-        y = model.paint(picture, torch.from_numpy(np.asarray(noise, np.float32))[None], prompt)
+        y = model.paint(picture, torch.from_numpy(all_channels(np.asarray(noise), np.random.default_rng(0)))[None], prompt)
     return ((y[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
 
 
@@ -319,25 +338,40 @@ class Trainer:
                         mine[name][row] = value[words[word]]
             elif name in mine and mine[name].shape == value.shape:
                 mine[name] = value
+            elif name == "unet.enter.weight":
+                # [noise, source latents]: an older model has fewer of both. New channels start silent.
+                had, has = value.shape[1] // 2, mine[name].shape[1] // 2
+                mine[name].zero_()
+                mine[name][:, :had], mine[name][:, has : has + had] = value[:, :had], value[:, had:]
+            elif name.startswith("encoder.details"):
+                mine[name][:] = value[len(value) - len(mine[name]) :]
+            elif name in mine and mine[name].dim() == value.dim() and name.split(".")[1] in ("latents", "leave"):
+                mine[name][: len(value)] = value
         self.model.load_state_dict(mine)
         self.ema.load_state_dict(mine)
 
-    def advance(self, factor=1.0):
-        """One optimisation step at this share of the peak learning rate; returns the loss parts."""
+    def advance(self, factor=1.0, autoencoder=False):
+        """One optimisation step at this share of the peak learning rate, of all or the autoencoder only; returns the loss parts."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * factor
         if self.step % 100 == 0:
             self.pictures.refresh()
         batch = self.pictures.batch(self.rng, self.batch_size)
-        loss, parts, prompt = losses(self.model, batch, self.rng, texture=self.texture)
-        read = self.reader.loss(prompt, batch["style"], batch["named"])
-        self.optimizer.zero_grad(set_to_none=False)
+        if autoencoder:
+            loss, parts = autoencoder_loss(self.model, batch, self.texture)
+            read = torch.zeros((), requires_grad=True)
+        else:
+            loss, parts, prompt = losses(self.model, batch, self.rng, texture=self.texture)
+            read = self.reader.loss(prompt, batch["style"], batch["named"])
+        self.optimizer.zero_grad(set_to_none=True)
         self.reader_optimizer.zero_grad(set_to_none=False)
         (loss + 0.1 * read).backward()
         if self.world > 1:
             average_gradients(self.model, self.world)
-            average_gradients(self.reader, self.world)
-        self.reader_optimizer.step()
+            if not autoencoder:
+                average_gradients(self.reader, self.world)
+        if not autoencoder:
+            self.reader_optimizer.step()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         decay = min(0.998, (self.step + 1) / (self.step + 20))
@@ -393,11 +427,11 @@ def run(rank, args):
     started, saved, window = time.time(), time.time(), []
     minutes = lambda: (before + time.time() - started) / 60
     while trainer.step < args.steps:
-        window.append(trainer.advance(rate(trainer.step, args.steps, args.cooldown)))
+        window.append(trainer.advance(rate(trainer.step, args.steps, args.cooldown), autoencoder=trainer.step < args.autoencoder_steps))
         if rank == 0 and trainer.step % 100 == 0:
             mean = {key: float(np.mean([part[key] for part in window])) for key in window[0]}
             window, scores = [], {}
-            if trainer.step % args.sheet_every == 0:
+            if trainer.step % args.sheet_every == 0 and trainer.step > args.autoencoder_steps:
                 scores = contact_sheet(trainer.ema, held, out / "sheet.png")
                 trainer.save(out / "base.pt", 60 * minutes())
             writer.writerow([
@@ -420,6 +454,7 @@ def main():
     parser.add_argument("--pictures", default="training/.cache/pictures")
     parser.add_argument("--out", default="training/.cache/run")
     parser.add_argument("--steps", type=int, default=40000)
+    parser.add_argument("--autoencoder-steps", type=int, default=2000, help="steps at the start that train encoder and decoder alone")
     parser.add_argument("--cooldown", type=int, default=8000, help="steps at the end over which the learning rate falls")
     parser.add_argument("--start", help="an older checkpoint to take weights from where there is nothing to resume")
     parser.add_argument("--batch", type=int, default=6, help="pictures per worker and step")
