@@ -65,21 +65,19 @@ class Residual(nn.Module):
 
 
 class Screen(nn.Module):
-    """Adds to a map at a quarter of the picture's size where on the paper each cell lies, modulo 8 pixels.
+    """Adds to a map at a quarter of the picture's size which cells of the paper are even and which odd, like a chessboard.
 
-    Convolutions don't know that, and a halftone screen is fixed to the paper. Starts as nothing; costs one addition.
+    Convolutions don't know that, and a halftone screen is fixed to the paper. Starts as nothing. On the details, where it is one
+    addition to 12 channels, it costs 0.1 ms; on the decoder's features it cost 0.5.
     """
 
     def __init__(self, channels):
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels, 3))
+        self.weight = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x):
         sign = lambda size: 1.0 - 2.0 * (torch.arange(size, device=x.device) % 2).to(torch.float32)
-        across, down = sign(x.shape[3])[None, :], sign(x.shape[2])[:, None]
-        # One product of each kind: along x, along y, and the checkerboard of both.
-        w = self.weight[:, :, None, None]
-        return x + (w[:, 0] * across + w[:, 1] * down + w[:, 2] * (across * down))
+        return x + self.weight * (sign(x.shape[2])[:, None] * sign(x.shape[3])[None, :])
 
 
 class Encoder(nn.Module):
@@ -92,11 +90,12 @@ class Encoder(nn.Module):
         self.block = Residual(32)
         self.latents = nn.Conv2d(32, LATENT_CHANNELS, 1)
         self.details = nn.Conv2d(48 + 32, DETAIL_CHANNELS, 1)
+        self.screen = Screen(DETAIL_CHANNELS)
 
     def forward(self, picture):
         patches = self.patch(picture)
         h = self.block(self.mix(F.silu(patches)))
-        return bound(self.latents(h)), self.details(torch.cat([patches, h], dim=1))
+        return bound(self.latents(h)), self.screen(self.details(torch.cat([patches, h], dim=1)))
 
 
 class Decoder(nn.Module):
@@ -105,14 +104,13 @@ class Decoder(nn.Module):
     def __init__(self):
         super().__init__()
         self.enter = nn.Conv2d(LATENT_CHANNELS + DETAIL_CHANNELS, 32, 3, padding=1)
-        self.screen = Screen(32)
         self.block = Residual(32)
         self.leave = nn.Conv2d(32, 48, 3, padding=1)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
 
     def forward(self, latents, details):
-        h = self.block(self.screen(self.enter(torch.cat([latents, details], dim=1))))
+        h = self.block(self.enter(torch.cat([latents, details], dim=1)))
         return F.pixel_shuffle(self.leave(F.silu(h)), 4)
 
 

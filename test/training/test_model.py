@@ -58,7 +58,7 @@ class Model(unittest.TestCase):
         screen = Screen(2)
         torch.nn.init.constant_(screen.weight, 1.0)
         map = screen(torch.zeros(1, 2, 4, 6))[0, 0]
-        self.assertEqual(map[:2, :2].tolist(), [[3.0, -1.0], [-1.0, -1.0]])
+        self.assertEqual(map[:2, :2].tolist(), [[1.0, -1.0], [-1.0, 1.0]])
         torch.testing.assert_close(map[:2, :4], map[2:, 2:])
 
 
