@@ -36,18 +36,12 @@ static void set_texture(const char* name, gs_texture_t* texture) {
 	if (texture) gs_effect_set_texture_srgb(gs_effect_get_param_by_name(effect, name), texture);
 }
 
-static void draw(
-	const char* technique,
-	gs_texture_t* image,
-	gs_texture_t* mask,
-	uint32_t width,
-	uint32_t height,
-	enum gs_blend_type under
-) {
+static void
+draw(const char* technique, gs_texture_t* image, gs_texture_t* mask, uint32_t width, uint32_t height) {
 	const bool was_encoding = gs_framebuffer_srgb_enabled();
 	gs_enable_framebuffer_srgb(true);
 	gs_blend_state_push();
-	gs_blend_function(GS_BLEND_ONE, under);
+	gs_blend_function(GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
 	set_texture("image", image);
 	set_texture("mask", mask);
 	struct vec2 size;
@@ -60,18 +54,13 @@ static void draw(
 }
 
 void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height) {
-	draw("Premultiplied", picture, NULL, width, height, GS_BLEND_INVSRCALPHA);
-}
-
-void draw_straight(gs_texture_t* picture, uint32_t width, uint32_t height) {
-	gs_ortho(0.0f, (float)width, 0.0f, (float)height, -100.0f, 100.0f);
-	draw("Straight", picture, NULL, width, height, GS_BLEND_ZERO);
+	draw("Premultiplied", picture, NULL, width, height);
 }
 
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height) {
-	draw(mask ? "Painted" : "Opaque", painting, mask, width, height, GS_BLEND_INVSRCALPHA);
+	draw(mask ? "Painted" : "Opaque", painting, mask, width, height);
 }
 
 void draw_slate(uint32_t width, uint32_t height) {
-	draw("Slate", NULL, NULL, width, height, GS_BLEND_INVSRCALPHA);
+	draw("Slate", NULL, NULL, width, height);
 }

@@ -13,8 +13,6 @@ void draw_unload(void);
 
 /** A premultiplied picture as it is. */
 void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height);
-/** A premultiplied picture, its alpha divided out, over whatever is there. */
-void draw_straight(gs_texture_t* picture, uint32_t width, uint32_t height);
 /** A painting with the alpha of `mask`; opaque where that is null. */
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height);
 void draw_slate(uint32_t width, uint32_t height);

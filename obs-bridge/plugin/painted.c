@@ -78,7 +78,7 @@ static bool reserve(uint8_t** data, size_t* capacity_bytes, size_t bytes) {
 	return *data != NULL;
 }
 
-/** BGRX of RGB. */
+/** BGRA of RGB. */
 static void widen(uint8_t* to, const uint8_t* from, size_t pixels) {
 	for (size_t i = 0; i < pixels; ++i) {
 		to[4 * i] = from[3 * i + 2];
@@ -94,13 +94,13 @@ static enum frame_ring_status accept_frame(struct painted* painted, const struct
 	const size_t pixels = (size_t)frame->width * frame->height;
 	switch (frame->format) {
 	case FRAME_RING_BGRA:
-		back->format = GS_BGRX;
+		back->format = GS_BGRA;
 		break;
 	case FRAME_RING_RGBA:
 		back->format = GS_RGBA;
 		break;
 	case FRAME_RING_RGB:
-		back->format = GS_BGRX;
+		back->format = GS_BGRA;
 		break;
 	default:
 		return FRAME_RING_BAD_FRAME;

@@ -24,7 +24,7 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 	if (picture->is_current) return true;
 	if (picture->is_rendering || picture->width == 0 || picture->height == 0) return false;
 	if (!obs_filter_get_target(filter) || !obs_filter_get_parent(filter)) return false;
-	if (!picture->render) picture->render = gs_texrender_create(GS_RGBA, GS_ZS_NONE);
+	if (!picture->render) picture->render = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
 
 	gs_texrender_reset(picture->render);
 	const int64_t captured_us = now_us();

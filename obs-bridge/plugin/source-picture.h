@@ -5,9 +5,9 @@
 #include <obs.h>
 
 /**
- * What the filter is put on, rendered once a tick into a texture: premultiplied, sRGB, 8 bits. Whoever shows
- * or taps it takes it from here, however often the source is in the picture. All of it on the graphics
- * thread.
+ * What the filter is put on, rendered once a tick into a texture: premultiplied, sRGB, BGRA of 8 bits.
+ * Whoever shows or taps it takes it from here, however often the source is in the picture. All of it on the
+ * graphics thread.
  */
 struct source_picture {
 	gs_texrender_t* render;

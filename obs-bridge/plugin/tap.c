@@ -9,10 +9,14 @@
 #include <util/bmem.h>
 #include <util/threading.h>
 
-#include "draw.h"
+#include "clock.h"
 #include "log.h"
+#include "straight-alpha.h"
 
 #define STAGED_COUNT 2
+
+/** A picture that was captured longer ago was left over when its source was hidden. */
+#define LEFT_OVER_US 250000
 
 /** A picture on its way from the GPU. */
 struct staged {
@@ -27,11 +31,12 @@ struct tap {
 	void* param;
 
 	// Graphics thread.
-	gs_texrender_t* straight;
 	struct staged staged[STAGED_COUNT];
 	size_t next;
 	uint64_t sequence;
 	uint64_t published;
+	uint8_t* row;
+	size_t row_bytes;
 	uint32_t skipped_width, skipped_height;
 
 	pthread_t thread;
@@ -153,23 +158,33 @@ bool tap_is_read(struct tap* tap) {
 	return is_read;
 }
 
-/** Copies a picture that has come from the GPU into the ring, row by row where the GPU pads them. */
+/** One row, with the alpha divided out where there is any. */
+static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t row_bytes) {
+	if (is_row_opaque(data, row_bytes / 4)) {
+		frame_ring_writer_put(tap->writer, y * row_bytes, data, row_bytes);
+		return;
+	}
+	if (tap->row_bytes < row_bytes) {
+		tap->row = brealloc(tap->row, row_bytes);
+		tap->row_bytes = row_bytes;
+	}
+	copy_row_straight(tap->row, data, row_bytes / 4);
+	frame_ring_writer_put(tap->writer, y * row_bytes, tap->row, row_bytes);
+}
+
+/** Copies a picture that has come from the GPU into the ring. */
 static void
 write_rows(struct tap* tap, const struct frame_ring_frame* frame, const uint8_t* data, uint32_t stride) {
 	const size_t row_bytes = (size_t)frame->width * 4;
 	frame_ring_writer_begin(tap->writer);
-	if (stride == row_bytes) {
-		frame_ring_writer_put(tap->writer, 0, data, row_bytes * frame->height);
-	} else {
-		for (uint32_t y = 0; y < frame->height; ++y)
-			frame_ring_writer_put(tap->writer, y * row_bytes, data + (size_t)y * stride, row_bytes);
-	}
+	for (uint32_t y = 0; y < frame->height; ++y) write_row(tap, y, data + (size_t)y * stride, row_bytes);
 	if (frame_ring_writer_commit(tap->writer, frame, NULL) == FRAME_RING_OK) tap->published += 1;
 }
 
 static void publish(struct tap* tap, struct staged* staged) {
 	if (!staged->is_pending) return;
 	staged->is_pending = false;
+	if (now_us() - staged->frame.captured_us > LEFT_OVER_US) return;
 	uint8_t* data = NULL;
 	uint32_t stride = 0;
 	if (!gs_stagesurface_map(staged->surface, &data, &stride)) return;
@@ -197,34 +212,29 @@ static int64_t frame_duration_us(void) {
 	return INT64_C(1000000) * video.fps_den / video.fps_num;
 }
 
+static void describe(struct tap* tap, struct staged* staged, uint32_t width, uint32_t height, int64_t at_us) {
+	staged->frame = (struct frame_ring_frame){
+		.sequence = tap->sequence++,
+		.captured_us = at_us,
+		.timestamp_us = (int64_t)(obs_get_video_frame_time() / 1000),
+		.duration_us = frame_duration_us(),
+		.format = FRAME_RING_BGRA,
+		.width = width,
+		.height = height,
+		.matrix = FRAME_RING_BT709,
+		.range = FRAME_RING_FULL_RANGE,
+	};
+	staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
+}
+
 void tap_capture(
 	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
 ) {
-	if (!tap->straight) tap->straight = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
-	gs_texrender_reset(tap->straight);
-	if (!gs_texrender_begin_with_color_space(tap->straight, width, height, GS_CS_SRGB)) return;
-	draw_straight(picture, width, height);
-	gs_texrender_end(tap->straight);
-
 	struct staged* staged = &tap->staged[tap->next];
+	if (!prepare_surface(staged, width, height)) return;
+	describe(tap, staged, width, height, captured_us);
+	gs_stage_texture(staged->surface, picture);
 	tap->next = (tap->next + 1) % STAGED_COUNT;
-	staged->is_pending = false;
-	if (prepare_surface(staged, width, height)) {
-		gs_stage_texture(staged->surface, gs_texrender_get_texture(tap->straight));
-		staged->frame = (struct frame_ring_frame){
-			.sequence = tap->sequence,
-			.captured_us = captured_us,
-			.timestamp_us = (int64_t)(obs_get_video_frame_time() / 1000),
-			.duration_us = frame_duration_us(),
-			.format = FRAME_RING_BGRA,
-			.width = width,
-			.height = height,
-			.matrix = FRAME_RING_BT709,
-			.range = FRAME_RING_FULL_RANGE,
-		};
-		staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
-	}
-	tap->sequence += 1;
 	publish(tap, &tap->staged[tap->next]);
 }
 
@@ -244,7 +254,7 @@ void tap_destroy(struct tap* tap) {
 
 	obs_enter_graphics();
 	for (size_t i = 0; i < STAGED_COUNT; ++i) gs_stagesurface_destroy(tap->staged[i].surface);
-	gs_texrender_destroy(tap->straight);
 	obs_leave_graphics();
+	bfree(tap->row);
 	bfree(tap);
 }

@@ -33,7 +33,8 @@ void tap_place(struct tap* tap, struct tap_place* place);
 /** Whether anybody reads: a picture for nobody is not worth its cost. Graphics thread. */
 bool tap_is_read(struct tap* tap);
 
-/** Stages a premultiplied picture, and publishes the one before. Graphics thread, in the graphics context. */
+/** Stages a premultiplied picture (BGRA), and publishes the one before. Graphics thread, in the graphics
+ * context. */
 void tap_capture(
 	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
 );
