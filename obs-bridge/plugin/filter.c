@@ -251,8 +251,8 @@ static void keep_styles(void* param) {
 		obs_data_t* settings = obs_source_get_settings(source);
 		obs_data_set_string(settings, SETTING_STYLE, wishes.style);
 		obs_data_release(settings);
-		obs_source_update_properties(source);
 		obs_source_release(source);
+		stream_refresh_dialog(streams[i]);
 	}
 	streams_release(streams, count);
 }

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "messages.h"
 #include "output-source.h"
+#include "stream.h"
 #include "styles.h"
 #include "transitions.h"
 #include "vendor.h"
@@ -45,6 +46,7 @@ static void on_frontend_event(enum obs_frontend_event event, void* param) {
 		break;
 	case OBS_FRONTEND_EVENT_EXIT:
 		// From here on obs-websocket may go at any time.
+		streams_leave_dialogs();
 		transitions_unhook();
 		link_stop();
 		vendor_unload();

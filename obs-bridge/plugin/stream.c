@@ -15,6 +15,7 @@ static struct stream* list[STREAMS_MAX];
 static size_t list_count;
 static unsigned int opened_count;
 static atomic_bool is_panic;
+static atomic_bool has_left_dialogs;
 
 static uint64_t random_bits(void) {
 	uint64_t bits = 0;
@@ -156,7 +157,12 @@ void stream_touch(struct stream* stream) {
 	link_wake();
 }
 
+void streams_leave_dialogs(void) {
+	atomic_store(&has_left_dialogs, true);
+}
+
 void stream_refresh_dialog(struct stream* stream) {
+	if (atomic_load(&has_left_dialogs)) return;
 	obs_source_t* filter = obs_weak_source_get_source(stream->filter);
 	if (!filter) return;
 	obs_source_update_properties(filter);

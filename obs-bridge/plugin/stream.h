@@ -139,6 +139,8 @@ void stream_touch(struct stream* stream);
  * thread. */
 void stream_refresh_dialog(struct stream* stream);
 void streams_refresh_dialogs(void);
+/** OBS takes its windows down: dialogs stay as they are from here on. */
+void streams_leave_dialogs(void);
 
 /** Copies text, cut where a character ends. */
 void copy_text(char* to, size_t to_bytes, const char* from);
