@@ -22,7 +22,9 @@ export class Egress implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.#forAll((sink) => sink[Symbol.asyncDispose]());
+		const disposed = this.#forAll((sink) => sink[Symbol.asyncDispose]());
+		this.#sinks = []; // once is enough
+		await disposed;
 	}
 
 	/** Waits for all, then throws what the first failing one threw. */

@@ -170,13 +170,13 @@ describe('a style', () => {
 	});
 
 	test('is changed by number keys; 0 shows the source alone', async () => {
-		await page.keyboard.press('2');
+		await page.keyboard.press('4');
 		await isPressed('pencil-sketch');
 		await page.keyboard.press('0');
 		await isPressed('passthrough');
 		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0);
 		await page.keyboard.press(']');
-		await isPressed('oil-painting');
+		await isPressed('render-3d'); // the one after pencil
 		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
 	});
 

@@ -97,7 +97,7 @@ describe('exit codes, each with a word and without a trace', () => {
 
 describe('presets', () => {
 	test('list: a table for people, JSON for programs', () => {
-		expect(allaprima(['presets', 'list']).stdout).toMatch(/^oil-painting {3}Oil painting/);
+		expect(allaprima(['presets', 'list']).stdout).toMatch(/^oil-painting {4}Oil painting/m);
 		const presets = JSON.parse(allaprima(['presets', 'list', '--json']).stdout) as { name: string }[];
 		expect(presets.map(({ name }) => name)).toContain('pencil-sketch');
 	});

@@ -42,7 +42,17 @@ const refusal = (style: string, folders = shipped) =>
 test('the shipped styles are there, valid and under their own names', async () => {
 	const presets = await listPresets(shipped);
 	expect(presets.filter((file) => 'error' in file)).toEqual([]);
-	expect(presets.map(({ name }) => name)).toEqual(['oil-painting', 'passthrough', 'pencil-sketch']);
+	expect(presets.map(({ name }) => name)).toEqual([
+		'anime',
+		'comic-halftone',
+		'oil-painting',
+		'passthrough',
+		'pencil-sketch',
+		'render-3d',
+		'ukiyo-e',
+		'van-gogh',
+		'watercolor',
+	]);
 	expect(await findPreset('oil-painting', shipped)).toMatchObject({
 		prompt: 'transfer this to oil painting style, vibrant colors',
 		strength: 1,
@@ -52,11 +62,12 @@ test('the shipped styles are there, valid and under their own names', async () =
 
 test('an unknown style names those there are, and the nearest', async () => {
 	expect(await refusal('oilpainting')).toBe(
-		'Style oilpainting is not known. Did you mean oil-painting? There are: oil-painting, passthrough, pencil-sketch.',
+		'Style oilpainting is not known. Did you mean oil-painting? There are: anime, comic-halftone, oil-painting, ' +
+			'passthrough, pencil-sketch, render-3d, ukiyo-e, van-gogh, watercolor.',
 	);
 	expect(await refusal('Pencil-Sketsh')).toContain('Did you mean pencil-sketch?');
 	expect(await refusal('cubism')).not.toContain('Did you mean');
-	expect(await refusal('x'.repeat(100_000))).toContain('There are: oil-painting');
+	expect(await refusal('x'.repeat(100_000))).toContain('There are: anime, comic-halftone, oil-painting');
 });
 
 test('a preset file is taken by its path, with its defaults', async () => {
