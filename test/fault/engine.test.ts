@@ -1,8 +1,6 @@
 // What happens to the picture when the engine's process dies or hangs: the real line, the real model, real signals.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Configuration } from '../../sidecar/config/schema.ts';
@@ -10,6 +8,7 @@ import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import { slateOf } from '../../sidecar/egress/failure-policy.ts';
 import type { Picture, StyledFrame } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';
+import { freePort } from '../support/free-port.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url);
 const { runApp } = (await import(dist('app.js').href)) as typeof import('../../sidecar/app.ts');
@@ -24,14 +23,6 @@ const slate = Buffer.from(slateOf(PAINTED).data);
 
 const is = (a: Picture, b: Picture) => Buffer.from(a.data).equals(b.data);
 const isSlate = ({ data }: Picture) => slate.equals(data);
-const freePort = async (): Promise<number> => {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	return port;
-};
-
 /** A pencil sketch is nearly grey, as the scene is not. */
 const chroma = ({ data }: Picture): number => {
 	let sum = 0;

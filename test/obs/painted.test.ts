@@ -1,12 +1,11 @@
 // The whole of it: a real OBS with the plugin, the real sidecar, and models/lite that paints what the filter taps.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ffmpeg } from '../support/clips.ts';
 import { enginePids } from '../support/engines.ts';
+import { freePort } from '../support/free-port.ts';
 import { Obs } from '../support/obs.ts';
 import type { RgbaPicture } from '../support/png.ts';
 
@@ -52,20 +51,8 @@ const isCard = ({ light }: Look) => light < 40;
 
 beforeAll(async () => {
 	obs = await Obs.start();
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	http = (server.address() as AddressInfo).port;
-	server.close();
-
-	const clip = join(obs.folder, 'clip.mkv');
-	await ffmpeg(`-f lavfi -i testsrc2=size=640x360:rate=30:duration=4 -c:v mjpeg -q:v 3 ${clip}`);
-	await obs.socket.call('CreateScene', { sceneName: 'Show' });
-	await obs.socket.call('CreateInput', {
-		sceneName: 'Show',
-		inputName: 'Camera',
-		inputKind: 'ffmpeg_source',
-		inputSettings: { local_file: clip, looping: true },
-	});
+	http = await freePort();
+	await obs.addClip('Show', 'Camera');
 	await obs.socket.call('SetCurrentProgramScene', { sceneName: 'Show' });
 	await looks(isColoured, 'a picture');
 	await obs.addFilter('Camera', FILTER);

@@ -1,10 +1,8 @@
 // What OBS records while the engine and the sidecar die: the real ones, in a real recording.
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ffmpeg } from '../support/clips.ts';
 import { enginePids, until } from '../support/engines.ts';
 import { Obs } from '../support/obs.ts';
 
@@ -34,15 +32,7 @@ const isShown = (what: string) => obs.until(async () => (await obs.stream()).sho
 
 beforeAll(async () => {
 	obs = await Obs.start();
-	const clip = join(obs.folder, 'clip.mkv');
-	await ffmpeg(`-f lavfi -i testsrc2=size=640x360:rate=30:duration=4 -c:v mjpeg -q:v 3 ${clip}`);
-	await obs.socket.call('CreateScene', { sceneName: 'Show' });
-	await obs.socket.call('CreateInput', {
-		sceneName: 'Show',
-		inputName: 'Camera',
-		inputKind: 'ffmpeg_source',
-		inputSettings: { local_file: clip, looping: true },
-	});
+	await obs.addClip('Show', 'Camera');
 	await obs.addFilter('Camera', { mode: 'replace', failure: 'passthrough', style: 'oil-painting' });
 	await obs.socket.call('SetCurrentProgramScene', { sceneName: 'Show' });
 	sidecar = startSidecar();

@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { OBSWebSocket } from 'obs-websocket-js';
+import { ffmpeg } from './clips.ts';
 import { until } from './engines.ts';
+import { freePort } from './free-port.ts';
 import { decodePng, type RgbaPicture } from './png.ts';
 
 /**
@@ -50,14 +51,6 @@ export interface VendorEvent {
 	eventType: string;
 	eventData: Record<string, unknown>;
 }
-
-const freePort = async (): Promise<number> => {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	return port;
-};
 
 /** First-run keys, obs-websocket and a small canvas: with neither FirstRun nor LastVersion the window stays empty. */
 const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS): void => {
@@ -291,6 +284,19 @@ export class Obs {
 			inputName,
 			inputKind: 'color_source_v3',
 			inputSettings: { color: colour, ...size },
+		});
+	}
+
+	/** A moving test picture of 640x360, played again and again, in a new scene. */
+	async addClip(sceneName: string, inputName: string): Promise<void> {
+		const clip = join(this.folder, `${inputName}.mkv`);
+		await ffmpeg(`-f lavfi -i testsrc2=size=640x360:rate=30:duration=4 -c:v mjpeg -q:v 3 ${clip}`);
+		await this.socket.call('CreateScene', { sceneName });
+		await this.socket.call('CreateInput', {
+			sceneName,
+			inputName,
+			inputKind: 'ffmpeg_source',
+			inputSettings: { local_file: clip, looping: true },
 		});
 	}
 
