@@ -10,7 +10,7 @@ const { SharedRingReader, SharedRingWriter, ringSocketPath } = await import(
 	new URL('../../dist/frame/shared-ring.js', import.meta.url).href
 );
 
-/** @type {{protocol: number, paints: boolean, format: string, scale: number, styles: {name: string, title: string}[], capturedAheadUs: number}} */
+/** @type {{protocol: number, paints: boolean, format: string, scale: number, styles: {name: string, title: string}[], capturedAheadUs: number, delayMs: number}} */
 const options = {
 	protocol: 1,
 	paints: true,
@@ -22,6 +22,7 @@ const options = {
 		{ name: 'anime', title: 'Anime' },
 	],
 	capturedAheadUs: 0,
+	delayMs: 0,
 	...JSON.parse(process.env['OBS_ECHO_OPTIONS'] ?? '{}'),
 };
 
@@ -77,7 +78,7 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 	stream.reader = await SharedRingReader.connect(wish.tap);
 	if (streams.get(wish.id) !== stream) return stream.reader.close();
 	const source = new Uint8Array(new SharedArrayBuffer(stream.reader.slotBytes));
-	const painted = new Uint8Array(new ArrayBuffer(slotBytes));
+	let painted = new Uint8Array(new ArrayBuffer(slotBytes));
 	const middle = 4 * (Math.floor(wish.height / 2) * wish.width + Math.floor(wish.width / 2));
 	for await (const frame of stream.reader.frames(source, new AbortController().signal)) {
 		tell({
@@ -94,10 +95,14 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 		});
 		if (!options.paints) continue;
 		const layout = invert(source, frame.layout, painted, { format, scale });
-		stream.writer.write(
-			{ ...frame, capturedUs: frame.capturedUs + options.capturedAheadUs, layout },
-			painted.subarray(0, layout.width * layout.height * channels(format)),
-		);
+		const described = { ...frame, capturedUs: frame.capturedUs + options.capturedAheadUs, layout };
+		const picture = painted.subarray(0, layout.width * layout.height * channels(format));
+		if (options.delayMs === 0) {
+			stream.writer.write(described, picture);
+			continue;
+		}
+		painted = new Uint8Array(new ArrayBuffer(slotBytes));
+		setTimeout(() => streams.get(wish.id) === stream && stream.writer.write(described, picture), options.delayMs);
 	}
 };
 

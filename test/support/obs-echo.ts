@@ -24,6 +24,8 @@ export interface EchoOptions {
 	scale?: number;
 	/** Added to the capture time of what is painted. */
 	capturedAheadUs?: number;
+	/** How long a frame takes to come back. */
+	delayMs?: number;
 }
 
 export type Message = { type: string } & Record<string, unknown>;

@@ -98,7 +98,8 @@ const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS)
 				FPSType: 1,
 				FPSInt: canvas.fps,
 			},
-			Output: { Mode: 'Simple' },
+			// Without spaces, for `ffmpeg` of clips.ts.
+			Output: { Mode: 'Simple', FilenameFormatting: '%CCYY-%MM-%DD-%hh-%mm-%ss' },
 			SimpleOutput: {
 				FilePath: join(folder, 'recordings'),
 				RecFormat: 'mkv',
