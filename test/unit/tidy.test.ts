@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	config: { values: [] },
 	parameters: { values: [], types: ['config'] },
 	native: { values: [], types: ['frame'] },
+	ndi: { values: ['native'], types: ['egress', 'frame'] },
 	ffmpeg: { values: ['frame'] },
 	'video-device': { values: [] },
 	frame: { values: ['native'] },
