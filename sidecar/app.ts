@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { runChannel, type Canvas, type ChannelSettings, type ChannelView } from './app/channel.ts';
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
+import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
 import { obsFilterOf, openSinks, openSource, tapsOf } from './app/streams.ts';
 import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
-import { startHttpServer } from './control/http-server.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
@@ -24,6 +23,9 @@ import type { Progress, Report } from './telemetry/report.ts';
 
 /** How often the dialog in OBS hears how the run goes. */
 const ANNOUNCE_MS = 500;
+
+/** The run's own channel, beside those of further filters in OBS. */
+const MAIN = 'main';
 
 /** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
 const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
@@ -95,7 +97,8 @@ export const runApp = async (
 	const shared = { configuration, folder, tuning };
 	let paintedRings = 0;
 
-	let preview: PreviewSink | undefined;
+	const monitor = new Monitor();
+	const monitored: MonitoredChannel = { controller, problem: () => engineProblem(monitored.view) };
 	const port = httpPortOf(configuration);
 	const newPaintedRing = () => ringSocketPath(`painted-${process.pid}-${paintedRings++}`);
 	const paintedRing = newPaintedRing();
@@ -105,7 +108,8 @@ export const runApp = async (
 		source,
 		openSinks: async (canvas) => {
 			const { painted, fit, source: info } = canvas;
-			preview = new PreviewSink({ size: painted, fit, native });
+			const preview = new PreviewSink({ size: painted, fit, native });
+			monitored.preview = preview;
 			const opened = await openSinks(configuration, {
 				size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
 				fit: OPPOSITE_FIT[fit],
@@ -118,18 +122,19 @@ export const runApp = async (
 			];
 		},
 		attach: async (channel) => {
-			const server =
-				port === undefined
-					? undefined
-					: await startHttpServer({ port, version: VERSION, controller, preview: preview!, run: channel.view });
+			monitored.view = channel.view;
+			const unmonitor = monitor.add(MAIN, monitored);
+			const server = port === undefined ? undefined : await monitor.serve(port);
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
 				[Symbol.asyncDispose]: async () => {
 					announcing?.[Symbol.dispose]();
 					await server?.[Symbol.asyncDispose]();
+					unmonitor();
 				},
 			};
 		},
+		times: monitor.timesOf(MAIN),
 		...(link && { glassToGlassMs: () => link.glassToGlassMs() }),
 		signal: limit.signal,
 		...(onProgress && { onProgress }),
@@ -157,10 +162,6 @@ export const runApp = async (
 		} satisfies ChannelSettings);
 	});
 	return await report;
-};
-
-const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-	version: string;
 };
 
 /** Lets a filter's dialog know where its paintings are, and now and then how they come along. */

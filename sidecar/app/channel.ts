@@ -14,7 +14,7 @@ import { autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
 import type { Fit } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
-import { Recorder, type Progress, type Report } from '../telemetry/report.ts';
+import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
 
@@ -51,6 +51,10 @@ export interface ChannelSettings {
 	openSinks: (canvas: Canvas) => Promise<readonly FrameSink[]>;
 	/** Lets others look on, from before the first frame until what it gives is disposed of. */
 	attach: (channel: ChannelView) => Promise<AsyncDisposable>;
+	/** Hears how long things take. */
+	times?: TimesObserver;
+	/** The sinks know when each frame is due, and want it as soon as it is there. */
+	sinksPace?: boolean;
 	/** From render to program, where something shows it and measures that. */
 	glassToGlassMs?: () => { p50: number; p95: number } | undefined;
 	/** Ends the channel cleanly: what was painted so far is written. */
@@ -70,6 +74,8 @@ export const runChannel = async ({
 	source,
 	openSinks,
 	attach,
+	times,
+	sinksPace = false,
 	glassToGlassMs,
 	signal,
 	onProgress,
@@ -91,7 +97,7 @@ export const runChannel = async ({
 	await using egress = new Egress(await openSinks(canvas));
 	const recorder = new Recorder(
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
-		{ nowUs },
+		{ nowUs, ...(times && { times }) },
 	);
 	await using engine = new SupervisedEngine({
 		start: (listener, parameters, provider, int8Graphs) =>
@@ -122,14 +128,15 @@ export const runChannel = async ({
 	});
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
-	await using output = keepsAll
-		? egress
-		: new PacedEgress(egress, {
-				repeatEveryUs: Math.round((1e6 * info.frameRate.den) / info.frameRate.num),
-				nowUs,
-				sleep: sleepUs,
-				onShown,
-			});
+	await using output =
+		keepsAll || sinksPace
+			? egress
+			: new PacedEgress(egress, {
+					repeatEveryUs: Math.round((1e6 * info.frameRate.den) / info.frameRate.num),
+					nowUs,
+					sleep: sleepUs,
+					onShown,
+				});
 	const count = () => {
 		recorder.setFramesDropped({
 			unpainted: ring.droppedCount,

@@ -12,7 +12,8 @@ import { refusalOf } from './http-guard.ts';
 import { NewestMessage } from './newest-message.ts';
 
 /**
- * The page and the API, for this machine alone.
+ * The page and the API, for this machine alone. Where several channels are painted, `?channel=NAME` says which one is
+ * meant; without it the first is.
  *
  * | request            | answer                                                                             |
  * | ------------------ | ---------------------------------------------------------------------------------- |
@@ -21,6 +22,9 @@ import { NewestMessage } from './newest-message.ts';
  * | GET /api/presets   | `[{ name, title, prompt, strength, seed }]`, in the order of next and previous     |
  * | POST /api/commands | one command (control/commands.ts) as JSON; answers `ServerState`                   |
  * | /api/events        | WebSocket: `ServerState` as JSON after each change, and twice a second             |
+ * | GET /healthz       | 200 while the process does its work; else 503, with what is wrong, as `/readyz`      |
+ * | GET /readyz        | 200 while every channel has a picture to show                                      |
+ * | GET /metrics       | for Prometheus                                                                     |
  * | /api/preview       | WebSocket: each message that the client sends asks for one frame (egress/preview-sink.ts) |
  *
  * An error is `{ "error": { "code", "message" } }`. A client that does not read has one message of each kind under
@@ -36,6 +40,7 @@ const TICK_MS = 500;
 const STALLED_TICKS = 60;
 const CLOSING_MS = 1000;
 const GOING_AWAY = 1001;
+const TRY_AGAIN_LATER = 1013;
 
 /** What the run has to say about itself; where it comes from is for app.ts to know. */
 export interface RunView {
@@ -62,6 +67,9 @@ export interface RunView {
 
 export interface ServerState {
 	version: string;
+	/** All that are painted, by name. */
+	channels: readonly string[];
+	channel: string;
 	control: ControlView;
 	run: RunView;
 }
@@ -71,13 +79,34 @@ export interface PreviewFeed {
 	watch(send: (message: Uint8Array) => void): Disposable & { ready(): void };
 }
 
+/** One channel as the page steers it. */
+export interface ServedChannel {
+	name: string;
+	controller: Controller;
+	/** Absent until there is a picture. */
+	preview: PreviewFeed | undefined;
+	run: () => RunView;
+}
+
+/** What is wrong, a line each; empty where nothing is. */
+export interface Health {
+	/** Only a new start helps. */
+	failing: readonly string[];
+	/** There is no picture yet, or none any more. */
+	unready: readonly string[];
+}
+
 export interface HttpServerOptions {
 	/** 0 takes one that is free. */
 	port: number;
 	version: string;
-	controller: Controller;
-	preview: PreviewFeed;
-	run: () => RunView;
+	/** Asked for each time: channels come and go. */
+	channels: () => readonly ServedChannel[];
+	/** Calls back after each change of a channel's control, until what it gives is called. */
+	subscribe: (listener: () => void) => () => void;
+	health: () => Health;
+	/** In Prometheus' text format. */
+	metrics: () => Promise<string>;
 }
 
 /** Errors: ERR_CONFIG where the port cannot be had. */
@@ -134,7 +163,7 @@ class Refusal extends Error {
 	}
 }
 
-type Answer = { type: string; body: Buffer | string };
+type Answer = { type: string; body: Buffer | string; status?: number };
 
 const json = (value: unknown): Answer => ({ type: 'application/json', body: JSON.stringify(value) });
 
@@ -149,7 +178,7 @@ export class HttpServer implements AsyncDisposable {
 		perMessageDeflate: false,
 	});
 	/** Who is connected, by path. */
-	readonly #clients: Record<string, Map<WebSocket, NewestMessage>> = {
+	readonly #clients: Record<string, Map<WebSocket, Client>> = {
 		'/api/events': new Map(),
 		'/api/preview': new Map(),
 	};
@@ -161,11 +190,11 @@ export class HttpServer implements AsyncDisposable {
 		this.#options = options;
 		this.#page = page;
 		this.#routes = {
-			'/api/state': { GET: () => json(this.#state()) },
+			'/api/state': { GET: (request) => json(this.#state(this.#channelOf(request))) },
 			'/api/presets': {
-				GET: () =>
+				GET: (request) =>
 					json(
-						options.controller.presets.map(({ name, title, prompt, strength, seed }) => ({
+						this.#channelOf(request).controller.presets.map(({ name, title, prompt, strength, seed }) => ({
 							name,
 							title,
 							prompt,
@@ -175,6 +204,11 @@ export class HttpServer implements AsyncDisposable {
 					),
 			},
 			'/api/commands': { POST: (request) => this.#command(request) },
+			'/healthz': { GET: () => healthAnswer(options.health().failing) },
+			'/readyz': { GET: () => healthAnswer(Object.values(options.health()).flat()) },
+			'/metrics': {
+				GET: async () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics() }),
+			},
 		};
 		this.#server = createServer(
 			{ headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: REQUEST_MS },
@@ -216,7 +250,7 @@ export class HttpServer implements AsyncDisposable {
 		this.#server.on('error', (error) => log.warn({ error }, 'page'));
 		this.#ticking = setInterval(() => this.#tick(), TICK_MS);
 		this.#ticking.unref();
-		this.#unsubscribe = this.#options.controller.subscribe(() => this.#announce());
+		this.#unsubscribe = this.#options.subscribe(() => this.#announce());
 		log.info({ url: this.url }, 'page');
 	}
 
@@ -237,17 +271,38 @@ export class HttpServer implements AsyncDisposable {
 		clearTimeout(impatience);
 	}
 
-	#state(): ServerState {
-		const { version, controller, run } = this.#options;
-		return { version, control: controller.view(), run: run() };
+	/** The channel that a request is about. Errors: ERR_CHANNEL, as refusals. */
+	#channelOf({ url }: IncomingMessage): ServedChannel {
+		const channel = this.#channelNamed(channelNameOf(url));
+		if (channel) return channel;
+		const names = this.#options.channels().map(({ name }) => name);
+		if (names.length === 0) throw new Refusal(503, 'ERR_CHANNEL', 'Nothing is painted yet.', { 'Retry-After': '1' });
+		throw new Refusal(404, 'ERR_CHANNEL', `There is no such channel. Expected one of ${names.join(', ')}.`);
+	}
+
+	#channelNamed(name: string | undefined): ServedChannel | undefined {
+		const channels = this.#options.channels();
+		return name === undefined ? channels[0] : channels.find((channel) => channel.name === name);
+	}
+
+	#state({ name, controller, run }: ServedChannel): ServerState {
+		const { version, channels } = this.#options;
+		return {
+			version,
+			channels: channels().map((channel) => channel.name),
+			channel: name,
+			control: controller.view(),
+			run: run(),
+		};
 	}
 
 	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-		let status = 200;
+		let status: number;
 		let answer: Answer;
 		let headers: Record<string, string> = {};
 		try {
 			answer = await this.#route(request);
+			status = answer.status ?? 200;
 		} catch (error) {
 			if (response.destroyed) return;
 			({ status, headers, answer } = refusalAnswer(error));
@@ -281,8 +336,9 @@ export class HttpServer implements AsyncDisposable {
 	async #command(request: IncomingMessage): Promise<Answer> {
 		if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
 			throw new Refusal(415, 'ERR_COMMAND', 'A command is sent as application/json.');
-		this.#options.controller.apply(readCommand(await readJson(request)));
-		return json(this.#state());
+		const channel = this.#channelOf(request);
+		channel.controller.apply(readCommand(await readJson(request)));
+		return json(this.#state(channel));
 	}
 
 	#upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -296,20 +352,31 @@ export class HttpServer implements AsyncDisposable {
 			);
 		if (refusal) refuse('403 Forbidden', refusal);
 		else if (!clients) refuse('404 Not Found', 'There is no WebSocket here.');
+		else if (!this.#channelNamed(channelNameOf(request.url))) refuse('404 Not Found', 'There is no such channel.');
 		else if (clients.size >= CLIENTS) refuse('503 Service Unavailable', `${CLIENTS} clients look on already.`);
-		else this.#sockets.handleUpgrade(request, socket, head, (client) => this.#connect(client, clients, path));
+		else
+			this.#sockets.handleUpgrade(request, socket, head, (client) =>
+				this.#connect(client, clients, { path, channel: channelNameOf(request.url) }),
+			);
 	}
 
-	#connect(client: WebSocket, clients: Map<WebSocket, NewestMessage>, path: string): void {
+	#connect(
+		client: WebSocket,
+		clients: Map<WebSocket, Client>,
+		{ path, channel }: { path: string; channel: string | undefined },
+	): void {
 		const line = new NewestMessage((message, done) => client.send(message, () => done()));
-		clients.set(client, line);
+		clients.set(client, { line, channel });
 		client.on('error', () => client.terminate());
 		client.on('close', () => clients.delete(client));
 		if (path === '/api/events') {
-			line.offer(() => JSON.stringify(this.#state()));
+			this.#tell({ line, channel });
 			return;
 		}
-		const watcher = this.#options.preview.watch((message) => line.offer(() => message));
+		const preview = this.#channelNamed(channel)?.preview;
+		// The page asks again, until there is a picture.
+		if (!preview) return client.close(TRY_AGAIN_LATER, 'no picture yet');
+		const watcher = preview.watch((message) => line.offer(() => message));
 		client.on('close', () => watcher[Symbol.dispose]());
 		// Who asks again before the last frame has gone out waits for that.
 		client.on('message', () =>
@@ -319,18 +386,38 @@ export class HttpServer implements AsyncDisposable {
 		);
 	}
 
+	#tell({ line, channel }: Client): void {
+		const served = this.#channelNamed(channel);
+		if (served) line.offer(() => JSON.stringify(this.#state(served)));
+	}
+
 	#announce(): void {
-		for (const line of this.#clients['/api/events']!.values()) line.offer(() => JSON.stringify(this.#state()));
+		for (const client of this.#clients['/api/events']!.values()) this.#tell(client);
 	}
 
 	#tick(): void {
 		this.#announce();
 		for (const clients of Object.values(this.#clients))
-			for (const [client, line] of clients) if (line.tick() > STALLED_TICKS) client.terminate();
+			for (const [client, { line }] of clients) if (line.tick() > STALLED_TICKS) client.terminate();
 	}
 }
 
+/** Somebody who looks on, and at which channel; undefined is the first. */
+interface Client {
+	line: NewestMessage;
+	channel: string | undefined;
+}
+
+const healthAnswer = (wrong: readonly string[]): Answer => ({
+	type: 'text/plain; charset=utf-8',
+	body: wrong.length === 0 ? 'ok\n' : `${wrong.join('\n')}\n`,
+	status: wrong.length === 0 ? 200 : 503,
+});
+
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0]!;
+
+const channelNameOf = (url = ''): string | undefined =>
+	new URLSearchParams(url.split('?').slice(1).join('?')).get('channel') ?? undefined;
 
 const refusalAnswer = (error: unknown): { status: number; headers: Record<string, string>; answer: Answer } => {
 	const explain = (code: string, message: string) => json({ error: { code, message } });

@@ -73,9 +73,19 @@ export interface RunFacts {
 	steps: number;
 }
 
+/** Hears each time as it is taken; for metrics, which keep their own. */
+export interface TimesObserver {
+	/** From capture to presentation. */
+	latency(ms: number): void;
+	stage(name: string, ms: number): void;
+	/** From the change to the first frame of its epoch. */
+	styleSwitch(ms: number): void;
+}
+
 /** Where the recorder gets what it does not count itself; tests put their own. */
 export interface RecorderWorld {
 	nowUs: () => number;
+	times?: TimesObserver;
 	rssBytes?: () => number;
 	sinceProcessStartMs?: () => number;
 	date?: Date;
@@ -94,7 +104,8 @@ const round = (value: number): number => Math.round(value * 1000) / 1000;
 /** Counts and times one run, in memory that does not grow with its length. */
 export class Recorder {
 	#facts: RunFacts;
-	#world: Required<RecorderWorld>;
+	#world: Required<Omit<RecorderWorld, 'times'>>;
+	readonly #times: TimesObserver | undefined;
 	#framesIn = 0;
 	#framesOut = 0;
 	#unpainted = 0;
@@ -118,6 +129,7 @@ export class Recorder {
 
 	constructor(facts: RunFacts, world: RecorderWorld) {
 		this.#facts = facts;
+		this.#times = world.times;
 		this.#world = {
 			rssBytes: allProcessesRssBytes,
 			sinceProcessStartMs: () => performance.now(),
@@ -142,6 +154,7 @@ export class Recorder {
 		this.#lastPresentedUs = presentedUs;
 		const latencyMs = usToMs(presentedUs - capturedUs);
 		this.#latency.record(latencyMs);
+		this.#times?.latency(latencyMs);
 		this.#recent.push({ presentedUs, latencyMs });
 		while (this.#recent.length > RECENT_FRAMES || presentedUs - this.#recent[0]!.presentedUs > RECENT_US)
 			this.#recent.shift();
@@ -167,6 +180,7 @@ export class Recorder {
 
 	stage(name: string, ms: number): void {
 		this.#stages.record(name, ms);
+		this.#times?.stage(name, ms);
 	}
 
 	/** One batch went through the line; `sideMs` is absent where the encoder did not run for it. */
@@ -176,6 +190,7 @@ export class Recorder {
 	}
 
 	styleSwitched(change: StyleSwitch): void {
+		this.#times?.styleSwitch(change.latencyMs);
 		this.#styleSwitches.push({ ...change, latencyMs: round(change.latencyMs) });
 		if (this.#styleSwitches.length > STYLE_SWITCHES_KEPT) this.#styleSwitches.shift();
 	}

@@ -1,5 +1,12 @@
 import { Controller } from '../../sidecar/control/controller.ts';
-import { startHttpServer, type HttpServer, type PreviewFeed, type RunView } from '../../sidecar/control/http-server.ts';
+import {
+	startHttpServer,
+	type Health,
+	type HttpServer,
+	type PreviewFeed,
+	type RunView,
+	type ServedChannel,
+} from '../../sidecar/control/http-server.ts';
 import { presetOf, tuningOf } from './frames.ts';
 
 export const PRESETS = [
@@ -23,18 +30,36 @@ export const runView = (): RunView => ({
 	framesUnpainted: 0,
 });
 
+export const newController = (nowUs = () => 0): Controller =>
+	new Controller({ presets: PRESETS, preset: PRESETS[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
+
 /** A server on a free port, with a controller of its own and nothing to show unless it is given. */
 export const openServer = async ({
 	preview = { watch: () => ({ ready: () => {}, [Symbol.dispose]: () => {} }) },
 	run = runView,
 	nowUs = () => 0,
 	port = 0,
+	others = () => [],
+	health = () => ({ failing: [], unready: [] }),
+	metrics = async () => '',
 }: {
 	preview?: PreviewFeed;
 	run?: () => RunView;
 	nowUs?: () => number;
 	port?: number;
+	/** Channels beside the first, which is called main. */
+	others?: () => readonly ServedChannel[];
+	health?: () => Health;
+	metrics?: () => Promise<string>;
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
-	const controller = new Controller({ presets: PRESETS, preset: PRESETS[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
-	return { server: await startHttpServer({ port, version: '0.0.0', controller, preview, run }), controller };
+	const controller = newController(nowUs);
+	const server = await startHttpServer({
+		port,
+		version: '0.0.0',
+		channels: () => [{ name: 'main', controller, preview, run }, ...others()],
+		subscribe: (listener) => controller.subscribe(listener),
+		health,
+		metrics,
+	});
+	return { server, controller };
 };

@@ -7,7 +7,7 @@ import { refusalOf } from '../../sidecar/control/http-guard.ts';
 import type { PreviewFeed, ServerState } from '../../sidecar/control/http-server.ts';
 import { NewestMessage } from '../../sidecar/control/newest-message.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
-import { openServer, PRESETS, runView } from '../support/preview.ts';
+import { newController, openServer, PRESETS, runView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
@@ -94,6 +94,8 @@ describe('the API', () => {
 		const state = (await (await fetch(new URL('/api/state', server.url))).json()) as ServerState;
 		expect(state).toEqual({
 			version: '0.0.0',
+			channels: ['main'],
+			channel: 'main',
 			control: expect.objectContaining({ style: 'oil-painting', epoch: 0, strength: 1, fadeS: 0.5 }),
 			run: runView(),
 		});
@@ -144,6 +146,65 @@ describe('the API', () => {
 		const [answer] = (await once(socket, 'data')) as [Buffer];
 		expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
 		expect((await fetch(server.url)).status).toBe(200);
+	});
+});
+
+describe('several channels', () => {
+	const second = () => ({ name: 'CAM 2', controller: newController(), preview: undefined, run: runView });
+
+	test('are told apart by their names', async () => {
+		const other = second();
+		const { server, controller } = await open({ others: () => [other] });
+		const url = new URL('/api/commands?channel=CAM%202', server.url);
+		const body = JSON.stringify({ type: 'style', name: 'pencil-sketch' });
+		const response = await fetch(url, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+		expect(await response.json()).toMatchObject({ channels: ['main', 'CAM 2'], channel: 'CAM 2' });
+		expect(other.controller.view().style).toBe('pencil-sketch');
+		expect(controller.view().style).toBe('oil-painting');
+	});
+
+	test('each have events of their own', async () => {
+		const other = second();
+		const { server } = await open({ others: () => [other] });
+		const socket = socketOf(server.url, '/api/events?channel=CAM%202');
+		expect(await nextState(socket)).toMatchObject({ channel: 'CAM 2' });
+		socket.terminate();
+	});
+
+	test('one that is not there is refused, and the others are named', async () => {
+		const { server } = await open({ others: () => [second()] });
+		const response = await fetch(new URL('/api/state?channel=CAM%203', server.url));
+		expect(response.status).toBe(404);
+		expect(await errorOf(response)).toEqual({
+			code: 'ERR_CHANNEL',
+			message: 'There is no such channel. Expected one of main, CAM 2.',
+		});
+		const socket = socketOf(server.url, '/api/events?channel=CAM%203');
+		const [, answer] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }];
+		expect(answer.statusCode).toBe(404);
+	});
+
+	test('one without a picture says to come back for its preview', async () => {
+		const { server } = await open({ others: () => [second()] });
+		const socket = socketOf(server.url, '/api/preview?channel=CAM%202');
+		const [code] = (await once(socket, 'close')) as [number];
+		expect(code).toBe(1013);
+	});
+});
+
+describe('health', () => {
+	test.each([
+		[{ failing: [], unready: [] }, 200, 200],
+		[{ failing: [], unready: ['CAM 1: no frames'] }, 200, 503],
+		[{ failing: ['output stands still'], unready: ['CAM 1: no frames'] }, 503, 503],
+	])('%j', async (health, healthz, readyz) => {
+		const { server } = await open({ health: () => health });
+		expect((await fetch(new URL('/healthz', server.url))).status).toBe(healthz);
+		const ready = await fetch(new URL('/readyz', server.url));
+		expect(ready.status).toBe(readyz);
+		expect((await ready.text()).trim().split('\n')).toEqual(
+			readyz === 200 ? ['ok'] : [...health.failing, ...health.unready],
+		);
 	});
 });
 

@@ -3,12 +3,16 @@
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 4000;
 
+/** The channel that this page is about, where its address names one. */
+const channel = new URLSearchParams(location.search).get('channel');
+const query = channel === null ? '' : `?channel=${encodeURIComponent(channel)}`;
+
 /** A WebSocket that comes back by itself, after ever longer pauses. */
 const openSocket = (path, { onOpen = () => {}, onMessage, onLost = () => {} }) => {
 	let socket;
 	let retryMs = FIRST_RETRY_MS;
 	const connect = () => {
-		socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${path}`);
+		socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${path}${query}`);
 		socket.binaryType = 'arraybuffer';
 		socket.addEventListener('open', () => {
 			retryMs = FIRST_RETRY_MS;
@@ -42,9 +46,12 @@ export const watch = (onFrame) => {
 	document.addEventListener('visibilitychange', ask);
 };
 
+/** The styles there are, in order. */
+export const presets = async () => (await fetch(`/api/presets${query}`)).json();
+
 /** Sends one command. Rejects with what the sidecar has to say against it. */
 export const command = async (body) => {
-	const response = await fetch('/api/commands', {
+	const response = await fetch(`/api/commands${query}`, {
 		method: 'POST',
 		headers: { 'Content-Type': 'application/json' },
 		body: JSON.stringify(body),

@@ -1,5 +1,5 @@
 // The page: shows what the sidecar says, and asks it for what the user wants. Nothing here decides anything.
-import { command, commandLine, listen, watch } from './link.js';
+import { command, commandLine, listen, presets as fetchPresets, watch } from './link.js';
 import { openPlot } from './plot.js';
 import { openStage, readFrame } from './stage.js';
 
@@ -71,8 +71,7 @@ const styleButton = ({ name, title }, key) => {
 };
 
 const loadStyles = async () => {
-	const response = await fetch('/api/presets');
-	const presets = await response.json();
+	const presets = await fetchPresets();
 	styles.clear();
 	const painting = presets.filter(({ name }) => name !== PASSTHROUGH);
 	element('styles').replaceChildren(
@@ -127,6 +126,19 @@ const showControl = (control) => {
 	if (!isTouched(seed)) seed.value = String(control.seed);
 	element('strength-value').textContent = `${Math.round(control.strength * 100)} %`;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
+};
+
+const channels = element('channel');
+channels.addEventListener('change', () => {
+	location.search = `?channel=${encodeURIComponent(channels.value)}`;
+});
+
+/** One channel needs no choice. */
+const showChannels = ({ channels: names, channel }) => {
+	channels.hidden = names.length < 2;
+	if (channels.length !== names.length || names.some((name, index) => channels[index].value !== name))
+		channels.replaceChildren(...names.map((name) => new Option(name, name)));
+	if (!isTouched(channels)) channels.value = channel;
 };
 
 const milliseconds = (ms) => (ms < 9.95 ? ms.toFixed(1) : String(Math.round(ms)));
@@ -185,6 +197,7 @@ const veilWith = (text) => {
 
 const show = (newest) => {
 	state = newest;
+	showChannels(state);
 	showControl(state.control);
 	showRun(state.run);
 };
