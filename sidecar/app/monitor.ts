@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+import type { Controller } from '../control/controller.ts';
+import {
+	startHttpServer,
+	type Health,
+	type HttpServer,
+	type PreviewFeed,
+	type RunView,
+	type ServedChannel,
+} from '../control/http-server.ts';
+import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
+import { describeCommit } from '../telemetry/provenance.ts';
+import type { TimesObserver } from '../telemetry/report.ts';
+
+export const { version: VERSION } = JSON.parse(
+	readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+) as { version: string };
+
+/** A channel as those see it who look on. What is absent is not there yet. */
+export interface MonitoredChannel {
+	readonly controller: Controller;
+	preview?: PreviewFeed;
+	view?: () => RunView;
+	/** Of the native side, where the channel is one of NDI. */
+	ndi?: () => ChannelNumbers['ndi'];
+	/** What stands between the channel and its picture; undefined where nothing does. */
+	problem: () => string | undefined;
+}
+
+/** Everything that is painted, for the page, the API and Prometheus. */
+export class Monitor {
+	readonly #channels = new Map<string, MonitoredChannel>();
+	readonly #listeners = new Set<() => void>();
+	readonly #metrics = new Metrics({ version: VERSION, commit: describeCommit() }, () => this.#numbers());
+
+	/** The channel is looked at until what this gives is called. */
+	add(name: string, channel: MonitoredChannel): () => void {
+		this.#channels.set(name, channel);
+		const unsubscribe = channel.controller.subscribe(() => this.#tell());
+		this.#tell();
+		return () => {
+			unsubscribe();
+			this.#channels.delete(name);
+			this.#tell();
+		};
+	}
+
+	/** Where the times of a channel go. */
+	timesOf(name: string): TimesObserver {
+		return this.#metrics.timesOf(name);
+	}
+
+	/** The page and the API. `failing` says what only a new start helps. Errors: ERR_CONFIG where the port cannot be had. */
+	serve(port: number, failing: () => readonly string[] = () => []): Promise<HttpServer> {
+		return startHttpServer({
+			port,
+			version: VERSION,
+			channels: () => this.#served(),
+			subscribe: (listener) => {
+				this.#listeners.add(listener);
+				return () => void this.#listeners.delete(listener);
+			},
+			health: (): Health => ({
+				failing: failing(),
+				unready: [...this.#channels].flatMap(([name, { problem }]) => {
+					const what = problem();
+					return what === undefined ? [] : [`${name}: ${what}`];
+				}),
+			}),
+			metrics: () => this.#metrics.text(),
+		});
+	}
+
+	#tell(): void {
+		for (const listener of this.#listeners) listener();
+	}
+
+	#served(): ServedChannel[] {
+		return [...this.#channels].flatMap(([name, { controller, preview, view }]) =>
+			view ? [{ name, controller, preview, run: view }] : [],
+		);
+	}
+
+	#numbers(): ChannelNumbers[] {
+		return [...this.#channels].flatMap(([channel, { view, ndi, problem }]) => {
+			if (!view) return [];
+			const run = view();
+			const numbers = ndi?.();
+			return [
+				{
+					channel,
+					frames: {
+						in: run.framesIn,
+						painted: run.framesOut,
+						unpainted: run.framesUnpainted,
+						repeated: run.framesRepeated,
+						dropped: run.framesDropped,
+					},
+					engineRestarts: run.engine.restarts,
+					fps: run.fps,
+					sideStreamMs: run.sideStreamMs,
+					mainStreamMs: run.mainStreamMs,
+					isReady: problem() === undefined,
+					...(numbers && { ndi: numbers }),
+				},
+			];
+		});
+	}
+}
+
+/** Of the engine alone: what a channel without an input of its own can say. */
+export const engineProblem = (view: (() => RunView) | undefined): string | undefined => {
+	const state = view?.().engine.state ?? 'starting';
+	return state === 'painting' ? undefined : `engine ${state}`;
+};

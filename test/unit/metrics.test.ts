@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest';
+import { Metrics, type ChannelNumbers } from '../../sidecar/telemetry/metrics.ts';
+
+const numbersOf = (channel: string, over: Partial<ChannelNumbers> = {}): ChannelNumbers => ({
+	channel,
+	frames: { in: 100, painted: 90, unpainted: 4, repeated: 5, dropped: 6 },
+	engineRestarts: 2,
+	fps: 24.5,
+	sideStreamMs: 12,
+	mainStreamMs: 40,
+	isReady: true,
+	...over,
+});
+
+const NDI: ChannelNumbers['ndi'] = {
+	sent: { painting: 80, source: 7, hold: 2, slate: 1 },
+	dropped: 3,
+	late: 4,
+	frameAgeMs: 20,
+	delayMs: 100,
+	connections: 2,
+	reconnects: 1,
+};
+
+const textOf = async (...channels: ChannelNumbers[]): Promise<string[]> =>
+	(await new Metrics({ version: '1.2.3', commit: 'abc' }, () => channels).text()).split('\n');
+
+describe('metrics', () => {
+	test('give the numbers of each channel in base units', async () => {
+		const lines = await textOf(numbersOf('CAM 1'), numbersOf('CAM 2', { fps: 12, isReady: false }));
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_build_info{version="1.2.3",commit="abc"} 1',
+				'allaprima_frames_in_total{channel="CAM 1"} 100',
+				'allaprima_frames_total{channel="CAM 1",result="painted"} 90',
+				'allaprima_frames_total{channel="CAM 2",result="dropped"} 6',
+				'allaprima_engine_restarts_total{channel="CAM 1"} 2',
+				'allaprima_frames_per_second{channel="CAM 2"} 12',
+				'allaprima_side_stream_seconds{channel="CAM 1"} 0.012',
+				'allaprima_ready{channel="CAM 1"} 1',
+				'allaprima_ready{channel="CAM 2"} 0',
+			]),
+		);
+		expect(lines.some((line) => line.startsWith('allaprima_ndi_connections{'))).toBe(false);
+	});
+
+	test('have those of NDI where a channel has them', async () => {
+		const lines = await textOf(numbersOf('CAM 1', { ndi: NDI }));
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_ndi_frames_sent_total{channel="CAM 1",shown="painting"} 80',
+				'allaprima_ndi_frames_sent_total{channel="CAM 1",shown="slate"} 1',
+				'allaprima_ndi_frame_age_seconds{channel="CAM 1"} 0.02',
+				'allaprima_ndi_connections{channel="CAM 1"} 2',
+			]),
+		);
+	});
+
+	test('are asked for each time, and forget channels that are gone', async () => {
+		let channels = [numbersOf('CAM 1'), numbersOf('CAM 2')];
+		const metrics = new Metrics({ version: '1', commit: '' }, () => channels);
+		await metrics.text();
+		channels = [numbersOf('CAM 2', { engineRestarts: 3 })];
+		const text = await metrics.text();
+		expect(text).not.toContain('channel="CAM 1"');
+		expect(text).toContain('allaprima_engine_restarts_total{channel="CAM 2"} 3\n');
+	});
+
+	test('take each latency into the buckets it belongs to', async () => {
+		const metrics = new Metrics({ version: '1', commit: '' }, () => []);
+		const times = metrics.timesOf('main');
+		for (const ms of [8, 60, 60, 9000]) times.latency(ms);
+		times.stage('unet', 18);
+		times.styleSwitch(80);
+		const lines = (await metrics.text()).split('\n');
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_latency_seconds_bucket{le="0.01",channel="main"} 1',
+				'allaprima_latency_seconds_bucket{le="0.075",channel="main"} 3',
+				'allaprima_latency_seconds_bucket{le="5",channel="main"} 3',
+				'allaprima_latency_seconds_bucket{le="+Inf",channel="main"} 4',
+				'allaprima_stage_seconds_bucket{le="0.02",channel="main",stage="unet"} 1',
+				'allaprima_style_switch_seconds_count{channel="main"} 1',
+			]),
+		);
+	});
+
+	test('quote whatever a channel is called', async () => {
+		const text = (await textOf(numbersOf('a"b\\c\nd'))).join('\n');
+		expect(text).toContain('allaprima_ready{channel="a\\"b\\\\c\\nd"} 1');
+	});
+});
