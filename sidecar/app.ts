@@ -2,8 +2,8 @@ import { runChannel, type Canvas, type ChannelSettings, type ChannelView } from 
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
-import { obsFilterOf, openSinks, openSource, tapsOf } from './app/streams.ts';
-import { httpPortOf, resolveTuning, type Configuration, type ModelManifest, type Tuning } from './config/schema.ts';
+import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
+import { httpPortOf, resolveTuning, type Configuration } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
@@ -12,13 +12,12 @@ import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
 import { openObsSink } from './egress/obs-sink.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
-import { SidecarError } from './errors.ts';
 import { nowUs } from './frame/clock.ts';
 import type { Size } from './frame/frame.ts';
 import { ringSocketPath } from './frame/shared-ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { openObsSource } from './ingest/obs-source.ts';
-import { loadNative, type Fit } from './native.ts';
+import { loadNative } from './native.ts';
 import type { Progress, Report } from './telemetry/report.ts';
 
 /** How often the dialog in OBS hears how the run goes. */
@@ -26,9 +25,6 @@ const ANNOUNCE_MS = 500;
 
 /** The run's own channel, beside those of further filters in OBS. */
 const MAIN = 'main';
-
-/** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
-const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
 
 interface RunOptions {
 	/** Ends the run cleanly: what was painted so far is written. */
@@ -190,13 +186,3 @@ const announce = (
 const pixelsOf = ({ width, height }: Size): number => width * height;
 
 const sizeOf = ({ width, height }: Size): Size => ({ width, height });
-
-const checkTuning = ({ name, steps, int8 }: ModelManifest, asked: Tuning): void => {
-	if (!steps.supported.includes(asked.steps))
-		throw new SidecarError(
-			'ERR_MODEL',
-			`The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`,
-		);
-	if (asked.precision === 'int8' && !int8)
-		throw new SidecarError('ERR_MODEL', `The model ${name} has no graphs in int8; give --precision fp32 or auto.`);
-};

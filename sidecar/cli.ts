@@ -6,8 +6,9 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { harmlessLines } from './commands/print.ts';
+import type { RelayFlags } from './commands/relay.ts';
 import type { FlagValue } from './config/load-config.ts';
-import { SETTINGS } from './config/settings.ts';
+import { SETTINGS, type Setting } from './config/settings.ts';
 import { exitCodeOf, isSidecarError, SidecarError } from './errors.ts';
 import { LOG_LEVELS, setLog, type LogLevel } from './telemetry/logger.ts';
 
@@ -30,8 +31,8 @@ const ending = new AbortController();
  * The first signal asks for a clean end. The second ends at once and by the signal itself: `process.exit` would
  * stop the workers in the middle of onnxruntime, which aborts the process with a message of its own.
  */
-const interruption = (): AbortSignal => {
-	for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+const interruption = (names: readonly ('SIGINT' | 'SIGTERM' | 'SIGHUP')[] = ['SIGINT', 'SIGTERM', 'SIGHUP']) => {
+	for (const name of names)
 		process.on(name, () => {
 			if (!ending.signal.aborted) return ending.abort();
 			process.emit('exit', 128 + constants.signals[name]); // for those who have to end a program of theirs
@@ -41,8 +42,8 @@ const interruption = (): AbortSignal => {
 	return ending.signal;
 };
 
-const addSettings = (command: Command): Command => {
-	for (const { flag, kind, help, placeholder, default: preset } of SETTINGS) {
+const addSettings = (command: Command, settings: readonly Setting[] = SETTINGS): Command => {
+	for (const { flag, kind, help, placeholder, default: preset } of settings) {
 		const text = typeof preset === 'string' || typeof preset === 'number' ? `${help} [${preset}]` : help;
 		if (kind === 'boolean') {
 			command.addOption(new Option(`--${flag}`, text)).addOption(new Option(`--no-${flag}`).hideHelp());
@@ -80,7 +81,8 @@ const withLog = (command: Command): Command =>
 			setLog({ ...(logLevel && { level: logLevel }), json: logJson === true });
 		});
 
-const controlOptions = (options: { port?: string; json?: boolean }) => ({
+const controlOptions = (options: { channel?: string; port?: string; json?: boolean }) => ({
+	...(options.channel !== undefined && { channel: options.channel }),
 	...(options.port !== undefined && { port: options.port }),
 	environment: process.env,
 	...wantsJson(options),
@@ -100,13 +102,76 @@ withLog(withJson(addSettings(program.command('run').description('paint a source 
 		);
 	});
 
+/** What a relay has no use for: its sources and sinks are NDI's. */
+const NOT_FOR_RELAY = new Set(['source', 'sinks', 'cameraSize', 'cameraFormat', 'fps', 'pace', 'output']);
+
+const addNetwork = (command: Command): Command =>
+	command
+		.option('--groups <NAMES>', 'groups to look for sources in, and to send to')
+		.addOption(
+			new Option('--extra-ip <ADDRESS>', 'a machine to ask for sources; may be given again').argParser(
+				(value: string, others?: string[]) => [...(others ?? []), value],
+			),
+		)
+		.option('--runtime <PATH>', 'file or folder of the NDI runtime');
+
+withLog(
+	withJson(
+		addSettings(
+			addNetwork(
+				program
+					.command('relay')
+					.description('paint NDI sources into NDI sources of their own, for as long as it runs')
+					.option('--in <NAME|HOST:PORT>', 'source to paint, else the channels of the configuration')
+					.option('--out <NAME>', 'what the painted stream is called [NAME (Painted)]'),
+			)
+				.option('--delay-ms <auto|N>', 'how much later than the source the stream is [auto]')
+				.option('--no-failover', 'do not send receivers to the source if the relay dies')
+				.option('--no-when-watched', 'paint while nobody receives, too'),
+			SETTINGS.filter(({ key }) => !NOT_FOR_RELAY.has(key)),
+		),
+	),
+)
+	.option('--config <FILE>', "configuration file, else allaprima.json in the platform's configuration folder")
+	.addHelpText('after', '\nSIGHUP reads the configuration again; channels that are the same go on.')
+	.action(async (options: Record<string, unknown> & RelayFlags & { json?: boolean; config?: string }) => {
+		const { relay } = await import('./commands/relay.ts');
+		const file = options.config === undefined ? {} : { file: options.config };
+		await relay(
+			options,
+			{ flags: flagsOf(options), environment: process.env, ...file },
+			{
+				signal: interruption(['SIGINT', 'SIGTERM']),
+				onHangup: (reload) => {
+					process.on('SIGHUP', reload);
+					return () => void process.off('SIGHUP', reload);
+				},
+				...wantsJson(options),
+			},
+		);
+	});
+
+const ndi = program.command('ndi').description('NDI® on this network (https://ndi.video)');
+withJson(addNetwork(ndi.command('list').description('the sources that can be seen from here'))).action(
+	async ({ extraIp, ...options }: { extraIp?: string[]; groups?: string; runtime?: string; json?: boolean }) => {
+		const { listNdiSources } = await import('./commands/ndi.ts');
+		await listNdiSources({
+			...options,
+			...(extraIp && { extraIps: extraIp }),
+			environment: process.env,
+			...wantsJson(options),
+		});
+	},
+);
+
 withJson(
 	program
 		.command('style')
 		.description('change the style of the running sidecar')
 		.argument('<NAME|next|previous>')
+		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
 		.option('--port <PORT>', 'where it listens, else what the configuration says'),
-).action(async (word: string, options: { port?: string; json?: boolean }) => {
+).action(async (word: string, options: { channel?: string; port?: string; json?: boolean }) => {
 	const { changeStyle } = await import('./commands/control.ts');
 	await changeStyle(word, controlOptions(options));
 });
@@ -116,8 +181,9 @@ withJson(
 		.command('panic')
 		.description('show nothing but the slate, at once, or end that')
 		.addArgument(new Argument('<on|off>').choices(['on', 'off']))
+		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
 		.option('--port <PORT>', 'where it listens, else what the configuration says'),
-).action(async (word: string, options: { port?: string; json?: boolean }) => {
+).action(async (word: string, options: { channel?: string; port?: string; json?: boolean }) => {
 	const { setPanic } = await import('./commands/control.ts');
 	await setPanic(word === 'on', controlOptions(options));
 });

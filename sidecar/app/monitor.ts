@@ -25,6 +25,8 @@ export interface MonitoredChannel {
 	ndi?: () => ChannelNumbers['ndi'];
 	/** What stands between the channel and its picture; undefined where nothing does. */
 	problem: () => string | undefined;
+	/** What only a new start of the process helps. */
+	standstill?: () => string | undefined;
 }
 
 /** Everything that is painted, for the page, the API and Prometheus. */
@@ -50,8 +52,8 @@ export class Monitor {
 		return this.#metrics.timesOf(name);
 	}
 
-	/** The page and the API. `failing` says what only a new start helps. Errors: ERR_CONFIG where the port cannot be had. */
-	serve(port: number, failing: () => readonly string[] = () => []): Promise<HttpServer> {
+	/** The page and the API. Errors: ERR_CONFIG where the port cannot be had. */
+	serve(port: number): Promise<HttpServer> {
 		return startHttpServer({
 			port,
 			version: VERSION,
@@ -61,13 +63,21 @@ export class Monitor {
 				return () => void this.#listeners.delete(listener);
 			},
 			health: (): Health => ({
-				failing: failing(),
+				failing: this.standstills(),
 				unready: [...this.#channels].flatMap(([name, { problem }]) => {
 					const what = problem();
 					return what === undefined ? [] : [`${name}: ${what}`];
 				}),
 			}),
 			metrics: () => this.#metrics.text(),
+		});
+	}
+
+	/** What only a new start helps, a line each. */
+	standstills(): string[] {
+		return [...this.#channels].flatMap(([name, { standstill }]) => {
+			const what = standstill?.();
+			return what === undefined ? [] : [`${name}: ${what}`];
 		});
 	}
 

@@ -1,6 +1,7 @@
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration, ModelManifest, Tuning } from '../config/schema.ts';
 import type { ObsLink, ObsStream } from '../control/obs-link.ts';
 import { openFileSink } from '../egress/file-sink.ts';
+import { openNdiSink } from '../egress/ndi-sink.ts';
 import type { FrameSink, SinkSetup } from '../egress/frame-sink.ts';
 import { openNullSink } from '../egress/null-sink.ts';
 import { openV4l2Sink } from '../egress/v4l2-sink.ts';
@@ -8,17 +9,32 @@ import { SidecarError } from '../errors.ts';
 import { openCameraSource } from '../ingest/camera-source.ts';
 import { openFileSource } from '../ingest/file-source.ts';
 import type { FrameSource } from '../ingest/frame-source.ts';
+import { openNdiSource } from '../ingest/ndi-source.ts';
 import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
 import { openSceneSource } from '../ingest/scene-source.ts';
 import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts';
-import type { NativeAddon } from '../native.ts';
+import type { Fit, NativeAddon } from '../native.ts';
+
+/** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
+export const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
+
+/** Errors: ERR_MODEL, where the model cannot do what was asked. */
+export const checkTuning = ({ name, steps, int8 }: ModelManifest, asked: Tuning): void => {
+	if (!steps.supported.includes(asked.steps))
+		throw new SidecarError(
+			'ERR_MODEL',
+			`The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`,
+		);
+	if (asked.precision === 'int8' && !int8)
+		throw new SidecarError('ERR_MODEL', `The model ${name} has no graphs in int8; give --precision fp32 or auto.`);
+};
 
 /** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
 const SCENE = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 } };
 
 /** The source that the configuration names. Errors: ERR_SOURCE, ERR_CONFIG, ERR_RUNTIME. */
 export const openSource = (
-	{ source, pace, fps, cameraSize, cameraFormat }: Configuration,
+	{ source, pace, fps, cameraSize, cameraFormat, ndi }: Configuration,
 	{
 		taps,
 		shoot,
@@ -36,7 +52,7 @@ export const openSource = (
 	if (source.startsWith('camera:'))
 		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
 	if (source.startsWith('obs-screenshot:')) {
-		if (pace === 'max') throw ownPace();
+		if (pace === 'max') throw ownPace('OBS');
 		if (!shoot)
 			throw new SidecarError(
 				'ERR_CONFIG',
@@ -47,8 +63,12 @@ export const openSource = (
 	if (fps !== undefined)
 		throw new SidecarError(
 			'ERR_CONFIG',
-			'Files and OBS have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
+			'Files, OBS and NDI have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
 		);
+	if (source.startsWith('ndi:')) {
+		if (pace === 'max') throw ownPace('NDI');
+		return openNdiSource(source.slice('ndi:'.length), { network: ndi, signal });
+	}
 	if (taps) return openObsSource(taps, { native, signal });
 	return openFileSource(source.slice('file:'.length), { pace });
 };
@@ -61,12 +81,12 @@ export const obsFilterOf = ({ source, sinks, pace }: Configuration): { wanted: s
 			'ERR_CONFIG',
 			'The sink obs shows what the filter in OBS gave. Use --source obs with it, or a virtual camera (v4l2:DEVICE).',
 		);
-	if (match && pace === 'max') throw ownPace();
+	if (match && pace === 'max') throw ownPace('OBS');
 	return match ? { wanted: match[1] } : undefined;
 };
 
-const ownPace = () =>
-	new SidecarError('ERR_CONFIG', 'OBS runs at its own pace. Leave --pace max out; it is for files and the scene.');
+const ownPace = (what: string) =>
+	new SidecarError('ERR_CONFIG', `${what} runs at its own pace. Leave --pace max out; it is for files and the scene.`);
 
 /** What a source needs to know of its filter. */
 export const tapsOf = (link: ObsLink, stream: () => ObsStream | undefined): ObsTaps => ({
@@ -77,19 +97,23 @@ export const tapsOf = (link: ObsLink, stream: () => ObsStream | undefined): ObsT
 	changed: (signal) => link.changed(signal),
 });
 
-const openSink = async (sink: string, setup: SinkSetup): Promise<FrameSink> => {
+const openSink = async (sink: string, setup: SinkSetup, { ndi }: Pick<Configuration, 'ndi'>): Promise<FrameSink> => {
 	if (sink === 'null') return openNullSink();
 	if (sink.startsWith('v4l2:')) return openV4l2Sink(sink.slice('v4l2:'.length), setup);
+	if (sink.startsWith('ndi:')) return openNdiSink(sink.slice('ndi:'.length), setup, ndi);
 	return openFileSink(sink.slice('file:'.length), setup);
 };
 
 /** The sinks that were asked for, but for OBS. Errors: ERR_SINK, ERR_RUNTIME, ERR_CONFIG. */
-export const openSinks = async ({ sinks, pace }: Configuration, setup: SinkSetup): Promise<FrameSink[]> => {
-	if (pace === 'max' && sinks.some((sink) => sink.startsWith('v4l2:')))
-		throw new SidecarError('ERR_CONFIG', 'A virtual camera shows live pictures. Leave --pace max out, or name a file.');
+export const openSinks = async ({ sinks, pace, ndi }: Configuration, setup: SinkSetup): Promise<FrameSink[]> => {
+	if (pace === 'max' && sinks.some((sink) => /^(v4l2|ndi):/.test(sink)))
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'A virtual camera and NDI show live pictures. Leave --pace max out, or name a file.',
+		);
 	const opened: FrameSink[] = [];
 	try {
-		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup));
+		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup, { ndi }));
 		return opened;
 	} catch (error) {
 		for (const sink of opened) await sink[Symbol.asyncDispose]();

@@ -10,6 +10,8 @@ const ANSWER_MS = 5000;
 interface ControlOptions {
 	/** As the flag has it; else what the configuration says. */
 	port?: string;
+	/** Of several; else the first. */
+	channel?: string;
 	json: boolean;
 	environment: Record<string, string | undefined>;
 }
@@ -41,11 +43,12 @@ interface Answer {
 	control: { style: string; panic: boolean };
 }
 
-const tell = async (command: Command, { port, environment }: ControlOptions): Promise<Answer> => {
+const tell = async (command: Command, { port, channel, environment }: ControlOptions): Promise<Answer> => {
 	const address = `127.0.0.1:${await portOf(port, environment)}`;
+	const query = channel === undefined ? '' : `?channel=${encodeURIComponent(channel)}`;
 	let response: Response;
 	try {
-		response = await fetch(`http://${address}/api/commands`, {
+		response = await fetch(`http://${address}/api/commands${query}`, {
 			method: 'POST',
 			headers: { 'Content-Type': 'application/json' },
 			body: JSON.stringify(command),

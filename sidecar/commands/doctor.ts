@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { listPresets } from '../control/presets.ts';
-import { exitCodeOf, SidecarError, type ErrorCode } from '../errors.ts';
+import { exitCodeOf, isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { FfmpegChild } from '../ffmpeg.ts';
 import { loadNative } from '../native.ts';
+import { openNdi } from '../ndi.ts';
 import { describeVideoDevices, listVideoDevices } from '../video-device.ts';
 import { printTable, printValue } from './print.ts';
 
@@ -27,6 +29,8 @@ interface Check {
 }
 
 const SETUP = 'run ./scripts/setup';
+/** On Linux the runtime finds sources through it. */
+const AVAHI_SOCKET = '/run/avahi-daemon/socket';
 
 const checks: Check[] = [
 	{
@@ -69,6 +73,23 @@ const checks: Check[] = [
 		look: async () => describeVideoDevices(await listVideoDevices()) || 'none',
 		remedy: 'check the permissions of /sys/class/video4linux',
 		code: 'ERR_RUNTIME',
+	},
+	{
+		// None is no fault: the relay alone needs it.
+		what: 'NDI runtime',
+		look: async () => {
+			try {
+				const { path, version } = openNdi();
+				const hasAvahi = existsSync(AVAHI_SOCKET);
+				return `${version} (${path}), avahi-daemon ${hasAvahi ? 'runs' : 'does not run: sources are found by --extra-ip or HOST:PORT alone'}`;
+			} catch (error) {
+				if (isSidecarError(error) && error.code === 'ERR_NDI')
+					return `none; allaprima relay needs it. ${error.message}`;
+				throw error;
+			}
+		},
+		remedy: SETUP,
+		code: 'ERR_NATIVE',
 	},
 	{
 		what: 'onnxruntime',

@@ -35,7 +35,7 @@ export const summaryOf = (report: Report, seconds: number): string => {
 };
 
 /** A run of an hour must not find out at its end that the report has nowhere to go. */
-const expectWritableFolder = async (path: string): Promise<void> => {
+export const expectWritableFolder = async (path: string): Promise<void> => {
 	const folder = dirname(resolve(path));
 	await access(folder, constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
 		throw new SidecarError('ERR_CONFIG', `The report cannot be written to ${folder} (${cause.code}).`, { cause });
@@ -43,7 +43,7 @@ const expectWritableFolder = async (path: string): Promise<void> => {
 };
 
 /** Written beside its place and then renamed, so that no half-written report looks whole. */
-const writeReport = async (path: string, report: Report): Promise<void> => {
+export const writeReport = async (path: string, report: Report | Record<string, Report>): Promise<void> => {
 	const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}.part`);
 	try {
 		await writeFile(temporary, `${JSON.stringify(report, null, '\t')}\n`);

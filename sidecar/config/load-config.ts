@@ -14,6 +14,8 @@ export interface ConfigurationOrigins {
 	environment: Record<string, string | undefined>;
 	/** `--config`: must exist. Without it the file of the platform's folder is read where there is one. */
 	file?: string;
+	/** What flags say of the section `ndi`; checked with the whole. */
+	ndi?: Record<string, unknown>;
 }
 
 /** Variables of our own that are no setting. */
@@ -26,7 +28,11 @@ const RESERVED_VARIABLES = new Set([
 	OBS_PASSWORD,
 ]);
 
-type Layer = Record<string, unknown> & { tuning?: Record<string, unknown>; obs?: Record<string, unknown> };
+type Layer = Record<string, unknown> & {
+	tuning?: Record<string, unknown>;
+	obs?: Record<string, unknown>;
+	ndi?: Record<string, unknown>;
+};
 
 /** Where the platform keeps a user's configuration. */
 export const configurationFolder = (
@@ -81,6 +87,14 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 	if (Array.isArray(moved['sinks'])) moved['sinks'] = moved['sinks'].map(stream);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
 	if (typeof moved['report'] === 'string') moved['report'] = resolve(folder, moved['report']);
+	if (moved.ndi) {
+		const { runtimePath, channels } = moved.ndi as { runtimePath?: string; channels?: { style?: string }[] };
+		moved.ndi = {
+			...moved.ndi,
+			...(runtimePath !== undefined && { runtimePath: resolve(folder, runtimePath) }),
+			...(channels && { channels: channels.map((own) => (own.style ? { ...own, style: path(own.style) } : own)) }),
+		};
+	}
 	return moved;
 };
 
@@ -133,7 +147,12 @@ const refuseSharedFiles = async ({ source, sinks, report }: Configuration): Prom
 };
 
 /** Defaults < file < environment < flags. Errors: ERR_CONFIG, naming where the value came from and its key. */
-export const loadConfiguration = async ({ flags, environment, file }: ConfigurationOrigins): Promise<Configuration> => {
+export const loadConfiguration = async ({
+	flags,
+	environment,
+	file,
+	ndi,
+}: ConfigurationOrigins): Promise<Configuration> => {
 	const named = file ?? environment['ALLAPRIMA_CONFIG'];
 	const layers = [
 		await fileLayer(named ?? join(configurationFolder(environment), 'allaprima.json'), named !== undefined),
@@ -145,6 +164,7 @@ export const loadConfiguration = async ({ flags, environment, file }: Configurat
 	});
 	const password = environment[OBS_PASSWORD];
 	if (password) joined.obs = { ...joined.obs, websocket: { ...(joined.obs?.['websocket'] as object), password } };
+	if (ndi) joined.ndi = { ...joined.ndi, ...ndi };
 	const configuration = parse(Configuration, joined, 'Configuration');
 	await refuseSharedFiles(configuration);
 	return Object.freeze(configuration);

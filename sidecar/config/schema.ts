@@ -327,7 +327,79 @@ export type ObsMessage = z.infer<typeof ObsMessage>;
 export const HTTP_PORT = 7717;
 
 const side = z.int().min(32).max(8192).multipleOf(32);
+const paintedSizeField = z
+	.union([z.literal('auto'), z.strictObject({ width: side, height: side })], {
+		error: 'expected auto, or a width and a height of 32 to 8192 px in multiples of 32',
+	})
+	.meta(help("Painted size; auto keeps the source's aspect at about 147,000 pixels", 'px'));
+const fitField = z
+	.enum(['cover', 'contain', 'stretch'])
+	.meta(help('How the source meets a painted size of another shape: crop, pad or distort'));
+const failurePolicyField = failureField.meta(
+	help('What is shown while the engine gives no painting: the source, the last painting, or a card'),
+);
+const staleAfterField = z
+	.int()
+	.min(100)
+	.max(60_000)
+	.meta(
+		help(
+			'How long the engine may owe a frame before the failure policy takes over; never less than four of its own frames',
+			'ms',
+		),
+	);
 const cameraSide = z.int().min(16).max(8192);
+
+// -- NDI ----------------------------------------------------------------------------------------------------
+
+/** A source by its name, or by where it is when discovery is not to be had. */
+const ndiStream = z.string().trim().min(1).max(253);
+
+/** One source of NDI and the painting of it; what is absent is as the configuration has it for all. */
+export const NdiChannel = z.strictObject({
+	in: ndiStream.meta(help('Source to paint: its name ("RIG (CAM 1)", or CAM 1 alone), or HOST:PORT')),
+	out: ndiStream.exactOptional().meta(help('Name of the painted stream; else as outName says')),
+	style: z.string().min(1).exactOptional(),
+	prompt: promptField.exactOptional(),
+	strength: strengthField.exactOptional(),
+	seed: seedField.exactOptional(),
+	size: paintedSizeField.exactOptional(),
+	fit: fitField.exactOptional(),
+	failure: failurePolicyField.exactOptional(),
+	staleAfterMs: staleAfterField.exactOptional(),
+});
+export type NdiChannel = z.infer<typeof NdiChannel>;
+
+const Ndi = z.strictObject({
+	runtimePath: z
+		.string()
+		.min(1)
+		.exactOptional()
+		.meta(help('File or folder of the NDI runtime; else NDI_RUNTIME_DIR_V6, _V5 and where its installer puts it')),
+	groups: z.string().min(1).max(256).exactOptional().meta(help('Groups to look for sources in, and to send to')),
+	extraIps: z
+		.array(z.string().min(1).max(253))
+		.max(64)
+		.default([])
+		.meta(help('Machines to ask for sources where multicast does not reach them')),
+	discoveryServer: z.string().min(1).max(253).exactOptional().meta(help('Address of an NDI discovery server')),
+	onlyWhenWatched: z.boolean().default(true).meta(help('Whether to paint only while somebody receives the stream')),
+	failover: z
+		.boolean()
+		.default(true)
+		.meta(help('Whether receivers go to the source if the relay dies; under passthrough alone, whatever is set here')),
+	delayMs: z
+		.union([z.literal('auto'), z.int().min(0).max(1000)], { error: 'expected auto, or 0 to 1000 ms' })
+		.default('auto')
+		.meta(help('How much later than the source the painted stream is, sound included; auto follows the painter', 'ms')),
+	outName: z
+		.string()
+		.max(253)
+		.includes('{source}')
+		.default('{source} (Painted)')
+		.meta(help('Name of a painted stream whose channel has none of its own')),
+	channels: z.array(NdiChannel).max(64).default([]).meta(help('What allaprima relay paints without --in')),
+});
 
 /** `allaprima.json` after defaults, environment and flags were joined. */
 export const Configuration = z.strictObject({
@@ -335,13 +407,13 @@ export const Configuration = z.strictObject({
 	source: z
 		.string()
 		.regex(
-			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+)$/s,
-			'expected scene, file:PATH, camera:DEVICE, obs or obs-screenshot:SOURCE',
+			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+)$/s,
+			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE or ndi:NAME',
 		)
 		.default('scene')
 		.meta(
 			help(
-				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), or obs-screenshot:SOURCE',
+				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, or ndi:NAME',
 			),
 		),
 	cameraSize: z
@@ -354,12 +426,18 @@ export const Configuration = z.strictObject({
 		.exactOptional()
 		.meta(help('Format to ask of a camera, such as mjpeg or yuyv422; else what gives its full rate')),
 	sinks: z
-		.array(z.string().regex(/^(null|obs|file:.+|v4l2:.+)$/s, 'expected null, obs, file:PATH or v4l2:DEVICE'))
+		.array(
+			z
+				.string()
+				.regex(/^(null|obs|file:.+|v4l2:.+|ndi:.+)$/s, 'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME'),
+		)
 		.min(1)
 		.max(16)
 		.default(['null'])
 		.meta(
-			help('Where painted frames go: null, file:PATH, v4l2:DEVICE or obs, to which frames from obs go in any case'),
+			help(
+				'Where painted frames go: null, file:PATH, v4l2:DEVICE, ndi:NAME, or obs, to which frames from obs go in any case',
+			),
 		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
@@ -370,22 +448,14 @@ export const Configuration = z.strictObject({
 		.enum(['auto', 'cuda', 'dml', 'coreml', 'webgpu', 'cpu'])
 		.default('auto')
 		.meta(help('Execution provider; auto takes the first that starts')),
-	size: z
-		.union([z.literal('auto'), z.strictObject({ width: side, height: side })], {
-			error: 'expected auto, or a width and a height of 32 to 8192 px in multiples of 32',
-		})
-		.default('auto')
-		.meta(help("Painted size; auto keeps the source's aspect at about 147,000 pixels", 'px')),
+	size: paintedSizeField.default('auto'),
 	fps: z
 		.number()
 		.min(1)
 		.max(240)
 		.exactOptional()
 		.meta(help('Frame rate of the source scene, or to ask of a camera; a file has its own', 'frames/s')),
-	fit: z
-		.enum(['cover', 'contain', 'stretch'])
-		.default('cover')
-		.meta(help('How the source meets a painted size of another shape: crop, pad or distort')),
+	fit: fitField.default('cover'),
 	output: z
 		.enum(['source', 'painted'])
 		.default('source')
@@ -394,20 +464,8 @@ export const Configuration = z.strictObject({
 		.enum(['source', 'max'])
 		.default('source')
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
-	failure: failureField
-		.default('passthrough')
-		.meta(help('What is shown while the engine gives no painting: the source, the last painting, or a card')),
-	staleAfterMs: z
-		.int()
-		.min(100)
-		.max(60_000)
-		.default(1000)
-		.meta(
-			help(
-				'How long the engine may owe a frame before the failure policy takes over; never less than four of its own frames',
-				'ms',
-			),
-		),
+	failure: failurePolicyField.default('passthrough'),
+	staleAfterMs: staleAfterField.default(1000),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
 	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
 	fadeS: fadeField.default(0.5),
@@ -447,6 +505,7 @@ export const Configuration = z.strictObject({
 		})
 		.default({ scenes: {}, audioInputs: [] })
 		.meta(help('What OBS has to do with styles')),
+	ndi: Ndi.default(Ndi.parse({})).meta(help('What the NDI relay paints, and how it finds it')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
 });
 export type Configuration = z.infer<typeof Configuration>;

@@ -56,7 +56,7 @@ const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind
 
 const settingsOf = (schema: JsonSchema, isTuning: boolean): Setting[] =>
 	Object.entries(schema.properties ?? {})
-		.filter(([key]) => !['$schema', 'tuning', 'obs'].includes(key))
+		.filter(([key]) => !['$schema', 'tuning', 'obs', 'ndi'].includes(key))
 		.map(([key, field]) => {
 			const flag = FLAG_NAMES[key] ?? kebab(key);
 			const kind = kindOf(field, key);

@@ -20,12 +20,13 @@ export interface ChannelNumbers {
 	isReady: boolean;
 	/** Absent where the channel has nothing to do with NDI. */
 	ndi?: {
-		/** What left, by what it was. */
-		sent: { painting: number; source: number; hold: number; slate: number };
+		/** What left, by what it was; `filled` went out while the source gave nothing. */
+		sent: { painting: number; source: number; hold: number; slate: number; filled: number };
 		/** Frames of the source that never left, and those that left late. */
 		dropped: number;
 		late: number;
-		frameAgeMs: number;
+		/** Absent before there was a frame. */
+		frameAgeMs?: number;
 		delayMs: number;
 		connections: number;
 		reconnects: number;
@@ -90,7 +91,7 @@ export class Metrics {
 		this.#count('ndi_frames_late_total', 'Frames that left after their time.', ({ ndi }) => ndi?.late);
 		this.#count('ndi_reconnects_total', 'Connections to the source made anew.', ({ ndi }) => ndi?.reconnects);
 		this.#gauge('ndi_frame_age_seconds', 'Since the newest frame of the source.', ({ ndi }) =>
-			ndi ? ndi.frameAgeMs / 1000 : undefined,
+			ndi?.frameAgeMs === undefined ? undefined : ndi.frameAgeMs / 1000,
 		);
 		this.#gauge('ndi_delay_seconds', 'How much later than the source the stream is.', ({ ndi }) =>
 			ndi ? ndi.delayMs / 1000 : undefined,

@@ -38,6 +38,14 @@ describe('what is in force', () => {
 			failure: 'passthrough',
 			staleAfterMs: 1000,
 			obs: { scenes: {}, audioInputs: [] },
+			ndi: {
+				extraIps: [],
+				onlyWhenWatched: true,
+				failover: true,
+				delayMs: 'auto',
+				outName: '{source} (Painted)',
+				channels: [],
+			},
 			style: 'oil-painting',
 			provider: 'auto',
 			size: 'auto',
@@ -69,6 +77,29 @@ describe('what is in force', () => {
 			fit: 'cover',
 			tuning: { batchSize: 3, steps: 4, outputBlend: 0.5 },
 		});
+	});
+
+	test('what flags say of NDI outranks the file, and the rest of its section stays', async () => {
+		const file = await write('rig.json', {
+			ndi: { groups: 'studio', extraIps: ['10.0.0.7'], channels: [{ in: 'CAM 1', style: 'anime' }] },
+		});
+		const { ndi } = await load({ file, ndi: { channels: [{ in: 'CAM 2' }] } });
+		expect(ndi).toMatchObject({ groups: 'studio', extraIps: ['10.0.0.7'], channels: [{ in: 'CAM 2' }] });
+	});
+
+	test('paths in the section ndi are meant from where the file lies', async () => {
+		const file = await write('rig/rig.json', {
+			ndi: {
+				runtimePath: 'ndi/lib',
+				channels: [
+					{ in: 'CAM 1', style: './own.style.json' },
+					{ in: 'A', style: 'anime' },
+				],
+			},
+		});
+		const { ndi } = await load({ file });
+		expect(ndi.runtimePath).toBe(folder.at('rig/ndi/lib'));
+		expect(ndi.channels.map(({ style }) => style)).toEqual([folder.at('rig/own.style.json'), 'anime']);
 	});
 
 	test('the file of the platform is read without being named, and may be absent', async () => {
@@ -172,10 +203,10 @@ describe('what is wrong is said with its origin and its key', () => {
 		['a size off the grid', { size: '500x288' }, /flag --size.*multiple of 32/s],
 		[
 			'an unknown source',
-			{ source: 'ndi:Studio' },
-			/flag --source.*scene, file:PATH, camera:DEVICE, obs or obs-screenshot:SOURCE/s,
+			{ source: 'spout:Studio' },
+			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE or ndi:NAME/s,
 		],
-		['an unknown sink', { sink: ['null', 'somewhere'] }, /flag --sink.*null, obs, file:PATH or v4l2:DEVICE/s],
+		['an unknown sink', { sink: ['null', 'somewhere'] }, /flag --sink.*null, obs, file:PATH, v4l2:DEVICE or ndi:NAME/s],
 		['a camera without a device', { source: 'camera:' }, /flag --source/],
 		['a camera size that is none', { 'camera-size': 'auto' }, /flag --camera-size.*1280x720/s],
 		['a camera format that would be an option', { 'camera-format': '-i' }, /flag --camera-format.*mjpeg/s],

@@ -13,7 +13,7 @@ const numbersOf = (channel: string, over: Partial<ChannelNumbers> = {}): Channel
 });
 
 const NDI: ChannelNumbers['ndi'] = {
-	sent: { painting: 80, source: 7, hold: 2, slate: 1 },
+	sent: { painting: 80, source: 7, hold: 2, slate: 1, filled: 0 },
 	dropped: 3,
 	late: 4,
 	frameAgeMs: 20,

@@ -22,8 +22,8 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	ffmpeg: { values: ['frame'] },
 	'video-device': { values: [] },
 	frame: { values: ['native'] },
-	ingest: { values: ['frame', 'native', 'ffmpeg', 'video-device'] },
-	egress: { values: ['frame', 'native', 'ffmpeg', 'video-device'] },
+	ingest: { values: ['frame', 'native', 'ndi', 'ffmpeg', 'video-device'] },
+	egress: { values: ['frame', 'native', 'ndi', 'ffmpeg', 'video-device'] },
 	inference: { values: ['frame', 'native', 'config'] },
 	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
 	control: { values: ['config', 'parameters'] },
@@ -38,10 +38,13 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'inference',
 			'ingest',
 			'native',
+			'ndi',
 			'parameters',
 			'telemetry',
 		],
 	},
+	// As `app`, of several channels.
+	relay: { values: ['app', 'config', 'control', 'ndi', 'telemetry'] },
 	commands: {
 		values: [
 			'app',
@@ -52,6 +55,8 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'inference',
 			'ingest',
 			'native',
+			'ndi',
+			'relay',
 			'telemetry',
 			'video-device',
 		],
