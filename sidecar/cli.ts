@@ -207,12 +207,14 @@ withJson(presets.command('validate').description('check preset files, or all pre
 );
 
 const obs = program.command('obs').description('the plugin in OBS');
-withJson(obs.command('install').description("put the plugin into this user's OBS")).action(
-	async (options: { json?: boolean }) => {
+withJson(obs.command('install').description("put the plugin into this user's OBS"))
+	.option('--autostart', 'from now on OBS starts the painter, and ends it')
+	.option('--no-autostart', 'from now on it does not')
+	.action(async ({ autostart, ...options }: { json?: boolean; autostart?: boolean }) => {
 		const { installPlugin } = await import('./commands/obs.ts');
-		await installPlugin({ environment: process.env, ...wantsJson(options) });
-	},
-);
+		const choice = autostart === undefined ? {} : { autostart };
+		await installPlugin({ environment: process.env, ...choice, ...wantsJson(options) });
+	});
 withJson(obs.command('status').description('whether OBS and the plugin are there')).action(
 	async (options: { json?: boolean }) => {
 		const { obsStatus } = await import('./commands/obs.ts');

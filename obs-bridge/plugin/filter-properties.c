@@ -5,6 +5,7 @@
 #include <string.h>
 #include <util/dstr.h>
 
+#include "launcher.h"
 #include "link.h"
 #include "styles.h"
 
@@ -75,6 +76,17 @@ static void describe_engine(struct stream* stream, struct dstr* text, const char
 		dstr_printf(text, obs_module_text("State.Starting"), instead);
 }
 
+static void describe_absence(struct dstr* text, const char* instead) {
+	struct launch_view launch;
+	launcher_view(&launch);
+	if (launch.state == LAUNCH_FAILED)
+		dstr_printf(text, obs_module_text("State.NotStarted"), launch.problem, instead);
+	else if (launch.state == LAUNCH_RUNNING || *launch.problem)
+		dstr_printf(text, obs_module_text("State.Launched"), instead);
+	else
+		dstr_printf(text, obs_module_text("State.Absent"), instead);
+}
+
 static enum obs_text_info_type describe_state(struct stream* stream, struct dstr* text) {
 	struct stream_wishes wishes;
 	stream_get_wishes(stream, &wishes);
@@ -85,7 +97,7 @@ static enum obs_text_info_type describe_state(struct stream* stream, struct dstr
 	}
 	switch (link_state()) {
 	case LINK_ABSENT:
-		dstr_printf(text, obs_module_text("State.Absent"), instead);
+		describe_absence(text, instead);
 		return OBS_TEXT_INFO_WARNING;
 	case LINK_OTHER_PROTOCOL:
 		dstr_printf(text, obs_module_text("State.OtherProtocol"), instead);

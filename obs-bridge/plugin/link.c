@@ -104,6 +104,17 @@ static int connect_to_sidecar(void) {
 	return -1;
 }
 
+bool link_is_answered(void) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (!runtime_socket_path("sidecar", address.sun_path)) return false;
+	const int channel = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (channel < 0) return false;
+	const bool is_answered =
+		connect(channel, (struct sockaddr*)&address, sizeof address) == 0 || errno == EAGAIN;
+	close(channel);
+	return is_answered;
+}
+
 /** False when the sidecar hung up. */
 static bool send_unsent(int channel) {
 	while (unsent.len > 0) {

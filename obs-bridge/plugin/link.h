@@ -25,6 +25,9 @@ void link_unload(void);
 
 enum link_state link_state(void);
 
+/** Whether anybody listens where a sidecar would, ours or another. Any thread; does not wait. */
+bool link_is_answered(void);
+
 /** There may be something to say. Any thread. */
 void link_wake(void);
 

@@ -7,6 +7,8 @@
 #include "draw.h"
 #include "filter.h"
 #include "hotkeys.h"
+#include "launch-dialog.h"
+#include "launcher.h"
 #include "link.h"
 #include "log.h"
 #include "messages.h"
@@ -47,6 +49,7 @@ static void on_frontend_event(enum obs_frontend_event event, void* param) {
 	case OBS_FRONTEND_EVENT_EXIT:
 		// From here on obs-websocket may go at any time.
 		streams_leave_dialogs();
+		launcher_end();
 		transitions_unhook();
 		link_stop();
 		vendor_unload();
@@ -64,6 +67,7 @@ bool obs_module_load(void) {
 	if (!can_draw) return false;
 	obs_register_source(&filter_info);
 	obs_register_source(&output_source_info);
+	obs_register_source(&launch_dialog_info);
 	hotkeys_load();
 	styles_load();
 	log_info("plugin " PLUGIN_VERSION ", protocol %d", PROTOCOL_VERSION);
@@ -74,9 +78,12 @@ void obs_module_post_load(void) {
 	vendor_load();
 	obs_frontend_add_event_callback(on_frontend_event, NULL);
 	link_start();
+	launch_dialog_add_to_menu();
+	launcher_start();
 }
 
 void obs_module_unload(void) {
+	launcher_join();
 	link_stop();
 	vendor_unload();
 	link_unload();

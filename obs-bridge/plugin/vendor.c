@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "launcher.h"
 #include "link.h"
 #include "log.h"
 #include "styles.h"
@@ -166,9 +167,22 @@ static const char* sidecar_name(void) {
 	return "absent";
 }
 
+static obs_data_t* launch_of(void) {
+	struct launch_view view;
+	launcher_view(&view);
+	obs_data_t* launch = obs_data_create();
+	obs_data_set_string(launch, "state", launch_state_name(view.state));
+	obs_data_set_string(launch, "problem", view.problem);
+	if (view.pid > 0) obs_data_set_int(launch, "pid", view.pid);
+	return launch;
+}
+
 static void get_state(obs_data_t* request, obs_data_t* response, void* param) {
 	obs_data_set_string(response, "sidecar", sidecar_name());
 	obs_data_set_bool(response, "panic", panic_is_on());
+	obs_data_t* launch = launch_of();
+	obs_data_set_obj(response, "launch", launch);
+	obs_data_release(launch);
 	obs_data_array_t* states = obs_data_array_create();
 	struct stream* streams[STREAMS_MAX];
 	const size_t count = streams_list(streams);

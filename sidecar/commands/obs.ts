@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { SidecarError } from '../errors.ts';
+import { readAutostart, writeAutostart } from './obs-autostart.ts';
+import { isSidecarError, SidecarError } from '../errors.ts';
 import { printTable, printValue } from './print.ts';
 
 const PLUGIN = fileURLToPath(new URL('../../obs-bridge/plugin/', import.meta.url));
@@ -21,14 +23,24 @@ export const pluginFolder = (
 			'ERR_CONFIG',
 			`The plugin is built on Linux so far, and this is ${platform}; docs/obs.md says where it belongs there.`,
 		);
-	const config = environment['XDG_CONFIG_HOME'] || join(environment['HOME'] || homedir(), '.config');
-	return join(config, 'obs-studio', 'plugins', 'allaprima');
+	return join(obsFolder(environment), 'plugins', 'allaprima');
 };
+
+/** OBS's own folder in this user's configuration. */
+const obsFolder = (environment: Record<string, string | undefined>): string =>
+	join(environment['XDG_CONFIG_HOME'] || join(environment['HOME'] || homedir(), '.config'), 'obs-studio');
 
 const installedLibrary = (folder: string): string => join(folder, 'bin', '64bit', 'allaprima.so');
 
-/** `allaprima obs install`: puts the plugin that was built into this user's OBS. Errors: ERR_RUNTIME, ERR_CONFIG. */
-export const installPlugin = async ({ environment, json }: ObsOptions): Promise<void> => {
+/**
+ * `allaprima obs install`: puts the plugin that was built into this user's OBS, and tells it how the sidecar is started;
+ * whether it is, changes only with `autostart`. Errors: ERR_RUNTIME, ERR_CONFIG.
+ */
+export const installPlugin = async ({
+	environment,
+	json,
+	autostart,
+}: ObsOptions & { autostart?: boolean }): Promise<void> => {
 	const folder = pluginFolder(environment);
 	if (!(await exists(BUILT)))
 		throw new SidecarError(
@@ -36,6 +48,7 @@ export const installPlugin = async ({ environment, json }: ObsOptions): Promise<
 			'The plugin is not built. Install what it needs (on Debian: apt-get install obs-studio libobs-dev) and run ./scripts/setup.',
 		);
 	const library = installedLibrary(folder);
+	let enabled: boolean;
 	try {
 		await mkdir(dirname(library), { recursive: true });
 		await rm(join(folder, 'data'), { recursive: true, force: true });
@@ -43,12 +56,18 @@ export const installPlugin = async ({ environment, json }: ObsOptions): Promise<
 		// A running OBS has the old library mapped: it keeps that one until it is started again.
 		await cp(BUILT, `${library}.new`);
 		await rename(`${library}.new`, library);
+		enabled = await writeAutostart(obsFolder(environment), environment, autostart);
 	} catch (cause) {
+		if (isSidecarError(cause)) throw cause;
 		const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
 		throw new SidecarError('ERR_CONFIG', `${folder} cannot be written (${code}). Check its permissions.`, { cause });
 	}
-	if (json) printValue({ installed: library });
-	else process.stdout.write(`installed ${library}\nStart OBS (again), and add the filter "Alla Prima" to a source.\n`);
+	if (json) return printValue({ installed: library, autostart: enabled });
+	process.stdout.write(
+		`installed ${library}\n` +
+			'Start OBS (again), and add the filter "Alla Prima" to a source.\n' +
+			`The painter ${enabled ? 'starts with OBS' : 'does not start with OBS by itself; --autostart, or OBS: Tools, Alla Prima'}.\n`,
+	);
 };
 
 interface ObsOptions {
@@ -65,7 +84,7 @@ interface Finding {
 /** `allaprima obs status`: gives the exit code, 4 where something is missing. */
 export const obsStatus = async ({ environment, json }: ObsOptions): Promise<number> => {
 	const folder = pluginFolder(environment);
-	const findings = [await findObs(), await findPlugin(folder)];
+	const findings = [await findObs(), await findPlugin(folder), await findAutostart(obsFolder(environment))];
 	if (json) printValue(findings);
 	else printTable(findings.map(({ what, ok, detail }) => [ok ? 'ok' : 'missing', what, detail]));
 	return findings.every(({ ok }) => ok) ? 0 : 4;
@@ -91,6 +110,15 @@ const findPlugin = async (folder: string): Promise<Finding> => {
 	if ((await exists(BUILT)) && (await digest(BUILT)) !== (await digest(library)))
 		return { what, ok: false, detail: `${library} is not the one that was built; run: allaprima obs install` };
 	return { what, ok: true, detail: library };
+};
+
+const findAutostart = async (folder: string): Promise<Finding> => {
+	const what = 'start with OBS';
+	const { enabled, command } = await readAutostart(folder);
+	if (!enabled) return { what, ok: true, detail: 'off' };
+	const missing = command.slice(0, 2).find((path) => !existsSync(path));
+	if (missing !== undefined) return { what, ok: false, detail: `${missing} is not there; run: allaprima obs install` };
+	return { what, ok: true, detail: command.join(' ') };
 };
 
 const exists = (path: string): Promise<boolean> =>
