@@ -302,7 +302,8 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		tap: z.string().min(1).max(256),
 		fps: z.object({ num: rateField, den: rateField }),
 		style: z.string().max(64),
-		prompt: z.string().max(500),
+		/** Asked for as a command, which says when it is too long. */
+		prompt: z.string(),
 		strength: strengthField,
 		failure: failureField,
 	}),

@@ -67,6 +67,24 @@ describe('a plugin', () => {
 		expect(controller.view()).toMatchObject({ style: 'pencil-sketch', prompt: 'transfer this to pencil-sketch style' });
 	});
 
+	it('hears that its prompt is too long or nothing but blanks, and keeps its filter and its style', async () => {
+		const plugin = await PluginEnd.connect(path());
+		for (const prompt of ['oil '.repeat(500), '  ']) {
+			const known = plugin.heard.length;
+			plugin.stream({ style: 'pencil-sketch', prompt });
+			await plugin.hears('error', (message) => plugin.heard.indexOf(message) >= known);
+			expect(link.stream?.name).toBe('Camera / Alla Prima');
+			expect(controller.view()).toMatchObject({
+				style: 'pencil-sketch',
+				prompt: 'transfer this to pencil-sketch style',
+			});
+		}
+		plugin.stream({ style: 'pencil-sketch', prompt: 'fog' });
+		await heard(plugin);
+		expect(controller.view().prompt).toBe('fog');
+		expect(plugin.isClosed).toBe(false);
+	});
+
 	it('hears where the paintings are and how the run goes, when its filter is painted', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.stream();
