@@ -18,6 +18,7 @@
 #include "addon-arguments.hpp"
 #include "blend.hpp"
 #include "metrics.hpp"
+#include "ndi/ndi-addon.hpp"
 #include "ring-addon.hpp"
 #include "thread-priority.hpp"
 #include "workbench.hpp"
@@ -359,6 +360,7 @@ public:
 				InstanceMethod("warpingError", &Addon::warpingError, napi_enumerable),
 			}
 		);
+		defineNdi(env, exports);
 		defineRing(env, exports);
 	}
 
