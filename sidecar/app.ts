@@ -12,6 +12,7 @@ import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
 import { openObsSink } from './egress/obs-sink.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
+import { EnginePool } from './engine/engine-process.ts';
 import { nowUs } from './frame/clock.ts';
 import type { Size } from './frame/frame.ts';
 import { ringSocketPath } from './frame/shared-ring.ts';
@@ -90,7 +91,7 @@ export const runApp = async (
 			whose,
 			() => policy() ?? 'slate',
 		)(openObsSink({ path, pixelsMax: Math.max(pixelsOf(canvas.painted), pixelsOf(canvas.source.layout)), native }));
-	const shared = { configuration, folder, tuning };
+	const shared = { configuration, folder, tuning, engines: new EnginePool() };
 	let paintedRings = 0;
 
 	const monitor = new Monitor();

@@ -7,6 +7,7 @@ import { serveWatchdog } from './app/service.ts';
 import { stopAfter } from './app/limits.ts';
 import { httpPortOf, type Configuration } from './config/schema.ts';
 import { usablePresets } from './control/presets.ts';
+import { EnginePool } from './engine/engine-process.ts';
 import { SidecarError } from './errors.ts';
 import { openNdi } from './ndi.ts';
 import { log } from './telemetry/logger.ts';
@@ -42,6 +43,7 @@ export const runRelay = async (
 	log.info({ version, path }, 'NDI runtime');
 	const presets = await usablePresets();
 	const monitor = new Monitor();
+	const engines = new EnginePool();
 	const port = httpPortOf(configuration);
 	await using _server = port === undefined ? undefined : await monitor.serve(port);
 
@@ -53,7 +55,7 @@ export const runRelay = async (
 	const start = (prepared: PreparedChannel): void => {
 		const { name } = prepared;
 		const stop = new AbortController();
-		const ended = runRelayChannel(prepared, { presets, monitor, signal: stop.signal });
+		const ended = runRelayChannel(prepared, { presets, monitor, engines, signal: stop.signal });
 		running.set(name, { prepared, stop, ended });
 		ended.then(
 			(report) => {

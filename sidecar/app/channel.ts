@@ -4,7 +4,7 @@ import type { RunView } from '../control/http-server.ts';
 import { Egress } from '../egress/egress.ts';
 import type { FrameSink } from '../egress/frame-sink.ts';
 import { PacedEgress } from '../egress/paced-egress.ts';
-import { startEngineProcess } from '../engine/engine-process.ts';
+import type { EnginePool } from '../engine/engine-process.ts';
 import { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Size } from '../frame/frame.ts';
@@ -45,6 +45,7 @@ export interface ChannelSettings {
 	folder: ModelFolder;
 	tuning: Tuning;
 	controller: Controller;
+	engines: EnginePool;
 	/** Opened by the caller, who also disposes of it. */
 	source: FrameSource;
 	/** Where frames go, each sink behind its failure policy; the channel disposes of them. */
@@ -71,6 +72,7 @@ export const runChannel = async ({
 	folder,
 	tuning,
 	controller,
+	engines,
 	source,
 	openSinks,
 	attach,
@@ -101,11 +103,11 @@ export const runChannel = async ({
 	);
 	await using engine = new SupervisedEngine({
 		start: (listener, parameters, provider, int8Graphs) =>
-			startEngineProcess(
+			engines.start(
 				{
 					folder,
 					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
-					...(int8Graphs && { int8Graphs }),
+					precision: int8Graphs ?? parameters.tuning.precision,
 					painted,
 					fit: canvas.fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,

@@ -5,6 +5,7 @@ import { choosePreset } from '../control/presets.ts';
 import { FailureSink, slateOf } from '../egress/failure-policy.ts';
 import { relaySinkOf } from '../egress/ndi-sink.ts';
 import { PreviewSink } from '../egress/preview-sink.ts';
+import type { EnginePool } from '../engine/engine-process.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
 import { findModelFolder, openModelFolder, type ModelFolder } from '../inference/manifest.ts';
@@ -72,7 +73,12 @@ const shortName = (source: string): string => /\((.+)\)$/.exec(source)?.[1] ?? s
  */
 export const runRelayChannel = async (
 	{ name, input, configuration, folder, tuning, preset }: PreparedChannel,
-	{ presets, monitor, signal }: { presets: readonly Preset[]; monitor: Monitor; signal: AbortSignal },
+	{
+		presets,
+		monitor,
+		engines,
+		signal,
+	}: { presets: readonly Preset[]; monitor: Monitor; engines: EnginePool; signal: AbortSignal },
 ): Promise<Report | undefined> => {
 	const { failure, fadeS, ndi, staleAfterMs } = configuration;
 	const controller = new Controller({ presets, preset, tuning, fadeS, nowUs });
@@ -118,6 +124,7 @@ export const runRelayChannel = async (
 				folder,
 				tuning,
 				controller,
+				engines,
 				source,
 				sinksPace: true,
 				openSinks: async ({ painted, fit }) => {

@@ -4,9 +4,12 @@ import type { DenoiseRequest, DenoiseResult } from '../inference/denoiser.ts';
 import type { ConditionedBatch, DenoisedBatch } from './batch.ts';
 import type { EngineObserver } from './engine.ts';
 
+/** What one line asks for; which line that is, its device knows. */
+export type LineDenoiseRequest = Omit<DenoiseRequest, 'line'>;
+
 /** Whatever runs the denoiser's graphs: a thread of ours, or a device that only takes its time. */
 export interface DenoiserDevice {
-	denoise(request: DenoiseRequest): Promise<DenoiseResult>;
+	denoise(request: LineDenoiseRequest): Promise<DenoiseResult>;
 }
 
 /** The main stream: from noise to paintings in a few steps. */

@@ -7,19 +7,24 @@ import { pictureByteLength, rgbLayout, type Frame, type Picture } from '../frame
 import { ringPair, SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
 import type { Parameters } from '../parameters.ts';
 import {
-	FRAMES_FD,
-	PAINTINGS_FD,
+	framesFdOf,
+	LINES_MAX,
+	paintingsFdOf,
 	pictureSequences,
 	type Answer,
 	type FromEngine,
+	type LineRequest,
 	type OpenRequest,
 	type Timings,
 	type ToEngine,
 } from './engine-protocol.ts';
 
+/** What an engine chose. */
+export type EngineFacts = Omit<Extract<FromEngine, { type: 'ready' }>, 'type'>;
+
 /** Hears what an engine says. After `gone` it says no more. */
 export interface EngineListener {
-	ready(facts: Omit<Extract<FromEngine, { type: 'ready' }>, 'type'>): void;
+	ready(facts: EngineFacts): void;
 	/** The line wants one more frame. */
 	pull(): void;
 	/** In the order of the frames; without pictures where the style gives none. */
@@ -37,11 +42,13 @@ export interface EngineHandle {
 	end(): void;
 	/** One answer was dealt with: another may come. */
 	taken(): void;
-	/** Ends it at once and waits until it is gone; `gone` is not called. */
+	/** Is not heard of any more, `gone` neither; waits until what it had is given back. */
 	stop(): Promise<void>;
+	/** As `stop`, and the process ends at once, with all who share it: they hear that it is gone. */
+	kill(): Promise<void>;
 }
 
-export interface EngineProcessSettings extends OpenRequest {
+export interface EngineSettings extends OpenRequest, LineRequest {
 	/** The largest frame, in bytes. */
 	frameBytes: number;
 	/** Frames that may be in the engine at a time. */
@@ -53,37 +60,56 @@ process.once('exit', () => {
 	for (const child of running) child.kill('SIGKILL');
 });
 
-/**
- * Starts an engine in a process of its own, in a process group of its own: Ctrl-C in a terminal reaches the
- * sidecar alone, which still wants the last paintings. Errors: ERR_RING.
- */
-export const startEngineProcess = (settings: EngineProcessSettings, listener: EngineListener): EngineHandle =>
-	new EngineProcess(settings, listener);
+/** The processes that paint. Channels that want the same graphs share one: its memory, its threads, its batches. */
+export class EnginePool {
+	readonly #processes = new Set<EngineProcess>();
 
-class EngineProcess implements EngineHandle {
+	/** Errors: ERR_RING. */
+	start({ frameBytes, inFlightMax, ...request }: EngineSettings, listener: EngineListener): EngineHandle {
+		const { folder, provider, precision, painted, logLevel } = request;
+		let process = [...this.#processes].find((one) => one.serves(request));
+		if (!process) {
+			process = new EngineProcess({ folder, provider, precision, painted, logLevel }, () =>
+				this.#processes.delete(process!),
+			);
+			this.#processes.add(process);
+		}
+		return process.open(request, { frameBytes, inFlightMax, listener });
+	}
+}
+
+/** The ends of a line's rings that are here. */
+interface Ends {
+	frames: number;
+	paintings: number;
+}
+
+/** In a process group of its own: Ctrl-C in a terminal reaches the sidecar alone, which still wants the last paintings. */
+class EngineProcess {
 	readonly #child: ChildProcess;
-	readonly #frames: SharedRingWriter;
-	readonly #listener: EngineListener;
-	readonly #pictureBytes: number;
-	readonly #paintings: Promise<SharedRingReader>;
-	#reader: SharedRingReader | undefined;
-	#parameters: Parameters;
-	#answers = 0;
-	#isOver = false;
+	readonly #request: OpenRequest;
+	readonly #onOver: () => void;
+	/** Of lines that were never opened. */
+	readonly #ends: Ends[] = [];
+	readonly #lines = new Map<number, EngineLine>();
+	#nextLine = 0;
+	#facts: EngineFacts | undefined;
 	#failure: SidecarError | undefined;
+	#isOver = false;
 
-	constructor({ frameBytes, inFlightMax, ...request }: EngineProcessSettings, listener: EngineListener) {
-		this.#listener = listener;
-		this.#parameters = request.parameters;
-		this.#pictureBytes = pictureByteLength(rgbLayout(request.painted));
-		// The ring takes four slots at least; one more than are in flight is being written.
-		this.#frames = new SharedRingWriter({ slotCount: Math.max(4, inFlightMax + 1), slotBytes: frameBytes });
-		const [framesHere, framesThere] = ringPair();
-		const [paintingsHere, paintingsThere] = ringPair();
-		this.#frames.adopt(framesHere);
+	constructor(request: OpenRequest, onOver: () => void) {
+		this.#request = request;
+		this.#onOver = onOver;
 		const stdio: ('ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', 'ignore', 'inherit', 'ipc'];
-		stdio[FRAMES_FD] = framesThere;
-		stdio[PAINTINGS_FD] = paintingsThere;
+		const there: number[] = [];
+		for (let line = 0; line < LINES_MAX; line++) {
+			const [framesHere, framesThere] = ringPair();
+			const [paintingsHere, paintingsThere] = ringPair();
+			this.#ends.push({ frames: framesHere, paintings: paintingsHere });
+			stdio[framesFdOf(line)] = framesThere;
+			stdio[paintingsFdOf(line)] = paintingsThere;
+			there.push(framesThere, paintingsThere);
+		}
 		this.#child = fork(fileURLToPath(new URL('./engine.process.js', import.meta.url)), [], {
 			stdio,
 			execArgv: [],
@@ -91,67 +117,222 @@ class EngineProcess implements EngineHandle {
 			detached: true,
 		});
 		running.add(this.#child);
-		closeSync(framesThere);
-		closeSync(paintingsThere);
-		// Opening a large model takes minutes; whether the child still lives says its exit.
-		this.#paintings = SharedRingReader.connect(paintingsHere, { timeoutMs: 2 ** 31 - 1 });
-		this.#paintings.catch(() => {}); // heard when it is ready, or gone
-		this.#child.on('message', (message: FromEngine) => void this.#hear(message));
-		this.#child.on('error', (cause) => this.#over(`could not be started (${cause.message})`, cause));
-		this.#child.on('exit', (code, signal) => this.#over(`ended (${signal ?? `code ${code}`})`));
-		this.#tell({ type: 'open', ...request });
+		for (const fd of there) closeSync(fd);
+		this.#child.on('message', (message: FromEngine) => this.#hear(message));
+		this.#child.on('error', (cause) => this.over(`could not be started (${cause.message})`, cause));
+		this.#child.on('exit', (code, signal) => this.over(`ended (${signal ?? `code ${code}`})`));
+		this.tell({ type: 'open', ...request });
 	}
 
 	get pid(): number | undefined {
 		return this.#child.pid;
 	}
 
-	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
-		if (parameters !== this.#parameters) {
-			this.#parameters = parameters;
-			this.#tell({ type: 'parameters', parameters });
-		}
-		const slot = this.#frames.write(frame, data);
-		this.#tell({ type: 'frame', frame: { ...frame, slot } });
+	/** Whether a line that asks for this may have its place here. */
+	serves({ folder, provider, precision, painted }: OpenRequest): boolean {
+		const mine = this.#request;
+		const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+		return (
+			!this.#isOver &&
+			this.#nextLine < LINES_MAX &&
+			folder.path === mine.folder.path &&
+			same(painted, mine.painted) &&
+			[mine.provider, this.#facts?.provider].includes(provider) &&
+			(same(precision, mine.precision) || same(precision, this.#facts?.int8Graphs))
+		);
 	}
 
-	end(): void {
-		this.#tell({ type: 'end' });
+	open(request: LineRequest, how: { frameBytes: number; inFlightMax: number; listener: EngineListener }): EngineLine {
+		const line = this.#nextLine++;
+		const { painted, fit, batchDeadlineMs, parameters } = request;
+		const opened = new EngineLine(this, { line, ends: this.#ends[line]!, request, ...how });
+		this.#lines.set(line, opened);
+		opened.onReady = () => {
+			opened.adopt();
+			this.tell({ type: 'line', line, painted, fit, batchDeadlineMs, parameters });
+		};
+		if (this.#facts) opened.onReady();
+		return opened;
 	}
 
-	taken(): void {
-		this.#tell({ type: 'taken' });
+	tell(message: ToEngine): void {
+		// Whether it is still there says its exit, not a pipe that broke.
+		if (!this.#isOver) this.#child.send(message, () => {});
 	}
 
-	async stop(): Promise<void> {
-		this.#isOver = true;
+	/** The last one out ends the process. */
+	async close(line: number): Promise<void> {
+		this.#lines.delete(line);
+		this.tell({ type: 'close', line });
+		if (this.#lines.size === 0) await this.#end();
+	}
+
+	/** Nothing of it is to be heard any more by those whom `error` was not for. */
+	over(how: string, cause?: unknown): void {
+		if (this.#isOver) return;
+		const error = this.#failure ?? new SidecarError('ERR_ENGINE', `The engine's process ${how}.`, { cause });
+		const lines = [...this.#lines.values()];
+		void this.#end().then(() => {
+			for (const line of lines) line.gone(error);
+		});
+	}
+
+	async kill(line: number): Promise<void> {
+		this.#lines.delete(line);
+		this.over('was ended, because it was stuck');
 		await this.#end();
 	}
 
-	#tell(message: ToEngine): void {
-		// Whether it is still there says its exit, not a pipe that broke.
-		this.#child.send(message, () => {});
-	}
-
-	async #hear(message: FromEngine): Promise<void> {
+	#hear(message: FromEngine): void {
 		if (this.#isOver) return;
-		try {
-			switch (message.type) {
-				case 'ready': {
-					const { provider, refused, int8Graphs } = message;
-					this.#reader = await this.#paintings;
-					if (!this.#isOver) this.#listener.ready({ provider, refused, int8Graphs });
+		switch (message.type) {
+			case 'ready': {
+				const { provider, refused, int8Graphs } = message;
+				this.#facts = { provider, refused, int8Graphs };
+				for (const line of this.#lines.values()) line.onReady();
+				return;
+			}
+			case 'failed': {
+				const error = asSidecarError(message);
+				const line = message.line === undefined ? undefined : this.#lines.get(message.line);
+				// What a line cannot do is its own affair; what broke while painting may have broken all.
+				if (line && error.code !== 'ERR_ENGINE') {
+					void this.close(line.number).then(() => line.gone(error));
 					return;
 				}
+				this.#failure = error;
+				if (line) this.over('failed');
+				return;
+			}
+			default:
+				void this.#lines.get(message.line)?.hear(message, this.#facts!);
+		}
+	}
+
+	async #end(): Promise<void> {
+		this.#isOver = true;
+		this.#onOver();
+		const { exitCode, signalCode, pid } = this.#child;
+		if (pid !== undefined && exitCode === null && signalCode === null) {
+			const exited = once(this.#child, 'exit');
+			this.#child.kill('SIGKILL');
+			await exited;
+		}
+		running.delete(this.#child);
+		for (const { frames, paintings } of this.#ends.splice(this.#nextLine)) {
+			closeSync(frames);
+			closeSync(paintings);
+		}
+	}
+}
+
+/** One channel's part of a process. */
+class EngineLine implements EngineHandle {
+	readonly number: number;
+	/** Called once the model is open. */
+	onReady = (): void => {};
+	readonly #process: EngineProcess;
+	readonly #ends: Ends;
+	readonly #frames: SharedRingWriter;
+	readonly #listener: EngineListener;
+	readonly #pictureBytes: number;
+	readonly #paintings: Promise<SharedRingReader>;
+	#reader: SharedRingReader | undefined;
+	#parameters: Parameters;
+	#answers = 0;
+	#isAdopted = false;
+	#isOver = false;
+
+	constructor(
+		process: EngineProcess,
+		{
+			line,
+			ends,
+			request,
+			frameBytes,
+			inFlightMax,
+			listener,
+		}: {
+			line: number;
+			ends: Ends;
+			request: LineRequest;
+			frameBytes: number;
+			inFlightMax: number;
+			listener: EngineListener;
+		},
+	) {
+		this.number = line;
+		this.#process = process;
+		this.#ends = ends;
+		this.#listener = listener;
+		this.#parameters = request.parameters;
+		this.#pictureBytes = pictureByteLength(rgbLayout(request.painted));
+		// The ring takes four slots at least; one more than are in flight is being written.
+		this.#frames = new SharedRingWriter({ slotCount: Math.max(4, inFlightMax + 1), slotBytes: frameBytes });
+		// Opening a large model takes minutes; whether the child still lives says its exit.
+		this.#paintings = SharedRingReader.connect(ends.paintings, { timeoutMs: 2 ** 31 - 1 });
+		this.#paintings.catch(() => {}); // heard when it is opened, or gone
+	}
+
+	get pid(): number | undefined {
+		return this.#process.pid;
+	}
+
+	/** A writer does not wait long for a reader that it adopted, so not before there is one. */
+	adopt(): void {
+		this.#isAdopted = true;
+		this.#frames.adopt(this.#ends.frames);
+	}
+
+	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
+		const line = this.number;
+		if (parameters !== this.#parameters) {
+			this.#parameters = parameters;
+			this.#process.tell({ type: 'parameters', line, parameters });
+		}
+		const slot = this.#frames.write(frame, data);
+		this.#process.tell({ type: 'frame', line, frame: { ...frame, slot } });
+	}
+
+	end(): void {
+		this.#process.tell({ type: 'end', line: this.number });
+	}
+
+	taken(): void {
+		this.#process.tell({ type: 'taken', line: this.number });
+	}
+
+	async stop(): Promise<void> {
+		this.#close();
+		await this.#process.close(this.number);
+	}
+
+	async kill(): Promise<void> {
+		this.#close();
+		await this.#process.kill(this.number);
+	}
+
+	/** The process, or the line in it, is no more. */
+	gone(error: SidecarError): void {
+		if (this.#isOver) return;
+		this.#close();
+		this.#listener.gone(error);
+	}
+
+	async hear(message: Extract<FromEngine, { type: 'opened' | 'pull' | 'answer' }>, facts: EngineFacts): Promise<void> {
+		try {
+			switch (message.type) {
+				case 'opened':
+					this.#reader = await this.#paintings;
+					if (!this.#isOver) this.#listener.ready(facts);
+					return;
 				case 'pull':
 					return this.#listener.pull();
 				case 'answer':
 					return this.#listener.answer(message.answer, this.#read(message), message.timings);
-				case 'failed':
-					this.#failure = asSidecarError(message);
 			}
 		} catch (cause) {
-			this.#over(`gave something that cannot be read (${(cause as Error).message})`, cause);
+			this.#process.over(`gave something that cannot be read (${(cause as Error).message})`, cause);
 		}
 	}
 
@@ -167,23 +348,12 @@ class EngineProcess implements EngineHandle {
 		return { source: read(slots.source, sequences.source), picture: read(slots.picture, sequences.picture) };
 	}
 
-	#over(how: string, cause?: unknown): void {
+	#close(): void {
 		if (this.#isOver) return;
 		this.#isOver = true;
-		const error = this.#failure ?? new SidecarError('ERR_ENGINE', `The engine's process ${how}.`, { cause });
-		void this.#end().then(() => this.#listener.gone(error));
-	}
-
-	async #end(): Promise<void> {
-		const { exitCode, signalCode, pid } = this.#child;
-		if (pid !== undefined && exitCode === null && signalCode === null) {
-			const exited = once(this.#child, 'exit');
-			this.#child.kill('SIGKILL');
-			await exited;
-		}
-		running.delete(this.#child);
+		if (!this.#isAdopted) closeSync(this.#ends.frames);
 		this.#frames.close();
-		await this.#paintings.then(
+		this.#paintings.then(
 			(reader) => reader.close(),
 			() => {},
 		);

@@ -1,47 +1,54 @@
 import type { GraphRole } from '../config/schema.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
-import type { ModelFolder } from '../inference/manifest.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Fit } from '../native.ts';
 import type { Parameters } from '../parameters.ts';
 import type { StageName } from './engine.ts';
+import type { StreamsSettings } from './streams.ts';
 
 /**
- * What the sidecar and the engine's process say to each other. Pixels cross in two rings of shared memory, one
- * each way; a message says in which slot they lie.
+ * What the sidecar and an engine's process say to each other. A process has the graphs of one model and paints several
+ * lines with them. Pixels cross in two rings of shared memory a line, one each way; a message says in which slot they lie.
  */
 
-/** The descriptors of the child: the reading end of the ring of frames, the writing end of the ring of paintings. */
-export const FRAMES_FD = 4;
-export const PAINTINGS_FD = 5;
+/** Lines that a process may have had by its end: the descriptors of their rings are given to it at its birth. */
+export const LINES_MAX = 8;
+/** The child's descriptor of the reading end of a line's ring of frames. */
+export const framesFdOf = (line: number): number => 4 + 2 * line;
+/** And of the writing end of its ring of paintings. */
+export const paintingsFdOf = (line: number): number => 5 + 2 * line;
 
 /** Answers that may be under way to the sidecar; the engine waits beyond them. */
 export const answersMax = (batchSize: number): number => batchSize + 2;
 
-export interface OpenRequest {
-	folder: ModelFolder;
-	provider: Provider | 'auto';
-	/** Graphs to run in int8; left out, by the tuning's precision. */
-	int8Graphs?: readonly GraphRole[];
+/** What all lines of a process share. */
+export interface OpenRequest extends StreamsSettings {
+	logLevel: string;
+}
+
+export interface LineRequest {
 	painted: Size;
 	fit: Fit;
 	/** How long the batcher waits for a batch to fill; Infinity when every frame is painted. */
 	batchDeadlineMs: number;
 	parameters: Parameters;
-	logLevel: string;
 }
 
 export type ToEngine =
 	| ({ type: 'open' } & OpenRequest)
+	/** Once the model is open. */
+	| ({ type: 'line'; line: number } & LineRequest)
 	/** In force from the next batch on. */
-	| { type: 'parameters'; parameters: Parameters }
-	/** Answers one `pull`; `slot` is of the ring of frames. */
-	| { type: 'frame'; frame: Frame }
+	| { type: 'parameters'; line: number; parameters: Parameters }
+	/** Answers one `pull`; `slot` is of the line's ring of frames. */
+	| { type: 'frame'; line: number; frame: Frame }
 	/** There are no more frames. */
-	| { type: 'end' }
+	| { type: 'end'; line: number }
 	/** The sidecar has done with one answer. */
-	| { type: 'taken' };
+	| { type: 'taken'; line: number }
+	/** Nobody wants to hear of the line any more. */
+	| { type: 'close'; line: number };
 
 /** How long things took since the answer before. */
 export interface Timings {
@@ -53,13 +60,21 @@ export interface Timings {
 export type Answer = Omit<StyledFrame, 'source' | 'picture'>;
 
 export type FromEngine =
+	/** The model is open. */
 	| { type: 'ready'; provider: Provider; refused: ProviderChoice['refused']; int8Graphs: readonly GraphRole[] }
+	| { type: 'opened'; line: number }
 	/** The line wants one more frame. */
-	| { type: 'pull' }
+	| { type: 'pull'; line: number }
 	/** `slots` hold the source at the painted size, then the painting; absent where there is no painting. */
-	| { type: 'answer'; answer: Answer; slots?: { source: number; picture: number }; timings: Timings }
-	/** The process ends after this. */
-	| { type: 'failed'; code: string; message: string };
+	| {
+			type: 'answer';
+			line: number;
+			answer: Answer;
+			slots?: { source: number; picture: number };
+			timings: Timings;
+	  }
+	/** Of one line, or of all: then the process ends. */
+	| { type: 'failed'; line?: number; code: string; message: string };
 
 /** The ring of paintings numbers pictures, two to an answer; the ring knows no other order. */
 export const pictureSequences = (answerIndex: number): { source: number; picture: number } => ({

@@ -1,7 +1,7 @@
 import { elementCount, zeros } from '../frame/tensor.ts';
-import type { DenoiseRequest, DenoiseResult } from '../inference/denoiser.ts';
+import type { DenoiseResult } from '../inference/denoiser.ts';
 import type { EncodeRequest, EncodeResult } from '../inference/encoder.ts';
-import type { DenoiserDevice } from './denoiser-stream.ts';
+import type { DenoiserDevice, LineDenoiseRequest } from './denoiser-stream.ts';
 import type { EncoderDevice } from './encoder-stream.ts';
 
 export interface StageTimes {
@@ -38,7 +38,7 @@ export class SimulatedDevice implements EncoderDevice, DenoiserDevice {
 		};
 	}
 
-	async denoise({ noise, temporal }: DenoiseRequest): Promise<DenoiseResult> {
+	async denoise({ noise, temporal }: LineDenoiseRequest): Promise<DenoiseResult> {
 		await this.#times.sleep(this.#times.mainMs);
 		const [batch = 0, , latentHeight = 0, latentWidth = 0] = noise.shape;
 		const shape = temporal.images?.shape ?? [batch, 8 * latentHeight, 8 * latentWidth, 3];

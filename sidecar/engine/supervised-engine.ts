@@ -292,7 +292,7 @@ export class SupervisedEngine implements Engine {
 		if (pulse === 'stuck') {
 			const engine = this.#engine;
 			this.#readyUs = undefined; // once is enough
-			void engine?.stop().then(() => {
+			void engine?.kill().then(() => {
 				if (this.#engine !== engine || this.#isClosed) return;
 				this.#onGone(new SidecarError('ERR_ENGINE', `The engine had frames and gave none; its process was ended.`));
 			});

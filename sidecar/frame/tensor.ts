@@ -36,6 +36,19 @@ export const element = <T extends TensorData>({ data, shape }: Tensor<T>, index:
 	return { data: data.subarray(index * length, (index + 1) * length) as T, shape: [1, ...shape.slice(1)] };
 };
 
+/** Cuts along the first axis into parts of these sizes, each in memory of its own; a whole tensor is given as it is. */
+export const split = <T extends TensorData>(tensor: Tensor<T>, counts: readonly number[]): Tensor<T>[] => {
+	if (counts.length === 1) return [tensor];
+	const { data, shape } = tensor;
+	const length = elementCount(shape.slice(1));
+	let first = 0;
+	return counts.map((count) => {
+		const part = data.slice(first * length, (first + count) * length) as T;
+		first += count;
+		return { data: part, shape: [count, ...shape.slice(1)] };
+	});
+};
+
 /** Joins tensors of one type along the first axis. */
 export const concatenate = <T extends TensorData>(tensors: readonly Tensor<T>[]): Tensor<T> => {
 	const [first] = tensors;

@@ -1,12 +1,14 @@
 import type { GraphRole } from '../config/schema.ts';
-import { concatenate, element, zeros, type Tensor } from '../frame/tensor.ts';
-import { framesPerPass, joinPasses, type PromptEmbeds } from './encoder.ts';
+import { concatenate, element, split, zeros, type Tensor } from '../frame/tensor.ts';
+import { batchesOf, framesPerPass, joinPasses, splitAll, type PromptEmbeds } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
 import { openGraphs, type OpenGraphsSettings } from './precision.ts';
 import { resolveShape, type GraphSession, type Provider } from './session.ts';
 
 export interface DenoiseRequest {
+	/** Whose painting it is: the conditioning embeddings of one line are not another's. */
+	line: number;
 	/** Gaussian noise to start from: [batch, channels, height / scale, width / scale]. */
 	noise: Tensor<Float32Array>;
 	steps: number;
@@ -38,7 +40,8 @@ export class Denoiser implements AsyncDisposable {
 	readonly int8Graphs: readonly GraphRole[];
 	readonly #folder: ModelFolder;
 	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
-	#condEmbeds: Record<string, Tensor> | undefined;
+	/** By line, until the next refresh. */
+	readonly #condEmbeds = new Map<number, Record<string, Tensor>>();
 
 	private constructor(
 		folder: ModelFolder,
@@ -55,39 +58,50 @@ export class Denoiser implements AsyncDisposable {
 		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, settings));
 	}
 
-	async denoise(request: DenoiseRequest): Promise<DenoiseResult> {
-		const { noise, steps, sourceLatents, details, prompt, temporal } = request;
+	/**
+	 * Requests of one size with the same steps and multiplier (`keyOfDenoising`), painted together where that is faster;
+	 * each gets its own share.
+	 */
+	async denoise(requests: readonly DenoiseRequest[]): Promise<DenoiseResult[]> {
 		const { scheduler, latents } = this.#folder.manifest;
+		const { steps, temporal } = requests[0]!;
+		const batches = batchesOf(requests, (request) => request.noise);
+		const join = <T extends Tensor>(of: (request: DenoiseRequest, batch: number) => T): T =>
+			concatenate(requests.map((request, i) => of(request, batches[i]!))) as T;
+		const noise = join((request) => request.noise);
 		const [batch = 0, , latentHeight = 0, latentWidth = 0] = noise.shape;
 		const [height, width] = [latentHeight * latents.scale, latentWidth * latents.scale];
 		const perPass = framesPerPass(this.provider, batch);
 		const sizes = { batch: perPass, height, width };
 		const sigmas = flowMatchSigmas(scheduler, steps, imageSeqLen(width, height));
-		let condMs = 0;
 		let unetMs = 0;
 		let vaeDecodeMs = 0;
 		const clock = stopwatch();
 
-		if (temporal.images) {
-			this.#condEmbeds = await inPasses(batch, perPass, (take) =>
-				this.#graphs.lllite_cond.run({ image: take(temporal.images!) }, sizes),
-			);
-			condMs = clock();
-		}
-		const condEmbeds = this.#condEmbeds ?? {};
+		const refreshed = requests.filter((request) => request.temporal.images);
+		await this.#refreshCondEmbeds(refreshed, { height, width });
+		const condMs = clock();
+		const inputs = Object.fromEntries(
+			this.#graphs.unet.spec.inputs.map((spec): [string, Tensor | undefined] => {
+				if (spec.name === 'encoder_attention_mask')
+					return [spec.name, join((request, own) => repeat(request.prompt.attentionMask, own))];
+				if (!spec.name.startsWith('cond_embeds')) return [spec.name, undefined];
+				const none = (own: number) => zeros(resolveShape(spec, { ...sizes, batch: own }));
+				return [spec.name, join(({ line }, own) => firstOf(this.#condEmbeds.get(line)?.[spec.name], own) ?? none(own))];
+			}),
+		);
+		const promptEmbeds = join((request, own) => repeat(request.prompt.promptEmbeds, own));
+		const sourceLatents = join((request) => request.sourceLatents);
+		const details = Object.fromEntries(
+			Object.keys(requests[0]!.details).map((name) => [name, join((request) => request.details[name]!)]),
+		);
 		const images = await inPasses(batch, perPass, async (take) => {
 			const conditioning: Record<string, Tensor> = {
-				prompt_embeds: take(repeat(prompt.promptEmbeds, batch)),
+				prompt_embeds: take(promptEmbeds),
 				source_latents: take(sourceLatents),
 				multiplier: { data: Float32Array.of(temporal.multiplier), shape: [1] },
 			};
-			for (const spec of this.#graphs.unet.spec.inputs) {
-				if (spec.name === 'encoder_attention_mask') conditioning[spec.name] = take(repeat(prompt.attentionMask, batch));
-				if (spec.name.startsWith('cond_embeds'))
-					conditioning[spec.name] = condEmbeds[spec.name]
-						? take(condEmbeds[spec.name]!)
-						: zeros(resolveShape(spec, sizes));
-			}
+			for (const [name, tensor] of Object.entries(inputs)) if (tensor) conditioning[name] = take(tensor);
 			const sample = take(noise);
 			const z = { data: sample.data.slice(), shape: sample.shape };
 			for (let step = 0; step < steps; step++) {
@@ -100,16 +114,51 @@ export class Denoiser implements AsyncDisposable {
 			vaeDecodeMs += clock();
 			return decoded;
 		});
-		return {
-			paintings: images['image'] as Tensor<Uint8Array>,
-			stagesMs: { ...(temporal.images && { condMs }), unetMs, vaeDecodeMs },
-		};
+		const shares = splitAll(images, batches);
+		return requests.map((request, i) => {
+			const share = batches[i]! / batch;
+			return {
+				paintings: shares[i]!['image'] as Tensor<Uint8Array>,
+				stagesMs: {
+					...(request.temporal.images && { condMs: condMs / refreshed.length }),
+					unetMs: unetMs * share,
+					vaeDecodeMs: vaeDecodeMs * share,
+				},
+			};
+		});
+	}
+
+	/** The line is over. */
+	forget(line: number): void {
+		this.#condEmbeds.delete(line);
+	}
+
+	async #refreshCondEmbeds(
+		requests: readonly DenoiseRequest[],
+		size: { height: number; width: number },
+	): Promise<void> {
+		if (requests.length === 0) return;
+		const images = concatenate(requests.map(({ temporal }) => temporal.images!));
+		const batch = images.shape[0]!;
+		const perPass = framesPerPass(this.provider, batch);
+		const embeds = await inPasses(batch, perPass, (take) =>
+			this.#graphs.lllite_cond.run({ image: take(images) }, { batch: perPass, ...size }),
+		);
+		const shares = splitAll(
+			embeds,
+			batchesOf(requests, ({ temporal }) => temporal.images!),
+		);
+		for (const [i, { line }] of requests.entries()) this.#condEmbeds.set(line, shares[i]!);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		for (const graph of Object.values(this.#graphs)) await graph[Symbol.asyncDispose]();
 	}
 }
+
+/** Requests with the same key may be painted together. */
+export const keyOfDenoising = ({ noise, steps, temporal }: DenoiseRequest): string =>
+	JSON.stringify([noise.shape.slice(1), steps, temporal.multiplier]);
 
 type Take = <T extends Tensor>(tensor: T) => T;
 
@@ -135,6 +184,13 @@ const repeat = <T extends Tensor>(tensor: T, batch: number): T =>
 /** z += dsigma · v, in place. */
 const eulerStep = (z: Float32Array, velocity: Float32Array, dsigma: number): void => {
 	for (let i = 0; i < z.length; i++) z[i]! += dsigma * velocity[i]!;
+};
+
+/** The last batch of a clip may have fewer frames than the one that was refreshed; undefined where it has more. */
+const firstOf = (tensor: Tensor | undefined, count: number): Tensor | undefined => {
+	const has = tensor?.shape[0] ?? 0;
+	if (!tensor || has < count) return undefined;
+	return has === count ? tensor : split(tensor, [count, has - count])[0];
 };
 
 /** Milliseconds since the last call. */

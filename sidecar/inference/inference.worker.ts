@@ -1,8 +1,9 @@
 import { parentPort } from 'node:worker_threads';
 import type { Tensor } from '../frame/tensor.ts';
 import { loadNative } from '../native.ts';
-import { Denoiser } from './denoiser.ts';
-import { Encoder } from './encoder.ts';
+import { Denoiser, keyOfDenoising, type DenoiseRequest, type DenoiseResult } from './denoiser.ts';
+import { Encoder, type EncodeRequest, type EncodeResult } from './encoder.ts';
+import { Gatherer } from './gatherer.ts';
 import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
 
 /**
@@ -11,22 +12,43 @@ import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
  */
 const ENCODER_PRIORITY_STEPS = 5;
 
-let encoder: Encoder | undefined;
+/** Requests of several lines that are run together. A CPU gains nothing from that (`framesPerPass`). */
+const TOGETHER_MAX = 8;
+
 let denoiser: Denoiser | undefined;
+let encoding: Gatherer<EncodeRequest, EncodeResult> | undefined;
+let denoising: Gatherer<DenoiseRequest, DenoiseResult> | undefined;
+
+const mostOn = (provider: string): number => (provider === 'cpu' ? 1 : TOGETHER_MAX);
 
 const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 	switch (message.call) {
-		case 'openEncoder':
+		case 'openEncoder': {
 			loadNative().lowerThreadPriority(ENCODER_PRIORITY_STEPS);
-			encoder = await Encoder.open(message.request.folder, message.request);
+			const encoder = await Encoder.open(message.request.folder, message.request);
+			encoding = new Gatherer({
+				run: (requests) => encoder.encode(requests),
+				keyOf: ({ pictures }) => pictures.shape.slice(1).join(),
+				most: mostOn(encoder.provider),
+			});
 			return encoder.int8Graphs;
-		case 'openDenoiser':
-			denoiser = await Denoiser.open(message.request.folder, message.request);
-			return denoiser.int8Graphs;
+		}
+		case 'openDenoiser': {
+			const opened = await Denoiser.open(message.request.folder, message.request);
+			denoiser = opened;
+			denoising = new Gatherer({
+				run: (requests) => opened.denoise(requests),
+				keyOf: keyOfDenoising,
+				most: mostOn(opened.provider),
+			});
+			return opened.int8Graphs;
+		}
 		case 'encode':
-			return await encoder!.encode(message.request);
+			return await encoding!.call(message.request);
 		case 'denoise':
-			return await denoiser!.denoise(message.request);
+			return await denoising!.call(message.request);
+		case 'forget':
+			return denoiser?.forget(message.request.line);
 	}
 };
 

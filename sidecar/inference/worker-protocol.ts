@@ -11,6 +11,8 @@ export interface WorkerCalls {
 	openDenoiser: { request: OpenRequest; result: readonly GraphRole[] };
 	encode: { request: EncodeRequest; result: EncodeResult };
 	denoise: { request: DenoiseRequest; result: DenoiseResult };
+	/** The line is over. */
+	forget: { request: { line: number }; result: undefined };
 }
 
 export interface OpenRequest extends OpenGraphsSettings {

@@ -3,7 +3,7 @@ import { paintLine } from '../../sidecar/engine/line.ts';
 import { SimulatedDevice } from '../../sidecar/engine/simulated-device.ts';
 import { simulatedStages, simulatePeriodMs, STILL_WORLD } from '../../sidecar/engine/simulated-line.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
-import type { DenoiseRequest } from '../../sidecar/inference/denoiser.ts';
+import type { LineDenoiseRequest } from '../../sidecar/engine/denoiser-stream.ts';
 import type { EncodeRequest } from '../../sidecar/inference/encoder.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { collect, framesUpTo, parametersOf } from '../support/frames.ts';
@@ -39,7 +39,7 @@ describe('the law of the line', () => {
 /** A device that keeps what it was asked. */
 class RecordingDevice extends SimulatedDevice {
 	readonly encodes: EncodeRequest[] = [];
-	readonly denoises: DenoiseRequest[] = [];
+	readonly denoises: LineDenoiseRequest[] = [];
 
 	constructor() {
 		super({ sideMs: 0, mainMs: 0, sleep: async () => {} });
@@ -50,7 +50,7 @@ class RecordingDevice extends SimulatedDevice {
 		return super.encode(request);
 	}
 
-	override denoise(request: DenoiseRequest) {
+	override denoise(request: LineDenoiseRequest) {
 		this.denoises.push(request);
 		return super.denoise(request);
 	}

@@ -42,6 +42,10 @@ class PuppetEngine implements EngineHandle {
 		this.isStopped = true;
 	}
 
+	async kill(): Promise<void> {
+		this.isStopped = true;
+	}
+
 	/** Loads, and asks for so many frames. */
 	ready(pulls: number): void {
 		this.listener.ready({ provider: 'cpu', refused: [], int8Graphs: ['unet'] });

@@ -44,7 +44,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 		],
 	},
 	// As `app`, of several channels.
-	relay: { values: ['app', 'config', 'control', 'ndi', 'telemetry'] },
+	relay: { values: ['app', 'config', 'control', 'engine', 'ndi', 'telemetry'] },
 	commands: {
 		values: [
 			'app',

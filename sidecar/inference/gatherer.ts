@@ -1,0 +1,62 @@
+interface Waiting<Request, Result> {
+	request: Request;
+	resolve: (result: Result) => void;
+	reject: (error: unknown) => void;
+}
+
+/**
+ * Runs requests one after the other, and together those that have come meanwhile and have the same key: what several
+ * lines ask of one device shares its cost, and nobody waits for somebody who has not come.
+ */
+export class Gatherer<Request, Result> {
+	readonly #run: (requests: readonly Request[]) => Promise<readonly Result[]>;
+	readonly #keyOf: (request: Request) => string;
+	readonly #most: number;
+	#waiting: Waiting<Request, Result>[] = [];
+	#isRunning = false;
+
+	/** `run` gives a result for each request, in their order; at most `most` are run together. */
+	constructor({
+		run,
+		keyOf,
+		most,
+	}: {
+		run: (requests: readonly Request[]) => Promise<readonly Result[]>;
+		keyOf: (request: Request) => string;
+		most: number;
+	}) {
+		this.#run = run;
+		this.#keyOf = keyOf;
+		this.#most = most;
+	}
+
+	/** Errors: what `run` throws, to all whose requests it had. */
+	call(request: Request): Promise<Result> {
+		return new Promise((resolve, reject) => {
+			this.#waiting.push({ request, resolve, reject });
+			if (!this.#isRunning) void this.#work();
+		});
+	}
+
+	async #work(): Promise<void> {
+		this.#isRunning = true;
+		while (this.#waiting.length > 0) {
+			const together = this.#next();
+			try {
+				const results = await this.#run(together.map(({ request }) => request));
+				for (const [i, { resolve }] of together.entries()) resolve(results[i]!);
+			} catch (error) {
+				for (const { reject } of together) reject(error);
+			}
+		}
+		this.#isRunning = false;
+	}
+
+	/** The one that has waited longest, and those that go with it. */
+	#next(): Waiting<Request, Result>[] {
+		const key = this.#keyOf(this.#waiting[0]!.request);
+		const together = this.#waiting.filter(({ request }) => this.#keyOf(request) === key).slice(0, this.#most);
+		this.#waiting = this.#waiting.filter((one) => !together.includes(one));
+		return together;
+	}
+}
