@@ -18,7 +18,7 @@ import type { ChannelNumbers } from '../telemetry/metrics.ts';
 import type { Report } from '../telemetry/report.ts';
 import { runChannel } from './channel.ts';
 import { engineProblem, type Monitor, type MonitoredChannel } from './monitor.ts';
-import { checkTuning, OPPOSITE_FIT } from './streams.ts';
+import { checkTuning } from './streams.ts';
 
 /** Everything of a channel that can be found wrong before it runs. */
 export interface PreparedChannel {
@@ -89,7 +89,7 @@ export const runRelayChannel = async (
 		input,
 		output: { name, ...(ndi.groups !== undefined && { groups: ndi.groups }), failover: ndi.failover },
 		painted: configuration.size === 'auto' ? { width, height } : configuration.size,
-		fit: OPPOSITE_FIT[configuration.size === 'auto' ? 'stretch' : configuration.fit],
+		fit: configuration.size === 'auto' ? 'stretch' : configuration.fit,
 		slate: slateOf({ width, height }),
 		failure,
 		staleAfterMs,
