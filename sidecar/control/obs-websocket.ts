@@ -16,6 +16,13 @@ const SETTLE_MS = 100;
 /** obs-websocket closes with these when trying again is of no use. */
 const CLOSED_BY_PASSWORD = 4009;
 
+/**
+ * Where obs-websocket keeps what the inputs waited before us, by input: for who comes after a sidecar that died, and would
+ * take the offset that it left for the streamer's own.
+ */
+const OFFSETS_KEPT = { realm: 'OBS_WEBSOCKET_DATA_REALM_GLOBAL', slotName: 'allaprima.audioOffsets' };
+type KeptOffsets = Record<string, { beforeMs: number; setMs: number }>;
+
 export interface ObsWebsocketOptions {
 	obs: Configuration['obs'];
 	controller: Controller;
@@ -113,8 +120,7 @@ export class ObsWebsocket implements AsyncDisposable {
 		});
 		const { currentProgramSceneName } = await socket.call('GetSceneList');
 		this.#sceneShown(currentProgramSceneName);
-		for (const inputName of this.#options.obs.audioInputs) await this.#rememberOffset(socket, inputName);
-		this.#offset = AUDIO_OFFSET_START;
+		await this.#rememberOffsets(socket);
 	}
 
 	#sceneShown(scene: string): void {
@@ -137,13 +143,22 @@ export class ObsWebsocket implements AsyncDisposable {
 		this.#options.controller.arm(this.#scenes.get(scene));
 	}
 
-	async #rememberOffset(socket: OBSWebSocket, inputName: string): Promise<void> {
-		try {
-			const { inputAudioSyncOffset } = await socket.call('GetInputAudioSyncOffset', { inputName });
-			// Another run's offset is not ours to keep, but after OBS came back it is still the one before us.
-			if (!this.#offsetsBefore.has(inputName)) this.#offsetsBefore.set(inputName, inputAudioSyncOffset);
-		} catch (error) {
-			log.warn({ input: inputName, reason: (error as Error).message }, 'no such audio input in OBS');
+	/** After OBS came back, and after a sidecar that died, what was there before us is still what was there before that. */
+	async #rememberOffsets(socket: OBSWebSocket): Promise<void> {
+		this.#offset = AUDIO_OFFSET_START;
+		const { audioInputs } = this.#options.obs;
+		if (audioInputs.length === 0) return;
+		const { slotValue } = await socket.call('GetPersistentData', OFFSETS_KEPT);
+		const kept = (slotValue ?? {}) as KeptOffsets;
+		for (const inputName of audioInputs) {
+			try {
+				const { inputAudioSyncOffset: nowMs } = await socket.call('GetInputAudioSyncOffset', { inputName });
+				const left = kept[inputName]?.setMs === nowMs ? kept[inputName] : undefined;
+				if (left) this.#offset = { ...AUDIO_OFFSET_START, appliedMs: left.setMs - left.beforeMs };
+				if (!this.#offsetsBefore.has(inputName)) this.#offsetsBefore.set(inputName, left?.beforeMs ?? nowMs);
+			} catch (error) {
+				log.warn({ input: inputName, reason: (error as Error).message }, 'no such audio input in OBS');
+			}
 		}
 	}
 
@@ -154,9 +169,20 @@ export class ObsWebsocket implements AsyncDisposable {
 		this.#offset = measured(this.#offset, delayMs, this.#options.nowUs());
 		const { appliedMs } = this.#offset;
 		if (appliedMs === before) return;
-		for (const [inputName, beforeMs] of this.#offsetsBefore)
-			await this.#setOffset(socket, inputName, Math.min(beforeMs + appliedMs, 20_000));
+		const setMs = (beforeMs: number) => Math.min(beforeMs + appliedMs, 20_000);
+		const offsets: KeptOffsets = {};
+		for (const [inputName, beforeMs] of this.#offsetsBefore) offsets[inputName] = { beforeMs, setMs: setMs(beforeMs) };
+		await this.#keepOffsets(socket, offsets);
+		for (const [inputName, offset] of Object.entries(offsets)) await this.#setOffset(socket, inputName, offset.setMs);
 		log.info({ offsetMs: appliedMs }, 'audio waits for the picture');
+	}
+
+	async #keepOffsets(socket: OBSWebSocket, slotValue: KeptOffsets): Promise<void> {
+		try {
+			await socket.call('SetPersistentData', { ...OFFSETS_KEPT, slotValue });
+		} catch (error) {
+			log.debug({ reason: (error as Error).message }, 'audio offsets not kept in OBS');
+		}
 	}
 
 	async #setOffset(socket: OBSWebSocket, inputName: string, inputAudioSyncOffset: number): Promise<void> {
@@ -171,5 +197,6 @@ export class ObsWebsocket implements AsyncDisposable {
 		const socket = this.#socket;
 		if (!socket?.identified || this.#offset.appliedMs === 0) return;
 		for (const [inputName, beforeMs] of this.#offsetsBefore) await this.#setOffset(socket, inputName, beforeMs);
+		await this.#keepOffsets(socket, {});
 	}
 }

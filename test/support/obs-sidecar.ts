@@ -61,11 +61,11 @@ export class ObsSidecar implements AsyncDisposable {
 			if (Date.now() > end) throw new Error(`${count} paintings of ${stream} did not come`);
 	}
 
-	/** As a user ends it; gives the exit code. */
-	async stop(): Promise<number | null> {
+	/** As a user ends it, or as a crash does; gives the exit code. */
+	async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
 		if (this.#process.exitCode === null && this.#process.signalCode === null) {
 			const exited = once(this.#process, 'exit');
-			this.#process.kill('SIGTERM');
+			this.#process.kill(signal);
 			await exited;
 		}
 		return this.#process.exitCode;
