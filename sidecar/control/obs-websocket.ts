@@ -148,7 +148,7 @@ export class ObsWebsocket implements AsyncDisposable {
 		this.#offset = AUDIO_OFFSET_START;
 		const { audioInputs } = this.#options.obs;
 		if (audioInputs.length === 0) return;
-		const { slotValue } = await socket.call('GetPersistentData', OFFSETS_KEPT);
+		const { slotValue } = await socket.call('GetPersistentData', OFFSETS_KEPT).catch(() => ({ slotValue: null }));
 		const kept = (slotValue ?? {}) as KeptOffsets;
 		for (const inputName of audioInputs) {
 			try {
