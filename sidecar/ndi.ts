@@ -34,7 +34,10 @@ export interface NdiInput {
 	url?: string;
 	/** Comma-separated; "public" where none is said. */
 	groups?: string;
-	/** Addresses that are asked besides mDNS, comma-separated. */
+	/**
+	 * Addresses that are asked besides mDNS, comma-separated. One answers for one process of that machine: where
+	 * several have sources and there is no mDNS, `url` is the way.
+	 */
 	extraIps?: string;
 	/** What the source's side shows as the name of this receiver. */
 	receiverName?: string;
