@@ -33,10 +33,11 @@ const server = createServer((client) => {
 	}
 }).listen(join(folder, 'websocket.sock'));
 
+const preload = process.env['OBS_PRELOAD'];
 const log = createWriteStream(join(folder, 'obs.log'), { flags: 'a' });
 await once(log, 'open');
 const obs = spawn('obs', ['--multi', '--disable-missing-files-check', '--websocket_ipv4_only', ...flags], {
-	env: { ...process.env, DISPLAY: display },
+	env: { ...process.env, DISPLAY: display, ...(preload ? { LD_PRELOAD: preload } : {}) },
 	stdio: ['ignore', log, log],
 });
 obs.once('exit', (code, signal) => {
