@@ -32,18 +32,15 @@ static float white_multiplier(void) {
 	return gs_get_color_space() == GS_CS_709_SCRGB ? obs_get_video_sdr_white_level() / 80.0f : 1.0f;
 }
 
-static void set_texture(const char* name, gs_texture_t* texture) {
-	if (texture) gs_effect_set_texture_srgb(gs_effect_get_param_by_name(effect, name), texture);
-}
-
 static void
 draw(const char* technique, gs_texture_t* image, gs_texture_t* mask, uint32_t width, uint32_t height) {
 	const bool was_encoding = gs_framebuffer_srgb_enabled();
 	gs_enable_framebuffer_srgb(true);
 	gs_blend_state_push();
 	gs_blend_function(GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
-	set_texture("image", image);
-	set_texture("mask", mask);
+	if (image) gs_effect_set_texture_srgb(gs_effect_get_param_by_name(effect, "image"), image);
+	if (mask)
+		gs_effect_set_texture(gs_effect_get_param_by_name(effect, "mask"), mask); // alpha is not encoded
 	struct vec2 size;
 	vec2_set(&size, (float)width, (float)height);
 	gs_effect_set_vec2(gs_effect_get_param_by_name(effect, "size"), &size);
@@ -53,8 +50,10 @@ draw(const char* technique, gs_texture_t* image, gs_texture_t* mask, uint32_t wi
 	gs_enable_framebuffer_srgb(was_encoding);
 }
 
-void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height) {
-	draw("Premultiplied", picture, NULL, width, height);
+void draw_source(const struct source_picture* picture) {
+	gs_texture_t* texture = source_picture_texture(picture);
+	const char* technique = picture->is_straight ? "Straight" : "Premultiplied";
+	if (texture) draw(technique, texture, NULL, picture->width, picture->height);
 }
 
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height) {

@@ -4,6 +4,8 @@
 #include <graphics/graphics.h>
 #include <stdbool.h>
 
+#include "source-picture.h"
+
 /** Loads the effect, in the graphics context; false where the plugin's data is missing. */
 bool draw_load(void);
 /** In the graphics context. */
@@ -11,8 +13,8 @@ void draw_unload(void);
 
 // Each draws a sprite of this size at the origin, in the graphics context.
 
-/** A premultiplied picture as it is. */
-void draw_premultiplied(gs_texture_t* picture, uint32_t width, uint32_t height);
+/** What was rendered of the source last, if anything. */
+void draw_source(const struct source_picture* picture);
 /** A painting with the alpha of `mask`; opaque where that is null. */
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height);
 void draw_slate(uint32_t width, uint32_t height);

@@ -197,10 +197,7 @@ static bool capture(struct filter* filter, bool is_drawn) {
 	const bool is_read = tap_is_read(stream->tap);
 	if (!is_read && !is_drawn && atomic_load(&stream->outputs_showing) == 0) return false;
 	if (!source_picture_render(source, filter->source)) return false;
-	if (is_read)
-		tap_capture(
-			stream->tap, source_picture_texture(source), source->width, source->height, source->captured_us
-		);
+	if (is_read) tap_capture(stream->tap, source);
 	return true;
 }
 
@@ -221,12 +218,11 @@ static void render(void* data, gs_effect_t* effect) {
 	const bool is_captured = capture(filter, is_replaced && shown != SHOWN_SLATE);
 	if (is_replaced)
 		present_draw(stream);
-	else if (is_captured && space_of_target(filter) == GS_CS_SRGB)
-		draw_premultiplied(
-			source_picture_texture(&stream->source), stream->source.width, stream->source.height
-		);
+	else if (is_captured && !stream->source.is_straight && space_of_target(filter) == GS_CS_SRGB)
+		draw_source(&stream->source);
 	else
-		obs_source_skip_video_filter(filter->source); // its own way keeps more than 8 bits
+		// A video is cheap to draw again, and others keep more than 8 bits in their own way.
+		obs_source_skip_video_filter(filter->source);
 }
 
 static enum gs_color_space get_color_space(void* data, size_t count, const enum gs_color_space* preferred) {

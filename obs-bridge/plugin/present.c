@@ -43,7 +43,7 @@ enum shown present_decide(struct stream* stream) {
 	return present->shown;
 }
 
-static void draw_newest(struct stream* stream, gs_texture_t* mask) {
+static void draw_newest(struct stream* stream) {
 	struct painting painting;
 	bool is_new = false;
 	if (!painted_take(stream->painted, &painting, &is_new)) return;
@@ -51,20 +51,21 @@ static void draw_newest(struct stream* stream, gs_texture_t* mask) {
 		stream->painted_count += 1;
 		latency_add(&stream->latency, now_us() - painting.captured_us);
 	}
-	draw_painting(painting.texture, mask, stream->source.width, stream->source.height);
+	draw_painting(
+		painting.texture, source_picture_texture(&stream->source), stream->source.width, stream->source.height
+	);
 }
 
 void present_draw(struct stream* stream) {
 	const uint32_t width = stream->source.width, height = stream->source.height;
 	if (width == 0 || height == 0) return;
-	gs_texture_t* source = source_picture_texture(&stream->source);
 	switch (present_decide(stream)) {
 	case SHOWN_SOURCE:
-		if (source) draw_premultiplied(source, width, height);
+		draw_source(&stream->source);
 		break;
 	case SHOWN_PAINTING:
 	case SHOWN_HELD:
-		draw_newest(stream, source);
+		draw_newest(stream);
 		break;
 	case SHOWN_SLATE:
 		draw_slate(width, height);

@@ -9,6 +9,16 @@ void source_picture_tick(struct source_picture* picture, uint32_t width, uint32_
 	picture->is_current = false;
 }
 
+/** One picture of 8 bits with nothing to blend it with, as cameras and clips are. */
+static bool is_plain_video(obs_source_t* filter) {
+	obs_source_t* target = obs_filter_get_target(filter);
+	const uint32_t flags = obs_source_get_output_flags(target);
+	const bool is_video = (flags & OBS_SOURCE_ASYNC) != 0 && (flags & OBS_SOURCE_CUSTOM_DRAW) == 0;
+	if (!is_video || target != obs_filter_get_parent(filter)) return false;
+	const enum gs_color_space spaces[] = {GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED};
+	return obs_source_get_color_space(target, 3, spaces) == GS_CS_SRGB;
+}
+
 static void render_target(obs_source_t* filter) {
 	obs_source_t* target = obs_filter_get_target(filter);
 	obs_source_t* parent = obs_filter_get_parent(filter);
@@ -31,14 +41,19 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 	if (!gs_texrender_begin_with_color_space(picture->render, picture->width, picture->height, GS_CS_SRGB))
 		return false;
 	picture->is_rendering = true;
-	const bool was_linear = gs_set_linear_srgb(true);
+	picture->is_straight = is_plain_video(filter);
+	const bool was_linear = gs_set_linear_srgb(!picture->is_straight);
 	struct vec4 clear;
 	vec4_zero(&clear);
 	gs_clear(GS_CLEAR_COLOR, &clear, 0.0f, 0);
 	gs_ortho(0.0f, (float)picture->width, 0.0f, (float)picture->height, -100.0f, 100.0f);
-	// As libobs does for filters: the outcome is premultiplied, however the source draws.
 	gs_blend_state_push();
-	gs_blend_function_separate(GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
+	if (picture->is_straight)
+		gs_enable_blending(false);
+	else // as libobs does for filters: the outcome is premultiplied, however the source draws
+		gs_blend_function_separate(
+			GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA
+		);
 	render_target(filter);
 	gs_blend_state_pop();
 	gs_set_linear_srgb(was_linear);

@@ -22,6 +22,7 @@
 struct staged {
 	gs_stagesurf_t* surface;
 	bool is_pending;
+	bool is_straight;
 	struct frame_ring_frame frame;
 };
 
@@ -158,9 +159,9 @@ bool tap_is_read(struct tap* tap) {
 	return is_read;
 }
 
-/** One row, with the alpha divided out where there is any. */
-static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t row_bytes) {
-	if (is_row_opaque(data, row_bytes / 4)) {
+/** One row, with the alpha divided out where that was multiplied in. */
+static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t row_bytes, bool is_straight) {
+	if (is_straight || is_row_opaque(data, row_bytes / 4)) {
 		frame_ring_writer_put(tap->writer, y * row_bytes, data, row_bytes);
 		return;
 	}
@@ -173,11 +174,12 @@ static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t r
 }
 
 /** Copies a picture that has come from the GPU into the ring. */
-static void
-write_rows(struct tap* tap, const struct frame_ring_frame* frame, const uint8_t* data, uint32_t stride) {
+static void write_rows(struct tap* tap, const struct staged* staged, const uint8_t* data, uint32_t stride) {
+	const struct frame_ring_frame* frame = &staged->frame;
 	const size_t row_bytes = (size_t)frame->width * 4;
 	frame_ring_writer_begin(tap->writer);
-	for (uint32_t y = 0; y < frame->height; ++y) write_row(tap, y, data + (size_t)y * stride, row_bytes);
+	for (uint32_t y = 0; y < frame->height; ++y)
+		write_row(tap, y, data + (size_t)y * stride, row_bytes, staged->is_straight);
 	if (frame_ring_writer_commit(tap->writer, frame, NULL) == FRAME_RING_OK) tap->published += 1;
 }
 
@@ -191,7 +193,7 @@ static void publish(struct tap* tap, struct staged* staged) {
 	pthread_mutex_lock(&tap->mutex);
 	// Of another size: the ring was made anew meanwhile.
 	if (tap->writer && tap->place.width == staged->frame.width && tap->place.height == staged->frame.height)
-		write_rows(tap, &staged->frame, data, stride);
+		write_rows(tap, staged, data, stride);
 	pthread_mutex_unlock(&tap->mutex);
 	gs_stagesurface_unmap(staged->surface);
 }
@@ -212,28 +214,27 @@ static int64_t frame_duration_us(void) {
 	return INT64_C(1000000) * video.fps_den / video.fps_num;
 }
 
-static void describe(struct tap* tap, struct staged* staged, uint32_t width, uint32_t height, int64_t at_us) {
+static void describe(struct tap* tap, struct staged* staged, const struct source_picture* picture) {
 	staged->frame = (struct frame_ring_frame){
 		.sequence = tap->sequence++,
-		.captured_us = at_us,
+		.captured_us = picture->captured_us,
 		.timestamp_us = (int64_t)(obs_get_video_frame_time() / 1000),
 		.duration_us = frame_duration_us(),
 		.format = FRAME_RING_BGRA,
-		.width = width,
-		.height = height,
+		.width = picture->width,
+		.height = picture->height,
 		.matrix = FRAME_RING_BT709,
 		.range = FRAME_RING_FULL_RANGE,
 	};
+	staged->is_straight = picture->is_straight;
 	staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
 }
 
-void tap_capture(
-	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
-) {
+void tap_capture(struct tap* tap, const struct source_picture* picture) {
 	struct staged* staged = &tap->staged[tap->next];
-	if (!prepare_surface(staged, width, height)) return;
-	describe(tap, staged, width, height, captured_us);
-	gs_stage_texture(staged->surface, picture);
+	if (!prepare_surface(staged, picture->width, picture->height)) return;
+	describe(tap, staged, picture);
+	gs_stage_texture(staged->surface, source_picture_texture(picture));
 	tap->next = (tap->next + 1) % STAGED_COUNT;
 	publish(tap, &tap->staged[tap->next]);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "runtime-folder.h"
+#include "source-picture.h"
 
 /**
  * The way out: the source's picture to a frame ring (BGRA, straight alpha), one picture a tick. Staged in two
@@ -33,11 +34,9 @@ void tap_place(struct tap* tap, struct tap_place* place);
 /** Whether anybody reads: a picture for nobody is not worth its cost. Graphics thread. */
 bool tap_is_read(struct tap* tap);
 
-/** Stages a premultiplied picture (BGRA), and publishes the one before. Graphics thread, in the graphics
- * context. */
-void tap_capture(
-	struct tap* tap, gs_texture_t* picture, uint32_t width, uint32_t height, int64_t captured_us
-);
+/** Stages the picture of this tick, and publishes the one before. Graphics thread, in the graphics context.
+ */
+void tap_capture(struct tap* tap, const struct source_picture* picture);
 
 /** Pictures published. Graphics thread. */
 uint64_t tap_count(const struct tap* tap);

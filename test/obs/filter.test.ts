@@ -1,8 +1,21 @@
 // What the filter gives and shows: real OBS, and a peer that inverts what it is given.
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ffmpeg } from '../support/clips.ts';
 import { CANVAS, Obs } from '../support/obs.ts';
 import { ObsEcho } from '../support/obs-echo.ts';
 import { pixelAt } from '../support/png.ts';
+
+/** Resolves with what is the same three times in a row. */
+const settled = async <Value>(look: () => Promise<Value>): Promise<Value> => {
+	const seen: Value[] = [];
+	for (let i = 0; i < 200; i++) {
+		seen.push(await look());
+		const [a, b, c] = seen.slice(-3).map((value) => JSON.stringify(value));
+		if (a !== undefined && c !== undefined && a === b && b === c && i > 5) return seen.at(-1)!;
+	}
+	throw new Error(`it does not settle: ${JSON.stringify(seen.slice(-5))}`);
+};
 
 let obs: Obs;
 let echo: ObsEcho;
@@ -93,6 +106,48 @@ describe('in place of the source', () => {
 		expect(red).toBeGreaterThanOrEqual(187);
 		expect(red).toBeLessThanOrEqual(189);
 		expect([green, blue]).toEqual([red, red]);
+	});
+
+	it('a clip is tapped as it is, and its alpha is kept: in the painting, beside it, and without one', async () => {
+		const clip = join(obs.folder, 'half.mov');
+		await ffmpeg(`-f lavfi -i color=0x204060@0.5:size=320x180:rate=30:duration=2,format=rgba -c:v png ${clip}`);
+		await obs.socket.call('CreateScene', { sceneName: 'clip' });
+		await obs.addColour('clip', 'clip ground', 0xff000000);
+		const inputSettings = { local_file: clip, looping: true };
+		const input = { sceneName: 'clip', inputName: 'half clip', inputKind: 'ffmpeg_source', inputSettings };
+		await obs.socket.call('CreateInput', input);
+		await obs.socket.call('SetCurrentProgramScene', { sceneName: 'clip' });
+		const shown = async () => pixelAt(await obs.screenshot('clip'), 0.2, 0.2);
+		await obs.until(async () => (await shown())[2] > 20, 'the clip');
+		const plain = await settled(shown);
+		await obs.addFilter('half clip');
+		await obs.shows('half clip / Alla Prima', 'painting');
+		const { id } = await obs.stream('half clip / Alla Prima');
+		const { middle } = await echo.frame(id);
+		expect(middle).toEqual([0x60, 0x40, 0x20, 0x7f]);
+		const painted = pixelAt(await obs.screenshot('half clip'));
+		expect(painted[3]).toBe(0x7f);
+		// What shows the source in the place of a painting is what OBS shows without the filter.
+		await obs.setFilter('half clip', { mode: 'tap' });
+		await obs.shows('half clip / Alla Prima', 'painting');
+		expect(await settled(shown)).toEqual(plain);
+		await obs.socket.call('CreateInput', {
+			sceneName: 'clip',
+			inputName: 'half clip output',
+			inputKind: 'allaprima_output',
+			inputSettings: { stream: 'half clip / Alla Prima' },
+		});
+		const output = async () => pixelAt(await obs.screenshot('half clip output')).join(' ');
+		await obs.until(async () => (await output()).endsWith(' 127'), 'an output');
+		echo.tell({ paints: false });
+		try {
+			await obs.shows('half clip / Alla Prima', 'source');
+			// Its light times its alpha, as a screenshot of a scene has it: 0x20 is light of 0.0144, half of that is 20.
+			expect(await settled(output)).toBe('20 45 69 127');
+		} finally {
+			echo.tell({ paints: true });
+		}
+		await obs.setFilter('half clip', { mode: 'replace' });
 	});
 
 	it.each(['RGBA', 'RGB'] as const)(
