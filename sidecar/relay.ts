@@ -100,7 +100,7 @@ export const runRelay = async (
 	{
 		using _watchdog = serveWatchdog(
 			() => monitor.standstills(),
-			() => `${running.size} channels`,
+			() => `${running.size} channel${running.size === 1 ? '' : 's'}`,
 		);
 		await Promise.race([aborted(limit.signal), aborted(failed.signal)]);
 	}

@@ -43,6 +43,7 @@ export class Monitor {
 		return () => {
 			unsubscribe();
 			this.#channels.delete(name);
+			this.#metrics.forget(name);
 			this.#tell();
 		};
 	}

@@ -25,7 +25,8 @@ import { WorkerEngine } from './worker-engine.ts';
 /** Ends at once with the sidecar, whatever the model's threads are doing. */
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
-const tell = (message: FromEngine): void => void process.send?.(message);
+/** A sidecar that is gone hears nothing; `disconnect` ends us. */
+const tell = (message: FromEngine): void => void process.send?.(message, () => {});
 
 /** Frames as the line pulls them, their pixels in memory of this process until the line gives them back. */
 class FrameInlet {

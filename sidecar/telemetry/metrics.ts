@@ -43,6 +43,7 @@ export class Metrics {
 	readonly #latency: Histogram<'channel'>;
 	readonly #stage: Histogram<'channel' | 'stage'>;
 	readonly #styleSwitch: Histogram<'channel'>;
+	readonly #stagesOf = new Map<string, Set<string>>();
 
 	constructor(build: { version: string; commit: string }, numbers: () => readonly ChannelNumbers[]) {
 		this.#numbers = numbers;
@@ -101,11 +102,24 @@ export class Metrics {
 
 	/** Where the times of a channel go. */
 	timesOf(channel: string): TimesObserver {
+		const stages = new Set<string>();
+		this.#stagesOf.set(channel, stages);
 		return {
 			latency: (ms) => this.#latency.observe({ channel }, ms / 1000),
-			stage: (stage, ms) => this.#stage.observe({ channel, stage }, ms / 1000),
+			stage: (stage, ms) => {
+				stages.add(stage);
+				this.#stage.observe({ channel, stage }, ms / 1000);
+			},
 			styleSwitch: (ms) => this.#styleSwitch.observe({ channel }, ms / 1000),
 		};
+	}
+
+	/** The channel is no more, and neither are its times. */
+	forget(channel: string): void {
+		for (const stage of this.#stagesOf.get(channel) ?? []) this.#stage.remove({ channel, stage });
+		this.#stagesOf.delete(channel);
+		this.#latency.remove({ channel });
+		this.#styleSwitch.remove({ channel });
 	}
 
 	text(): Promise<string> {

@@ -19,9 +19,9 @@ export const enginePids = (parent = process.pid): number[] =>
 		});
 
 /** Resolves when `holds` does; looks every 5 ms. */
-export const until = async (holds: () => boolean, timeoutMs = 30_000): Promise<void> => {
+export const until = async (holds: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> => {
 	const end = Date.now() + timeoutMs;
-	while (!holds()) {
+	while (!(await holds())) {
 		if (Date.now() > end) throw new Error('what was waited for did not happen');
 		await new Promise((resolve) => setTimeout(resolve, 5));
 	}

@@ -85,6 +85,20 @@ describe('metrics', () => {
 		);
 	});
 
+	test('forget the times of a channel that is no more, and keep those of the others', async () => {
+		const metrics = new Metrics({ version: '1', commit: '' }, () => []);
+		for (const channel of ['CAM 1', 'CAM 2']) {
+			const times = metrics.timesOf(channel);
+			times.latency(8);
+			times.stage('unet', 18);
+			times.styleSwitch(80);
+		}
+		metrics.forget('CAM 1');
+		const text = await metrics.text();
+		expect(text).not.toContain('CAM 1');
+		expect(text).toContain('allaprima_stage_seconds_count{channel="CAM 2",stage="unet"} 1');
+	});
+
 	test('quote whatever a channel is called', async () => {
 		const text = (await textOf(numbersOf('a"b\\c\nd'))).join('\n');
 		expect(text).toContain('allaprima_ready{channel="a\\"b\\\\c\\nd"} 1');

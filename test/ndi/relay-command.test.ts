@@ -1,0 +1,241 @@
+// `allaprima relay` as a rig runs it: the real command with models/lite, the real libndi, in a network of its own.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { enginePids, until } from '../support/engines.ts';
+import { FIRST, openNdiNetwork, SECOND, type SeenFrame } from '../support/ndi.ts';
+
+const LUMA = { source: 180, slate: 37 };
+const near = (luma: number, wanted: number) => Math.abs(luma - wanted) <= 6;
+const isSource = ({ luma }: SeenFrame) => near(luma, LUMA.source);
+const isSlate = ({ luma }: SeenFrame) => near(luma, LUMA.slate);
+/** The source's grey, painted in ink: neither the source's own nor the slate's. */
+const isPainting = (frame: SeenFrame) => !isSource(frame) && !isSlate(frame);
+/** Sources take the first ports, in the order in which they start; painted streams the next. */
+const THIRD = '127.0.0.1:5963';
+const FOURTH = '127.0.0.1:5964';
+
+let network: Awaited<ReturnType<typeof openNdiNetwork>>;
+let folder: string;
+beforeEach(async () => {
+	network = await openNdiNetwork();
+	folder = mkdtempSync(join(tmpdir(), 'allaprima-relay-'));
+});
+afterEach(async () => {
+	await network[Symbol.asyncDispose]();
+	rmSync(folder, { recursive: true, force: true });
+});
+
+const startRelay = (...flags: string[]) =>
+	network.run(process.execPath, 'dist/cli.js', 'relay', '--log-level', 'error', ...flags);
+
+/** From inside of that network, which nobody else can reach. */
+const ask = async (path: string, body?: object): Promise<{ status: number; text: string }> => {
+	const options = body && {
+		method: 'POST',
+		headers: { 'Content-Type': 'application/json' },
+		body: JSON.stringify(body),
+	};
+	const script = `fetch('http://127.0.0.1:7717${path}', ${JSON.stringify(options ?? {})})
+		.then(async (r) => console.log(JSON.stringify({ status: r.status, text: await r.text() })))
+		.catch(() => console.log('{"status":0,"text":""}'))`;
+	await using asked = network.run(process.execPath, '-e', script);
+	return JSON.parse(await asked.untilLine('{')) as { status: number; text: string };
+};
+
+/** Does what systemd does with WatchdogSec=4, WatchdogSignal=SIGKILL, and says what it is told. */
+const SYSTEMD = `
+import os, signal, socket, subprocess, sys
+listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listening.bind(sys.argv[1])
+child = subprocess.Popen(sys.argv[2:], env={**os.environ, 'NOTIFY_SOCKET': sys.argv[1], 'WATCHDOG_USEC': '4000000'})
+print(f'started {child.pid}', flush=True)
+listening.settimeout(60)
+while True:
+    try:
+        for line in listening.recv(4096).decode().splitlines():
+            print(line, flush=True)
+            if line == 'READY=1': listening.settimeout(4)
+    except TimeoutError:
+        child.send_signal(signal.SIGKILL)
+        print('killed', flush=True)
+        break
+child.wait()
+sys.stdin.read()
+`;
+
+const isReady = () => until(async () => (await ask('/readyz')).status === 200, 60_000);
+
+describe('a relay of one channel', () => {
+	it('paints at the rate, with the timecodes of the source, and says how it goes', async () => {
+		await network.source('CAM');
+		startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		const viewer = await network.viewer(SECOND);
+		await isReady();
+		await viewer.one(isPainting, 'a painting', 60_000);
+		const frames = await viewer.more(60);
+		expect(new Set(frames.map(({ rate, width, height }) => `${rate} ${width}x${height}`))).toEqual(
+			new Set(['30/1 1280x720']),
+		);
+		const steps = frames.slice(1).map(({ timecode }, i) => timecode - frames[i]!.timecode);
+		expect(steps.every((step) => step > 0n)).toBe(true);
+		expect(frames.filter(isPainting).length).toBeGreaterThan(30);
+		const { text } = await ask('/metrics');
+		expect(text).toMatch(/allaprima_ndi_frames_sent_total\{channel="OUT",shown="painting"\} [1-9]/);
+		expect(text).toMatch(/allaprima_ndi_connections\{channel="OUT"\} 1/);
+		expect(await ask('/healthz')).toEqual({ status: 200, text: 'ok\n' });
+	});
+
+	it('is steered by the command line: a style, the source itself, and panic', async () => {
+		await network.source('CAM');
+		startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		network.run(process.execPath, 'dist/cli.js', 'style', 'passthrough', '--channel', 'OUT');
+		await viewer.one(isSource, 'the source');
+		network.run(process.execPath, 'dist/cli.js', 'panic', 'on');
+		await viewer.one(isSlate, 'the slate');
+		expect((await viewer.more(10)).every(isSlate)).toBe(true);
+		network.run(process.execPath, 'dist/cli.js', 'panic', 'off');
+		await viewer.one(isSource, 'the source again');
+		network.run(process.execPath, 'dist/cli.js', 'style', 'pencil-sketch');
+		await viewer.one(isPainting, 'paint again');
+	});
+
+	it('shows the source while the engine is dead, with no frame missing, and paints again', async () => {
+		await network.source('CAM');
+		const relay = startRelay(
+			'--in',
+			FIRST,
+			'--out',
+			'OUT',
+			'--style',
+			'pencil-sketch',
+			'--no-when-watched',
+			'--stale-after-ms',
+			'200',
+		);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		const [engine] = enginePids(relay.process.pid!);
+		process.kill(engine!, 'SIGKILL');
+		await viewer.one(isSource, 'the source');
+		await viewer.one(isPainting, 'a painting again', 60_000);
+		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
+		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+	});
+
+	it('under slate lets no frame of the source out: not at the start, not through a dead engine, not in pass-through', async () => {
+		await network.source('CAM');
+		const relay = startRelay(
+			'--in',
+			FIRST,
+			'--out',
+			'OUT',
+			'--style',
+			'pencil-sketch',
+			'--no-when-watched',
+			'--failure',
+			'slate',
+		);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		for (const pid of enginePids(relay.process.pid!)) process.kill(pid, 'SIGKILL');
+		await viewer.one(isSlate, 'the slate');
+		await viewer.one(isPainting, 'a painting again', 60_000);
+		network.run(process.execPath, 'dist/cli.js', 'style', 'passthrough');
+		await viewer.one(isSlate, 'the slate instead of the source');
+		await viewer.more(30);
+		expect(viewer.frames.filter(isSource)).toEqual([]);
+	});
+
+	it('killed under passthrough, its viewers are with the source', async () => {
+		await network.source('CAM');
+		const relay = startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		relay.kill();
+		await viewer.one(isSource, 'the source');
+		expect((await viewer.more(10)).every(isSource)).toBe(true);
+	});
+});
+
+describe('a service', () => {
+	it('tells systemd that it is ready and lives; hung, it is killed, and its viewers are with the source within 5 s', async () => {
+		await network.source('CAM');
+		const command = [process.execPath, 'dist/cli.js', 'relay', '--log-level', 'error', '--in', FIRST, '--out', 'OUT'];
+		const systemd = network.run('python3', '-c', SYSTEMD, join(folder, 'notify'), ...command, '--no-when-watched');
+		const pid = Number((await systemd.untilLine('started')).split(' ')[1]);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		await systemd.untilLine('STATUS=1 channel');
+		expect(systemd.lines).toContain('READY=1');
+		const fed = systemd.lines.filter((line) => line === 'WATCHDOG=1').length;
+		await viewer.more(150);
+		expect(systemd.lines.filter((line) => line === 'WATCHDOG=1').length).toBeGreaterThan(fed + 1);
+		expect(systemd.lines).not.toContain('killed');
+		process.kill(pid, 'SIGSTOP');
+		const hungAt = Date.now();
+		await viewer.one(isSource, 'the source', 30_000);
+		console.log(`${((Date.now() - hungAt) / 1000).toFixed(1)} s from the hang to the source`);
+		expect(systemd.lines).toContain('killed');
+	});
+
+	it.each([
+		['nothing', '/nowhere', /ndi\.video/],
+		['a text file', 'package.json', /package\.json/],
+	])('without a runtime, with %s in its place, says what to do and ends with 4', async (_, runtime, message) => {
+		const script = `const { spawnSync } = require('node:child_process');
+			const { status, stderr } = spawnSync(process.execPath,
+				['dist/cli.js', 'relay', '--in', '${FIRST}', '--out', 'OUT', '--runtime', '${runtime}'], { encoding: 'utf8' });
+			console.log(JSON.stringify({ status, stderr }));`;
+		await using run = network.run(process.execPath, '-e', script);
+		const { status, stderr } = JSON.parse(await run.untilLine('{')) as { status: number; stderr: string };
+		expect(status).toBe(4);
+		expect(stderr).toMatch(message);
+		expect(stderr).not.toMatch(/internal error|\n\s+at /);
+	});
+});
+
+describe('a relay of several channels', () => {
+	const write = (channels: object[]): string => {
+		const path = join(folder, 'rig.json');
+		writeFileSync(path, JSON.stringify({ style: 'pencil-sketch', ndi: { onlyWhenWatched: false, channels } }));
+		return path;
+	};
+
+	const cam = { in: FIRST, out: 'CAM (Painted)' };
+
+	it('reads its configuration again: the channel that is the same loses no frame', async () => {
+		await network.source('CAM', { num: 15 });
+		await network.source('GUEST', { num: 15 });
+		const config = write([cam]);
+		const relay = startRelay('--config', config);
+		const viewer = await network.viewer(THIRD);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		write([cam, { in: SECOND, style: 'passthrough', out: 'Guest' }]);
+		relay.kill('SIGHUP');
+		const guest = await network.viewer(FOURTH);
+		await guest.one(isSource, 'the guest');
+		writeFileSync(config, '{ "style": ');
+		relay.kill('SIGHUP'); // is logged, and changes nothing
+		await guest.more(10);
+		write([cam]);
+		relay.kill('SIGHUP');
+		await until(async () => !(await ask('/metrics')).text.includes('channel="Guest"'), 20_000);
+		await viewer.more(10);
+		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
+		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+	});
+
+	it('goes on with one while the other has no source', async () => {
+		await network.source('CAM', { num: 15 });
+		startRelay('--config', write([cam, { in: 'NOBODY', out: 'Empty' }]));
+		// Which of the two is first at a port is the runtime's affair.
+		const viewers = [await network.viewer(SECOND), await network.viewer(THIRD)];
+		await Promise.any(viewers.map((viewer) => viewer.one(isPainting, 'a painting', 60_000)));
+		await until(async () => (await ask('/readyz')).text === 'Empty: no frames from NOBODY\n');
+		expect((await ask('/healthz')).status).toBe(200);
+	});
+});
