@@ -78,33 +78,42 @@ try {
 	if (strange.length > 0)
 		throw new Error(`there is no ${strange.join(', ')}; there are ${Object.keys(judgements).join(', ')}`);
 
+	const title = `${manifest.name} ${manifest.version}`;
+	const arithmetic = int8Graphs.length > 0 ? `${int8Graphs.join(', ')} in int8, the rest in fp32` : 'fp32';
+	const facts = `Through the product's engine at ${SIZE.width}x${SIZE.height}, ${arithmetic}. It starts with ${usual.noise} noise, the adapter every ${usual.condRefreshEvery} and the encoder every ${usual.teRefreshEvery} frames.`;
+	/** @type {import('./evaluation/section.mjs').Section[]} */
+	const sections = [];
+	const judge = async (/** @type {keyof typeof judgements} */ name) => {
+		if (!wanted.includes(name)) return;
+		sections.push(...(await judgements[name]()));
+		done(name);
+		// After each, so that a run that is cut off leaves what it found.
+		const figures = sections.map(({ name: section, values, verdicts }) => ({ name: section, verdicts, values }));
+		if (flags.json)
+			await writeFile(flags.json, `${JSON.stringify({ model: title, facts, sections: figures }, null, '\t')}\n`);
+	};
+
+	// Before the teachers keep both cores busy.
+	await judge('speed');
 	const footage = await openFootage({
 		folder,
 		data: flags.data,
 		noise: noiseOf(manifest, SIZE),
 		counts: extent.counts,
 	});
-	done(`footage: ${[...footage.stillNames, ...footage.clips.keys()].join(', ')}`);
+	const seen = footage.isDrawn ? 'drawn scenes' : 'clips, photographs and drawn scenes that training never saw';
+	done(`${seen}: ${[...footage.stillNames, ...footage.clips.keys()].join(', ')}`);
 	if (flags.sheets) {
 		await writeSheets(painter, footage, flags.sheets);
 		done(`sheets: ${[...footage.looks.keys()].join(', ')}`);
 	}
-
-	const title = `${manifest.name} ${manifest.version}`;
-	const arithmetic = int8Graphs.length > 0 ? `${int8Graphs.join(', ')} in int8, the rest in fp32` : 'fp32';
-	const seen = footage.isDrawn ? 'drawn scenes' : 'clips, photographs and drawn scenes held out of training';
-	const facts = `Through the product's engine at ${SIZE.width}x${SIZE.height}, ${arithmetic}, on ${seen}. It starts with ${usual.noise} noise, the adapter every ${usual.condRefreshEvery} and the encoder every ${usual.teRefreshEvery} frames.`;
-	const sections = [];
-	for (const [name, judge] of Object.entries(judgements)) {
-		if (!wanted.includes(name)) continue;
-		sections.push(...(await judge()));
-		done(name);
-		// After each, so that a run that is cut off leaves what it found.
-		const figures = sections.map(({ name: section, values, verdicts }) => ({ name: section, verdicts, values }));
-		if (flags.json)
-			await writeFile(flags.json, `${JSON.stringify({ model: title, facts, sections: figures }, null, '\t')}\n`);
-	}
-	if (sections.length > 0) console.log(report({ title, facts, sections }));
+	await judge('detail');
+	await judge('stillness');
+	await judge('modifiers');
+	await judge('sentences');
+	await judge('mixtures');
+	await judge('clips');
+	if (sections.length > 0) console.log(report({ title, facts: `${facts} It painted ${seen}.`, sections }));
 } finally {
 	await painter.close();
 	await rm(folder, { recursive: true, force: true });

@@ -21,14 +21,14 @@ const adapted = (/** @type {number} */ condRefreshEvery) => ({
 	condRefreshEvery,
 });
 
-/** Paints each clip in each way. @returns {Promise<Record<string, Steadiness>>} by way, means over clips */
+/** Paints each clip in each way. @returns {Promise<Record<string, Steadiness & { clips: object[] }>>} by way, means over clips, and each */
 const measure = async (
 	/** @type {Painter} */ painter,
-	/** @type {{ frames: Picture[], motion: import('./measures.mjs').ClipMotion }[]} */ clips,
+	/** @type {{ name: string, frames: Picture[], motion: import('./measures.mjs').ClipMotion }[]} */ clips,
 	/** @type {Record<string, { prompt: string, tuning: TuningOverrides }>} */ ways,
 ) => {
 	const shots = Object.entries(ways).flatMap(([way, asked]) => clips.map((clip) => ({ way, ...clip, ...asked })));
-	/** @type {Record<string, Steadiness[]>} */
+	/** @type {Record<string, (Steadiness & { clip: string })[]>} */
 	const found = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
 	/** @type {Picture[]} */
 	let painted = [];
@@ -41,7 +41,7 @@ const measure = async (
 		// The next clip is painted meanwhile.
 		measuring.push(
 			Promise.all([warpingErrors(shot.motion, whole), detailOf(whole)]).then(([error, detail]) =>
-				found[shot.way].push({ ...error, ...detail }),
+				found[shot.way].push({ clip: shot.name, ...error, ...detail }),
 			),
 		);
 	}
@@ -54,6 +54,7 @@ const measure = async (
 				visible: mean(all.map((one) => one.visible)),
 				sobel: mean(all.map((one) => one.sobel)),
 				hf: mean(all.map((one) => one.hf)),
+				clips: all,
 			},
 		]),
 	);
@@ -84,7 +85,7 @@ export const judgeClips = async (
 	{ refreshes, transferClips, done },
 ) => {
 	const clips = [];
-	for (const frames of footage.clips.values()) clips.push({ frames, motion: await motionOf(frames) });
+	for (const [name, frames] of footage.clips) clips.push({ name, frames, motion: await motionOf(frames) });
 	const styles = Object.entries(footage.styles);
 	const usualN = painter.usual.condRefreshEvery;
 	/** @type {Record<string, TuningOverrides>} */

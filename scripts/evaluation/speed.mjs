@@ -1,6 +1,7 @@
 // How fast and how large: `allaprima run --pace max`, and the model's folder.
 import { execFile } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -43,6 +44,7 @@ const run = async (/** @type {string} */ model, /** @type {number} */ frames, /*
 export const judgeSpeed = async (
 	/** @type {{ model: string, folder: string, hasInt8: boolean, frames: number }} */ { model, folder, hasInt8, frames },
 ) => {
+	const [busy] = loadavg();
 	const precisions = ['fp32', ...(hasInt8 ? ['int8'] : [])];
 	/** @type {Record<string, Report>} */
 	const values = {};
@@ -67,7 +69,7 @@ export const judgeSpeed = async (
 		{
 			name: 'speed',
 			title: 'Rate',
-			text: `The scene through \`allaprima run --pace max\` at 512x288, ${frames} frames · ${machine} · ${commit}. Side is the encoder's stream, main the denoiser's: median busy time a frame, and the share of the time that the side stream is busy.`,
+			text: `The scene through \`allaprima run --pace max\` at 512x288, ${frames} frames · ${machine} · ${commit}. Side is the encoder's stream, main the denoiser's: median busy time a frame, and the share of the time that the side stream is busy. Load average before: ${fixed(busy, 1)}; figures are those of a quiet machine only where it is far under 1.`,
 			head: ['', 'frames/s', 'side ms', 'main ms', 'text and vision ms', 'side busy'],
 			rows: Object.entries(values).map(([what, { fps: rate, sideStreamMs, mainStreamMs, stagesMs }]) => [
 				what,
@@ -77,7 +79,7 @@ export const judgeSpeed = async (
 				fixed(stagesMs['te']?.p50 ?? 0, 1),
 				percent((sideStreamMs * rate) / 1000),
 			]),
-			values: { runs: values, folderBytes: bytes },
+			values: { runs: values, folderBytes: bytes, loadBefore: busy },
 			verdicts: [
 				holds(
 					'frames/s at 512x288 through the whole line',
