@@ -39,7 +39,7 @@ void Delay::addLatency(std::int64_t us, std::int64_t now, std::int64_t periodUs)
 		enoughSinceUs_ = now;
 	} else if (now - enoughSinceUs_ >= LOWER_AFTER_US) {
 		measuredUs_ = std::max(target, measuredUs_ - periodUs);
-		enoughSinceUs_ = now;
+		enoughSinceUs_ = now - LOWER_AFTER_US + LOWER_EVERY_US;
 	}
 }
 

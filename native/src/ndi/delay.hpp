@@ -24,13 +24,13 @@ private:
 
 /**
  * From a frame's arrival to its leaving. Fixed, or as long as 95 of 100 paintings need, in whole frames:
- * raised at once, lowered frame by frame after 5 s in which less would have done. It shrinks gradually, so
+ * raised at once, lowered a frame a second after 5 s in which less would have done. It shrinks gradually, so
  * that frames leave a little faster and none at once; in direct mode to nothing. Pure: time comes as an
  * argument.
  */
 class Delay {
 public:
-	static constexpr std::int64_t MOST_US = 1'000'000, LOWER_AFTER_US = 5'000'000;
+	static constexpr std::int64_t MOST_US = 1'000'000, LOWER_AFTER_US = 5'000'000, LOWER_EVERY_US = 1'000'000;
 
 	/** Nothing: measured. */
 	explicit Delay(std::optional<std::int64_t> fixedUs) : fixedUs_(fixedUs) {}

@@ -63,7 +63,10 @@ Intake::Intake(RuntimePointer runtime, IntakeOptions options, std::shared_ptr<Fr
 
 void Intake::start(std::weak_ptr<IntakeListener> listener) {
 	listener_ = std::move(listener);
-	connectedUs_ = lastRestartUs_ = nowUs();
+	{
+		const std::scoped_lock lock(mutex_); // the relay's threads may ask for the state already
+		connectedUs_ = lastRestartUs_ = nowUs();
+	}
 	if (!url_.empty()) connect();
 	crew_->start([self = shared_from_this()] { self->keep(); });
 }
