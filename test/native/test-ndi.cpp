@@ -135,6 +135,19 @@ TEST_CASE("BGRA becomes UYVA with the same alpha") {
 	for (std::size_t i = 0; i < 8; ++i) CHECK(frame->pixels()[16 + i] == 10 * i);
 }
 
+TEST_CASE("alpha of an odd width lies as NDI has it: rows half as long as those of colours") {
+	Given given(abi::UYVA, 5, 2, 12, 2 * 12 + 2 * 6, 9);
+	given.bytes[24 + 6] = 33; // second row
+	auto reader = readerOf();
+	const auto frame = reader.read(given.video, 0).frame;
+	REQUIRE(frame);
+	REQUIRE(frame->pixels().size() == 24 + 12);
+	CHECK(frame->pixels()[24 + 6] == 33);
+	Given bgra(abi::BGRA, 5, 2, 20, 40, 255);
+	bgra.bytes[20 + 3] = 44;
+	CHECK(reader.read(bgra.video, 0).frame->pixels()[24 + 6] == 44);
+}
+
 TEST_CASE("NV12 and I420 of odd sizes are read within their memory") {
 	for (const auto fourcc : {abi::NV12, abi::I420}) {
 		// 5x3: luma 6 apart, chroma of 3x2.

@@ -22,10 +22,15 @@ constexpr std::size_t uyvyByteLength(int width, int height) {
 	return 4 * ((static_cast<std::size_t>(width) + 1) / 2) * static_cast<std::size_t>(height);
 }
 
+/** A row of the plane of alpha behind UYVY: NDI has it half as long as a row of colours. */
+constexpr std::size_t alphaRowBytes(int width) {
+	return 2 * ((static_cast<std::size_t>(width) + 1) / 2);
+}
+
 constexpr std::size_t frameByteLength(FrameKind kind, int width, int height) {
-	const std::size_t area = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-	if (kind == FrameKind::BGRA) return 4 * area;
-	return uyvyByteLength(width, height) + (kind == FrameKind::UYVA ? area : 0);
+	const auto rows = static_cast<std::size_t>(height);
+	if (kind == FrameKind::BGRA) return 4 * static_cast<std::size_t>(width) * rows;
+	return uyvyByteLength(width, height) + (kind == FrameKind::UYVA ? alphaRowBytes(width) * rows : 0);
 }
 
 /** What is known of a frame besides its pixels. */

@@ -182,7 +182,7 @@ FrameRef FrameReader::takeLone() {
 	std::uint8_t* const pixels = frame->pixels().data();
 	double_(pixels, rowBytesOf(abi::UYVY, frame->width));
 	if (frame->kind == FrameKind::UYVA)
-		double_(pixels + uyvyByteLength(frame->width, frame->height), static_cast<std::size_t>(frame->width));
+		double_(pixels + uyvyByteLength(frame->width, frame->height), alphaRowBytes(frame->width));
 	return frame;
 }
 
@@ -200,7 +200,8 @@ void FrameReader::copy(const abi::Video& video, Frame& frame, Lines lines) {
 	const std::uint8_t* const alpha = video.data + stride * static_cast<std::size_t>(video.height);
 	const auto alphaBytes = static_cast<std::size_t>(video.width);
 	std::uint8_t* const plane = target + uyvyByteLength(frame.width, frame.height);
-	copyRows(alpha, stride / 2, plane + first * alphaBytes, step * alphaBytes, alphaBytes, video.height);
+	const std::size_t planeStride = alphaRowBytes(video.width);
+	copyRows(alpha, stride / 2, plane + first * planeStride, step * planeStride, alphaBytes, video.height);
 }
 
 void FrameReader::convert(const abi::Video& video, Frame& frame, Lines lines) {
@@ -250,8 +251,9 @@ void FrameReader::convert(const abi::Video& video, Frame& frame, Lines lines) {
 	);
 	if (frame.kind != FrameKind::UYVA) return;
 	const auto width = static_cast<std::size_t>(video.width);
-	std::uint8_t* plane = pixels + uyvyByteLength(frame.width, frame.height) + first * width;
-	for (std::size_t row = 0; row < height; ++row, plane += step * width) {
+	const std::size_t planeStride = alphaRowBytes(video.width);
+	std::uint8_t* plane = pixels + uyvyByteLength(frame.width, frame.height) + first * planeStride;
+	for (std::size_t row = 0; row < height; ++row, plane += step * planeStride) {
 		for (std::size_t x = 0; x < width; ++x) plane[x] = tight[4 * (row * width + x) + 3];
 	}
 }

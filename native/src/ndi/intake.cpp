@@ -141,12 +141,18 @@ void Intake::captureVideo(const ConnectionPointer& connection) {
 			rest(startedUs, arrivedUs);
 			continue;
 		}
-		auto outcome = reader.read(video, arrivedUs);
-		while (outcome.isFull) {
-			const auto listener = listener_.lock();
-			if (!listener || !listener->shed()) break;
-			if (outcome.lone) deliver(connection, std::move(outcome.lone));
+		FrameReader::Outcome outcome;
+		try {
 			outcome = reader.read(video, arrivedUs);
+			while (outcome.isFull) {
+				const auto listener = listener_.lock();
+				if (!listener || !listener->shed()) break;
+				if (outcome.lone) deliver(connection, std::move(outcome.lone));
+				outcome = reader.read(video, arrivedUs);
+			}
+		} catch (const std::exception& error) {
+			outcome = {};
+			outcome.dropReason = error.what();
 		}
 		runtime_->recvFreeVideo(connection->instance, &video);
 		if (!outcome.dropReason.empty()) drop(outcome.dropReason);

@@ -45,6 +45,16 @@ bool isOfOneConnection(const std::string& note) {
 	return note.starts_with("<ndi_tally") || note.starts_with("<ndi_product");
 }
 
+/** False where it cannot be done: a picture more or less must not end the thread. */
+bool tryConvert(PixelConverter& converter, const Picture& source, const Picture& target, Fit fit) {
+	try {
+		converter.convert(source, target, fit);
+		return true;
+	} catch (const std::exception&) {
+		return false;
+	}
+}
+
 bool sameSize(const FrameFacts& a, const FrameFacts& b) {
 	return a.width == b.width && a.height == b.height;
 }
@@ -180,7 +190,8 @@ void Relay::preparePaintings() {
 		FrameRef canvas = canvases_->take(facts.byteLength());
 		if (canvas) {
 			static_cast<FrameFacts&>(*canvas) = std::move(facts);
-			converter.convert(rgbOf(options_.painted, item.rgb), pictureOf(*canvas), backFrom(options_.fit));
+			const Picture painting = rgbOf(options_.painted, item.rgb);
+			if (!tryConvert(converter, painting, pictureOf(*canvas), backFrom(options_.fit))) canvas = {};
 		}
 
 		lock.lock();
@@ -340,7 +351,7 @@ FrameRef Relay::slateFor(const FrameRef& frame) {
 	facts.height = frame->height;
 	static_cast<FrameFacts&>(*slate) = facts;
 	auto rgb = options_.slate;
-	slateConverter_.convert(rgbOf(options_.painted, rgb), pictureOf(*slate), Fit::COVER);
+	if (!tryConvert(slateConverter_, rgbOf(options_.painted, rgb), pictureOf(*slate), Fit::COVER)) return {};
 	if (facts.kind == FrameKind::UYVA) {
 		const auto alpha = slate->pixels().subspan(uyvyByteLength(facts.width, facts.height));
 		std::ranges::fill(alpha, std::uint8_t{255});
