@@ -22,6 +22,9 @@ interface RelayOptions {
 	reread?: () => Promise<Configuration>;
 }
 
+/** A channel that could not be made, for its name was taken, say, while others go on. */
+const RETRY_MS = 5000;
+
 interface Running {
 	prepared: PreparedChannel;
 	stop: AbortController;
@@ -47,6 +50,7 @@ export const runRelay = async (
 	const port = httpPortOf(configuration);
 	await using _server = port === undefined ? undefined : await monitor.serve(port);
 
+	let wanted = new Map<string, PreparedChannel>();
 	const running = new Map<string, Running>();
 	const reports: Record<string, Report> = {};
 	const failed = new AbortController();
@@ -61,28 +65,29 @@ export const runRelay = async (
 			(report) => {
 				if (report) reports[name] = report;
 				running.delete(name);
-				if (running.size === 0) limit.stop();
+				if (running.size === 0 && !stop.signal.aborted) limit.stop();
 			},
 			(error: unknown) => {
 				running.delete(name);
-				log.error({ channel: name, error }, 'channel lost');
+				if (stop.signal.aborted) return log.warn({ channel: name, error }, 'channel ended badly');
 				failure ??= error;
-				if (running.size === 0) failed.abort();
+				if (running.size === 0) return failed.abort();
+				log.error({ channel: name, error, retryMs: RETRY_MS }, 'channel lost');
+				const again = () => running.has(name) || !wanted.has(name) || start(wanted.get(name)!);
+				setTimeout(() => limit.signal.aborted || again(), RETRY_MS).unref();
 			},
 		);
 	};
 	/** Starts, ends and restarts what differs; the others don't notice. */
 	const apply = async (channels: readonly PreparedChannel[]): Promise<void> => {
-		const wanted = new Map(channels.map((channel) => [channel.name, channel]));
+		wanted = new Map(channels.map((channel) => [channel.name, channel]));
 		for (const [name, { prepared, stop, ended }] of running) {
 			const now = wanted.get(name);
-			if (now && fingerprint(now) === fingerprint(prepared)) wanted.delete(name);
-			else {
-				stop.abort();
-				await ended.catch(() => {});
-			}
+			if (now && fingerprint(now) === fingerprint(prepared)) continue;
+			stop.abort();
+			await ended.catch(() => {});
 		}
-		for (const channel of wanted.values()) start(channel);
+		for (const channel of channels) if (!running.has(channel.name)) start(channel);
 	};
 
 	await apply(first);

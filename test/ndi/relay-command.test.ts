@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { enginePids, until } from '../support/engines.ts';
 import { FIRST, openNdiNetwork, SECOND, type SeenFrame } from '../support/ndi.ts';
+import { askRelay, startRelay as start } from '../support/relay-command.ts';
 
 const LUMA = { source: 180, slate: 37 };
 const near = (luma: number, wanted: number) => Math.abs(luma - wanted) <= 6;
@@ -27,22 +28,8 @@ afterEach(async () => {
 	rmSync(folder, { recursive: true, force: true });
 });
 
-const startRelay = (...flags: string[]) =>
-	network.run(process.execPath, 'dist/cli.js', 'relay', '--log-level', 'error', ...flags);
-
-/** From inside of that network, which nobody else can reach. */
-const ask = async (path: string, body?: object): Promise<{ status: number; text: string }> => {
-	const options = body && {
-		method: 'POST',
-		headers: { 'Content-Type': 'application/json' },
-		body: JSON.stringify(body),
-	};
-	const script = `fetch('http://127.0.0.1:7717${path}', ${JSON.stringify(options ?? {})})
-		.then(async (r) => console.log(JSON.stringify({ status: r.status, text: await r.text() })))
-		.catch(() => console.log('{"status":0,"text":""}'))`;
-	await using asked = network.run(process.execPath, '-e', script);
-	return JSON.parse(await asked.untilLine('{')) as { status: number; text: string };
-};
+const startRelay = (...flags: string[]) => start(network, ...flags);
+const ask = (path: string) => askRelay(network, path);
 
 /** Does what systemd does with WatchdogSec=4, WatchdogSignal=SIGKILL, and says what it is told. */
 const SYSTEMD = `
@@ -227,6 +214,9 @@ describe('a relay of several channels', () => {
 		await viewer.more(10);
 		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
 		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+		write([{ ...cam, style: 'passthrough' }]);
+		relay.kill('SIGHUP');
+		await viewer.one(isSource, 'the source, of a channel that was started anew');
 	});
 
 	it('goes on with one while the other has no source', async () => {
