@@ -1,6 +1,6 @@
 import type { FailurePolicy } from './egress/failure-policy.ts';
 import { SidecarError } from './errors.ts';
-import type { FrameRate, Picture, PictureLayout, Size } from './frame/frame.ts';
+import type { FrameRate, Picture, PictureLayout } from './frame/frame.ts';
 import { type Fit, loadNative } from './native.ts';
 
 /**
@@ -123,9 +123,7 @@ export interface NdiRelayOutput {
 export interface NdiRelayOptions {
 	input: NdiInput;
 	output: NdiRelayOutput;
-	/** The size of the paintings. */
-	painted: Size;
-	/** How a frame was fitted into the painted size; a painting goes back where it came from. */
+	/** How a frame is fitted into the painted size; a painting goes back where it came from. */
 	fit: Fit;
 	/** RGB, for panic and failures. Shown over the whole picture. */
 	slate: Picture;
@@ -353,7 +351,7 @@ export class NdiRelay extends Intake<NativeRelay> {
 	}
 
 	/**
-	 * Hands over the painting (RGB, of the painted size) of the frame `sequence`, or of those up to it. Copied; scaled to
+	 * Hands over the painting (RGB, of any size) of the frame `sequence`, or of those up to it. Copied; scaled to
 	 * the source's size and converted by a native thread. Errors: TypeError.
 	 */
 	painted(sequence: number, picture: Picture): void {

@@ -88,7 +88,6 @@ export const runRelayChannel = async (
 	using relay = new NdiRelay({
 		input,
 		output: { name, ...(ndi.groups !== undefined && { groups: ndi.groups }), failover: ndi.failover },
-		painted: configuration.size === 'auto' ? { width, height } : configuration.size,
 		fit: configuration.size === 'auto' ? 'stretch' : configuration.fit,
 		slate: slateOf({ width, height }),
 		failure,

@@ -41,7 +41,7 @@ struct Rig {
 		RelayOptions relayOptions;
 		relayOptions.outputName = "OUT";
 		relayOptions.wantsFailover = settings.wantsFailover;
-		relayOptions.painted = SIZE;
+		relayOptions.slateSize = SIZE;
 		relayOptions.slate.assign(static_cast<std::size_t>(3 * SIZE.area()), 10);
 		relayOptions.policy = settings.policy;
 		relayOptions.staleAfterUs = settings.staleAfterUs;
@@ -57,7 +57,7 @@ struct Rig {
 
 	void paint(std::uint64_t sequence) const {
 		const std::vector<std::uint8_t> rgb(static_cast<std::size_t>(3 * SIZE.area()), 100);
-		relay->painted(sequence, rgb);
+		relay->painted(sequence, SIZE, rgb);
 	}
 
 	std::shared_ptr<FramePool> pool;

@@ -29,6 +29,7 @@ afterEach(async () => {
 });
 
 const startRelay = (...flags: string[]) => start(network, ...flags);
+const PENCIL = ['--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched'];
 const ask = (path: string) => askRelay(network, path);
 
 /** Does what systemd does with WatchdogSec=4, WatchdogSignal=SIGKILL, and says what it is told. */
@@ -57,7 +58,7 @@ const isReady = () => until(async () => (await ask('/readyz')).status === 200, 6
 describe('a relay of one channel', () => {
 	it('paints at the rate, with the timecodes of the source, and says how it goes', async () => {
 		await network.source('CAM');
-		startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		startRelay(...PENCIL);
 		const viewer = await network.viewer(SECOND);
 		await isReady();
 		await viewer.one(isPainting, 'a painting', 60_000);
@@ -74,9 +75,16 @@ describe('a relay of one channel', () => {
 		expect(await ask('/healthz')).toEqual({ status: 200, text: 'ok\n' });
 	});
 
+	it('paints a source of another shape at its own size', async () => {
+		await network.source('CAM', { width: 640, height: 480 });
+		startRelay(...PENCIL);
+		const viewer = await network.viewer(SECOND);
+		expect(await viewer.one(isPainting, 'a painting', 60_000)).toMatchObject({ width: 640, height: 480 });
+	});
+
 	it('is steered by the command line: a style, the source itself, and panic', async () => {
 		await network.source('CAM');
-		startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		startRelay(...PENCIL);
 		const viewer = await network.viewer(SECOND);
 		await viewer.one(isPainting, 'a painting', 60_000);
 		network.run(process.execPath, 'dist/cli.js', 'style', 'passthrough', '--channel', 'OUT');
@@ -92,17 +100,7 @@ describe('a relay of one channel', () => {
 
 	it('shows the source while the engine is dead, with no frame missing, and paints again', async () => {
 		await network.source('CAM');
-		const relay = startRelay(
-			'--in',
-			FIRST,
-			'--out',
-			'OUT',
-			'--style',
-			'pencil-sketch',
-			'--no-when-watched',
-			'--stale-after-ms',
-			'200',
-		);
+		const relay = startRelay(...PENCIL, '--stale-after-ms', '200');
 		const viewer = await network.viewer(SECOND);
 		await viewer.one(isPainting, 'a painting', 60_000);
 		const [engine] = enginePids(relay.process.pid!);
@@ -115,17 +113,7 @@ describe('a relay of one channel', () => {
 
 	it('under slate lets no frame of the source out: not at the start, not through a dead engine, not in pass-through', async () => {
 		await network.source('CAM');
-		const relay = startRelay(
-			'--in',
-			FIRST,
-			'--out',
-			'OUT',
-			'--style',
-			'pencil-sketch',
-			'--no-when-watched',
-			'--failure',
-			'slate',
-		);
+		const relay = startRelay(...PENCIL, '--failure', 'slate', '--stale-after-ms', '200');
 		const viewer = await network.viewer(SECOND);
 		await viewer.one(isPainting, 'a painting', 60_000);
 		for (const pid of enginePids(relay.process.pid!)) process.kill(pid, 'SIGKILL');
@@ -139,7 +127,7 @@ describe('a relay of one channel', () => {
 
 	it('killed under passthrough, its viewers are with the source', async () => {
 		await network.source('CAM');
-		const relay = startRelay('--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched');
+		const relay = startRelay(...PENCIL);
 		const viewer = await network.viewer(SECOND);
 		await viewer.one(isPainting, 'a painting', 60_000);
 		relay.kill();

@@ -216,7 +216,7 @@ export const openNdiNetwork = async () => {
 			const options = {
 				input: { url: FIRST },
 				output: { name: 'OUT', failover: false },
-				painted: { width: 320, height: 180 },
+				painted: { width: 320, height: 180 }, // by its painter
 				fit: 'stretch',
 				failure: 'passthrough',
 				staleAfterMs: 500,

@@ -183,11 +183,13 @@ pictureBytesOf(const Napi::Value& value, const std::string& name, const PictureL
 	return bytesOf(object.Get("data"), name + ".data", bytes).first(bytes);
 }
 
-PictureLayout rgbLayoutOf(const cv::Size& size) {
+/** An RGB picture of whatever size it says. */
+std::pair<cv::Size, std::span<std::uint8_t>> rgbPictureOf(const Napi::Value& value, const std::string& name) {
+	const cv::Size size = sizeOf(objectOf(value, name, "a picture"), name);
 	PictureLayout layout;
 	layout.width = size.width;
 	layout.height = size.height;
-	return layout;
+	return {size, pictureBytesOf(value, name, layout)};
 }
 
 IntakeOptions intakeOptionsOf(const Napi::Value& value, const std::string& name) {
@@ -219,14 +221,14 @@ RelayOptions relayOptionsOf(const Napi::Object& object) {
 	if (options.outputName.empty()) refuse(object.Env(), "output.name", "a name", "an empty one");
 	options.outputGroups = stringOf(output.Get("groups"), "output.groups", false);
 	options.wantsFailover = flagOf(output.Get("failover"), "output.failover");
-	options.painted = sizeOf(objectOf(object.Get("painted"), "painted", "a size"), "painted");
 	options.fit = choiceOf(object.Get("fit"), "fit", FITS);
 	options.policy = choiceOf(object.Get("failure"), "failure", POLICIES);
 	options.staleAfterUs = msOf(object.Get("staleAfterMs"), "staleAfterMs", STALE_MS_MAX);
 	const Napi::Value delay = object.Get("delayMs");
 	const bool isMeasured = delay.IsString() && delay.As<Napi::String>().Utf8Value() == "auto";
 	if (!isMeasured) options.delayUs = msOf(delay, "delayMs", Delay::MOST_US / 1000);
-	const auto slate = pictureBytesOf(object.Get("slate"), "slate", rgbLayoutOf(options.painted));
+	const auto [size, slate] = rgbPictureOf(object.Get("slate"), "slate");
+	options.slateSize = size;
 	options.slate.assign(slate.begin(), slate.end());
 	return options;
 }
@@ -677,7 +679,6 @@ public:
 		input.keepsAlpha = flagOf(object.Get("alpha"), "alpha");
 		const bool isOnlyWhenWatched = flagOf(object.Get("onlyWhenWatched"), "onlyWhenWatched");
 		RelayOptions options = relayOptionsOf(object);
-		painted_ = rgbLayoutOf(options.painted);
 		rethrowing(info.Env(), [&] {
 			session_->start(std::move(input), std::move(options), isOnlyWhenWatched);
 		});
@@ -687,8 +688,9 @@ private:
 	/** (sequence, picture) */
 	void painted(const Napi::CallbackInfo& info) {
 		const auto sequence = static_cast<std::uint64_t>(integerOf(info[0], "sequence", 0, INT64_C(1) << 53));
-		const auto rgb = pictureBytesOf(info[1], "picture", painted_);
-		if (Relay* relay = session_->relay()) rethrowing(info.Env(), [&] { relay->painted(sequence, rgb); });
+		const auto picture = rgbPictureOf(info[1], "picture");
+		if (Relay* relay = session_->relay())
+			rethrowing(info.Env(), [&] { relay->painted(sequence, picture.first, picture.second); });
 	}
 
 	void setDirect(const Napi::CallbackInfo& info) {
@@ -710,8 +712,6 @@ private:
 		const std::int64_t us = msOf(info[0], "ms", STALE_MS_MAX);
 		if (Relay* relay = session_->relay()) relay->setStaleAfter(us);
 	}
-
-	PictureLayout painted_;
 };
 
 // -- What goes out by itself

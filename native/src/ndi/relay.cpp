@@ -147,7 +147,7 @@ bool Relay::shed() {
 
 // -- The painter's side
 
-void Relay::painted(std::uint64_t sequence, std::span<const std::uint8_t> rgb) {
+void Relay::painted(std::uint64_t sequence, cv::Size size, std::span<const std::uint8_t> rgb) {
 	std::vector<std::uint8_t> copy;
 	{
 		const std::scoped_lock lock(mutex_);
@@ -163,7 +163,7 @@ void Relay::painted(std::uint64_t sequence, std::span<const std::uint8_t> rgb) {
 	lastPainted_ = sequence;
 	paintedUs_ = nowUs();
 	if (handedOver_.size() >= HANDED_OVER_MAX) handedOver_.pop_front();
-	handedOver_.push_back({sequence, std::move(copy)});
+	handedOver_.push_back({sequence, size, std::move(copy)});
 	paintWake_.all();
 }
 
@@ -190,7 +190,7 @@ void Relay::preparePaintings() {
 		FrameRef canvas = canvases_->take(facts.byteLength());
 		if (canvas) {
 			static_cast<FrameFacts&>(*canvas) = std::move(facts);
-			const Picture painting = rgbOf(options_.painted, item.rgb);
+			const Picture painting = rgbOf(item.size, item.rgb);
 			if (!tryConvert(converter, painting, pictureOf(*canvas), backFrom(options_.fit))) canvas = {};
 		}
 
@@ -351,7 +351,8 @@ FrameRef Relay::slateFor(const FrameRef& frame) {
 	facts.height = frame->height;
 	static_cast<FrameFacts&>(*slate) = facts;
 	auto rgb = options_.slate;
-	if (!tryConvert(slateConverter_, rgbOf(options_.painted, rgb), pictureOf(*slate), Fit::COVER)) return {};
+	if (!tryConvert(slateConverter_, rgbOf(options_.slateSize, rgb), pictureOf(*slate), Fit::COVER))
+		return {};
 	if (facts.kind == FrameKind::UYVA) {
 		const auto alpha = slate->pixels().subspan(uyvyByteLength(facts.width, facts.height));
 		std::ranges::fill(alpha, std::uint8_t{255});

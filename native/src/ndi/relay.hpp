@@ -24,9 +24,9 @@ namespace allaprima::ndi {
 struct RelayOptions {
 	std::string outputName, outputGroups;
 	bool wantsFailover = false;
-	cv::Size painted;
 	Fit fit = Fit::STRETCH;
-	std::vector<std::uint8_t> slate; // RGB at the painted size
+	cv::Size slateSize;
+	std::vector<std::uint8_t> slate; // RGB
 	Policy policy = Policy::PASSTHROUGH;
 	std::int64_t staleAfterUs = 0;
 	std::optional<std::int64_t> delayUs; // nothing: measured
@@ -50,8 +50,8 @@ public:
 	/** After the intake has stopped. */
 	void stop();
 
-	/** Copies `rgb`, of the painted size. */
-	void painted(std::uint64_t sequence, std::span<const std::uint8_t> rgb);
+	/** Copies `rgb`, of any size. */
+	void painted(std::uint64_t sequence, cv::Size size, std::span<const std::uint8_t> rgb);
 	void setDirect(bool isDirect);
 	void setPanic(bool isPanic);
 	void setPolicy(Policy policy);
@@ -85,6 +85,7 @@ public:
 private:
 	struct HandedOver {
 		std::uint64_t sequence;
+		cv::Size size;
 		std::vector<std::uint8_t> rgb;
 	};
 	struct Arrival {
