@@ -26,7 +26,7 @@ export const relay = async (
 	if (configuration.report) await expectWritableFolder(configuration.report);
 	const { runRelay } = await import('../relay.ts');
 	const startedUs = nowUs();
-	const reports = await runRelay(configuration, { signal, onReload: onHangup, reread: read });
+	const reports = await runRelay(configuration, { signal, reload: { subscribe: onHangup, read } });
 	if (configuration.report) await writeReport(configuration.report, reports);
 	const seconds = (nowUs() - startedUs) / 1e6;
 	for (const [name, report] of Object.entries(reports))
