@@ -141,6 +141,7 @@ describe('doctor', () => {
 			'native addon',
 			'ffmpeg',
 			'video devices',
+			'NDI runtime',
 			'onnxruntime',
 			'models',
 			'presets',
@@ -149,6 +150,7 @@ describe('doctor', () => {
 		expect(details['node']).toBe(process.versions.node);
 		expect(details['native addon']).toMatch(/^OpenCV \d/);
 		expect(details['onnxruntime']).toMatch(/cpu/);
+		expect(details['NDI runtime']).toMatch(/^none; allaprima relay needs it\. .*ndi\.video|^NDI SDK/);
 		expect(details['video devices']).toMatch(/^none$|\/dev\/video\d/);
 	});
 
