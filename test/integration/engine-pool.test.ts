@@ -81,7 +81,8 @@ class Channel {
 
 	async paints(more = 3): Promise<void> {
 		const before = this.paintings.length;
-		await until(() => this.paintings.length >= before + more);
+		await until(() => this.error !== undefined || this.paintings.length >= before + more);
+		expect(this.error).toBeUndefined();
 	}
 }
 
@@ -92,6 +93,7 @@ describe('two channels of one pool', () => {
 		const pencil = new Channel(pool, { prompt: PENCIL });
 		await Promise.all([oil.paints(), pencil.paints()]);
 		expect(pencil.handle.pid).toBe(oil.handle.pid);
+		await Promise.all([oil.handle.stop(), pencil.handle.stop()]);
 		for (const [shared, prompt] of [
 			[oil, OIL],
 			[pencil, PENCIL],

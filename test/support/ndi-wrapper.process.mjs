@@ -24,6 +24,9 @@ if (isMainThread) {
 	await once(worker, 'message');
 	await worker.terminate();
 
+	clearInterval(sending);
+	await setTimeout(500); // what was sent has come
+	await receiver.next(target);
 	const waiting = receiver.next(target);
 	receiver.close();
 	const misuse = [];
