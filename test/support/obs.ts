@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { OBSWebSocket } from 'obs-websocket-js';
 import { ffmpeg } from './clips.ts';
@@ -51,6 +52,8 @@ export interface VendorEvent {
 	eventType: string;
 	eventData: Record<string, unknown>;
 }
+
+const LEAVING_MS = 200;
 
 /** First-run keys, obs-websocket and a small canvas: with neither FirstRun nor LastVersion the window stays empty. */
 const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS): void => {
@@ -372,6 +375,8 @@ export class Obs {
 	/** Ends OBS as a user does, and says what it found to be left over. */
 	async stop(): Promise<{ code: number | null; signal: string | null; leaks: number | undefined }> {
 		await this.socket.disconnect().catch(() => {});
+		// obs-websocket 5.1.0 still has to do with a client that left: unloaded at that moment it has crashed once.
+		await sleep(LEAVING_MS);
 		if (!this.#hasExited) process.kill(this.pid, 'SIGINT');
 		const gaveUp = setTimeout(() => process.kill(this.pid, 'SIGKILL'), 20_000);
 		const { exit, signal } = await this.#exit;
