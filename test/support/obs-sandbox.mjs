@@ -1,13 +1,14 @@
 // Xvfb and OBS, and a unix socket through which obs-websocket is reached: node obs-sandbox.mjs FOLDER PORT [OBS-FLAG...]
 // obs-websocket listens on every address; so as root this runs in a network namespace of its own (obs.ts), from which
 // only the unix socket leads out. Says {"obs": pid, "display": ":N"} when OBS runs, then {"exit": code, "signal": name}.
-// Ends all of it when its stdin ends, for then the tests are gone.
+// A line on stdin closes the window of OBS; when stdin ends it ends all of it, for then the tests are gone.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 const [folder = '', port = '', ...flags] = process.argv.slice(2);
 const say = (/** @type {object} */ message) => process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -46,7 +47,16 @@ obs.once('exit', (code, signal) => {
 	xvfb.kill();
 });
 xvfb.once('exit', () => process.exit());
-process.stdin.resume().once('end', () => {
-	if (!obs.kill('SIGKILL')) xvfb.kill();
-});
+// Not SIGINT, which OBS 29 obeys within its signal handler, whatever it interrupts: closing amid a paint, it crashes.
+const closeWindow = fileURLToPath(new URL('./close_window.py', import.meta.url));
+createInterface({ input: process.stdin })
+	.on('line', () =>
+		spawn('/usr/bin/python3', [closeWindow, 'OBS '], {
+			env: { ...process.env, DISPLAY: display },
+			stdio: ['ignore', 'ignore', 'inherit'],
+		}),
+	)
+	.once('close', () => {
+		if (!obs.kill('SIGKILL')) xvfb.kill();
+	});
 say({ obs: obs.pid, display });

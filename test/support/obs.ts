@@ -171,6 +171,7 @@ export class Obs {
 		this.pid = obs;
 		this.display = display;
 		this.#sandbox = sandbox;
+		sandbox.stdin?.on('error', () => {}); // it has gone, as `exit` says
 		this.#exit = exit;
 		void exit.then(() => (this.#hasExited = true));
 		this.socket.on('VendorEvent', ({ vendorName, eventType, eventData }) => {
@@ -377,7 +378,7 @@ export class Obs {
 		await this.socket.disconnect().catch(() => {});
 		// obs-websocket 5.1.0 still has to do with a client that left: unloaded at that moment it has crashed once.
 		await sleep(LEAVING_MS);
-		if (!this.#hasExited) process.kill(this.pid, 'SIGINT');
+		if (!this.#hasExited) this.#sandbox.stdin?.write('close\n');
 		const gaveUp = setTimeout(() => process.kill(this.pid, 'SIGKILL'), 20_000);
 		const { exit, signal } = await this.#exit;
 		clearTimeout(gaveUp);
