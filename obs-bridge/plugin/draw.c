@@ -56,8 +56,27 @@ void draw_source(const struct source_picture* picture) {
 	if (texture) draw(technique, texture, NULL, picture->width, picture->height);
 }
 
+/** Values as they are, with no way to light and back, and no blending: together 2 ms for 640x360 in llvmpipe.
+ */
+static void draw_encoded(gs_texture_t* image, uint32_t width, uint32_t height) {
+	const bool was_encoding = gs_framebuffer_srgb_enabled();
+	gs_enable_framebuffer_srgb(false);
+	gs_blend_state_push();
+	gs_enable_blending(false);
+	gs_effect_set_texture(gs_effect_get_param_by_name(effect, "image"), image);
+	gs_effect_set_float(gs_effect_get_param_by_name(effect, "multiplier"), 1.0f);
+	while (gs_effect_loop(effect, "Opaque")) gs_draw_sprite(NULL, 0, width, height);
+	gs_blend_state_pop();
+	gs_enable_framebuffer_srgb(was_encoding);
+}
+
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height) {
-	draw(mask ? "Painted" : "Opaque", painting, mask, width, height);
+	if (mask)
+		draw("Painted", painting, mask, width, height);
+	else if (gs_get_color_space() == GS_CS_SRGB)
+		draw_encoded(painting, width, height);
+	else
+		draw("Opaque", painting, NULL, width, height);
 }
 
 void draw_slate(uint32_t width, uint32_t height) {

@@ -197,7 +197,7 @@ static bool capture(struct filter* filter, bool is_drawn) {
 	const bool is_read = tap_is_read(stream->tap);
 	if (!is_read && !is_drawn && atomic_load(&stream->outputs_showing) == 0) return false;
 	if (!source_picture_render(source, filter->source)) return false;
-	if (is_read) tap_capture(stream->tap, source);
+	source->is_opaque = is_read && tap_capture(stream->tap, source);
 	return true;
 }
 

@@ -51,9 +51,9 @@ static void draw_newest(struct stream* stream) {
 		stream->painted_count += 1;
 		latency_add(&stream->latency, now_us() - painting.captured_us);
 	}
-	draw_painting(
-		painting.texture, source_picture_texture(&stream->source), stream->source.width, stream->source.height
-	);
+	const struct source_picture* source = &stream->source;
+	gs_texture_t* mask = source->is_opaque ? NULL : source_picture_texture(source);
+	draw_painting(painting.texture, mask, source->width, source->height);
 }
 
 void present_draw(struct stream* stream) {

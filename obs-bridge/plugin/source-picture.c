@@ -34,11 +34,13 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 	if (picture->is_current) return true;
 	if (picture->is_rendering || picture->width == 0 || picture->height == 0) return false;
 	if (!obs_filter_get_target(filter) || !obs_filter_get_parent(filter)) return false;
-	if (!picture->render) picture->render = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
+	const size_t next = 1 - picture->newest;
+	if (!picture->renders[next]) picture->renders[next] = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
+	gs_texrender_t* render = picture->renders[next];
 
-	gs_texrender_reset(picture->render);
+	gs_texrender_reset(render);
 	const int64_t captured_us = now_us();
-	if (!gs_texrender_begin_with_color_space(picture->render, picture->width, picture->height, GS_CS_SRGB))
+	if (!gs_texrender_begin_with_color_space(render, picture->width, picture->height, GS_CS_SRGB))
 		return false;
 	picture->is_rendering = true;
 	picture->is_straight = is_plain_video(filter);
@@ -58,17 +60,25 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 	gs_blend_state_pop();
 	gs_set_linear_srgb(was_linear);
 	picture->is_rendering = false;
-	gs_texrender_end(picture->render);
+	gs_texrender_end(render);
+	picture->newest = next;
+	picture->count += 1;
 	picture->captured_us = captured_us;
 	picture->is_current = true;
 	return true;
 }
 
 gs_texture_t* source_picture_texture(const struct source_picture* picture) {
-	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->render);
+	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->renders[picture->newest]);
+}
+
+gs_texture_t* source_picture_previous_texture(const struct source_picture* picture) {
+	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->renders[1 - picture->newest]);
 }
 
 void source_picture_free(struct source_picture* picture) {
-	gs_texrender_destroy(picture->render);
-	picture->render = NULL;
+	for (size_t i = 0; i < 2; ++i) {
+		gs_texrender_destroy(picture->renders[i]);
+		picture->renders[i] = NULL;
+	}
 }

@@ -9,16 +9,21 @@
  * it takes it from here, however often the source is in the picture. All of it on the graphics thread.
  */
 struct source_picture {
-	gs_texrender_t* render;
+	/** The newest picture and the one before, which `newest` names; `count` of them were rendered. */
+	gs_texrender_t* renders[2];
+	size_t newest;
+	uint64_t count;
 	uint32_t width;
 	uint32_t height;
-	/** Whether `render` holds the picture of this tick. */
+	/** Whether the newest is of this tick. */
 	bool is_current;
 	/**
 	 * Straight alpha: a video's pixels as they are. Else premultiplied. The way to light, blending and the
 	 * way back cost llvmpipe 2 ms for 640x360, and a video has nothing to be blended with.
 	 */
 	bool is_straight;
+	/** Whether the last picture that was tapped lets nothing through: what was painted needs no mask. */
+	bool is_opaque;
 	/** Between its begin and its end: whoever is in it must not sample it. */
 	bool is_rendering;
 	/** When it was rendered, on the monotonic clock. */
@@ -33,6 +38,9 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 
 /** The picture of this tick or of an earlier one, or null. */
 gs_texture_t* source_picture_texture(const struct source_picture* picture);
+
+/** The picture that was rendered before that, or null. */
+gs_texture_t* source_picture_previous_texture(const struct source_picture* picture);
 
 /** In the graphics context. */
 void source_picture_free(struct source_picture* picture);

@@ -18,11 +18,17 @@
 /** A picture that was captured longer ago was left over when its source was hidden. */
 #define LEFT_OVER_US 250000
 
+/** A driver none of whose stagings is shorter draws on the CPU first; a GPU's takes some 20 us. */
+#define WAIT_US 250
+#define TIMED_COUNT 16
+
 /** A picture on its way from the GPU. */
 struct staged {
 	gs_stagesurf_t* surface;
 	bool is_pending;
 	bool is_straight;
+	/** Which of the source's pictures it is. */
+	uint64_t count;
 	struct frame_ring_frame frame;
 };
 
@@ -34,6 +40,9 @@ struct tap {
 	// Graphics thread.
 	struct staged staged[STAGED_COUNT];
 	size_t next;
+	bool stages_late;
+	unsigned int timed_count;
+	int64_t shortest_us;
 	uint64_t sequence;
 	uint64_t published;
 	uint8_t* row;
@@ -161,7 +170,7 @@ bool tap_is_read(struct tap* tap) {
 
 /** One row, with the alpha divided out where that was multiplied in. */
 static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t row_bytes, bool is_straight) {
-	if (is_straight || is_row_opaque(data, row_bytes / 4)) {
+	if (is_straight) {
 		frame_ring_writer_put(tap->writer, y * row_bytes, data, row_bytes);
 		return;
 	}
@@ -173,35 +182,44 @@ static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t r
 	frame_ring_writer_put(tap->writer, y * row_bytes, tap->row, row_bytes);
 }
 
-/** Copies a picture that has come from the GPU into the ring. */
-static void write_rows(struct tap* tap, const struct staged* staged, const uint8_t* data, uint32_t stride) {
+/** Copies a picture that has come from the GPU into the ring; true where it is opaque all over. */
+static bool write_rows(struct tap* tap, const struct staged* staged, const uint8_t* data, uint32_t stride) {
 	const struct frame_ring_frame* frame = &staged->frame;
 	const size_t row_bytes = (size_t)frame->width * 4;
+	bool is_opaque = true;
 	frame_ring_writer_begin(tap->writer);
-	for (uint32_t y = 0; y < frame->height; ++y)
-		write_row(tap, y, data + (size_t)y * stride, row_bytes, staged->is_straight);
+	for (uint32_t y = 0; y < frame->height; ++y) {
+		const uint8_t* row = data + (size_t)y * stride;
+		const bool is_row_solid = (is_opaque || !staged->is_straight) && is_row_opaque(row, frame->width);
+		write_row(tap, y, row, row_bytes, staged->is_straight || is_row_solid);
+		is_opaque = is_opaque && is_row_solid;
+	}
 	if (frame_ring_writer_commit(tap->writer, frame, NULL) == FRAME_RING_OK) tap->published += 1;
+	return is_opaque;
 }
 
-static void publish(struct tap* tap, struct staged* staged) {
-	if (!staged->is_pending) return;
+static bool publish(struct tap* tap, struct staged* staged) {
+	if (!staged->is_pending) return false;
 	staged->is_pending = false;
-	if (now_us() - staged->frame.captured_us > LEFT_OVER_US) return;
+	if (now_us() - staged->frame.captured_us > LEFT_OVER_US) return false;
 	uint8_t* data = NULL;
 	uint32_t stride = 0;
-	if (!gs_stagesurface_map(staged->surface, &data, &stride)) return;
+	if (!gs_stagesurface_map(staged->surface, &data, &stride)) return false;
 	pthread_mutex_lock(&tap->mutex);
 	// Of another size: the ring was made anew meanwhile.
-	if (tap->writer && tap->place.width == staged->frame.width && tap->place.height == staged->frame.height)
-		write_rows(tap, staged, data, stride);
+	const bool fits =
+		tap->writer && tap->place.width == staged->frame.width && tap->place.height == staged->frame.height;
+	const bool is_opaque = fits && write_rows(tap, staged, data, stride);
 	pthread_mutex_unlock(&tap->mutex);
 	gs_stagesurface_unmap(staged->surface);
+	return is_opaque;
 }
 
-static bool prepare_surface(struct staged* staged, uint32_t width, uint32_t height) {
+static bool prepare_surface(struct tap* tap, struct staged* staged, uint32_t width, uint32_t height) {
 	if (staged->surface && gs_stagesurface_get_width(staged->surface) == width &&
 		gs_stagesurface_get_height(staged->surface) == height)
 		return true;
+	tap->timed_count = 0;
 	gs_stagesurface_destroy(staged->surface);
 	staged->surface = gs_stagesurface_create(width, height, GS_BGRA);
 	return staged->surface != NULL;
@@ -227,16 +245,44 @@ static void describe(struct tap* tap, struct staged* staged, const struct source
 		.range = FRAME_RING_FULL_RANGE,
 	};
 	staged->is_straight = picture->is_straight;
+	staged->count = picture->count;
 	staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
 }
 
-void tap_capture(struct tap* tap, const struct source_picture* picture) {
+/** Learns from the first stagings of a size when it is best done. */
+static void note_time(struct tap* tap, int64_t took_us) {
+	if (tap->timed_count == TIMED_COUNT) return;
+	if (tap->timed_count == 0 || took_us < tap->shortest_us) tap->shortest_us = took_us;
+	tap->timed_count += 1;
+	tap->stages_late = tap->timed_count == TIMED_COUNT && tap->shortest_us > WAIT_US;
+}
+
+static bool capture_at_once(struct tap* tap, const struct source_picture* picture) {
 	struct staged* staged = &tap->staged[tap->next];
-	if (!prepare_surface(staged, picture->width, picture->height)) return;
+	if (!prepare_surface(tap, staged, picture->width, picture->height)) return false;
 	describe(tap, staged, picture);
+	const int64_t began_us = now_us();
 	gs_stage_texture(staged->surface, source_picture_texture(picture));
+	note_time(tap, now_us() - began_us);
 	tap->next = (tap->next + 1) % STAGED_COUNT;
-	publish(tap, &tap->staged[tap->next]);
+	return publish(tap, &tap->staged[tap->next]);
+}
+
+/** What was captured last is staged now, if it still is the picture before this one. */
+static bool capture_late(struct tap* tap, const struct source_picture* picture) {
+	struct staged* staged = &tap->staged[0];
+	bool is_opaque = false;
+	if (staged->count + 1 == picture->count && staged->is_pending &&
+		prepare_surface(tap, staged, staged->frame.width, staged->frame.height)) {
+		gs_stage_texture(staged->surface, source_picture_previous_texture(picture));
+		is_opaque = publish(tap, staged);
+	}
+	describe(tap, staged, picture);
+	return is_opaque;
+}
+
+bool tap_capture(struct tap* tap, const struct source_picture* picture) {
+	return tap->stages_late ? capture_late(tap, picture) : capture_at_once(tap, picture);
 }
 
 uint64_t tap_count(const struct tap* tap) {

@@ -9,9 +9,11 @@
 #include "source-picture.h"
 
 /**
- * The way out: the source's picture to a frame ring (BGRA, straight alpha), one picture a tick. Staged in two
- * surfaces, so that a picture is fetched a tick after it was drawn and the graphics thread never waits for
- * the GPU. The ring's memory is taken, and its readers are served, on a thread of the tap's own.
+ * The way out: the source's picture to a frame ring (BGRA, straight alpha), one picture a tick, fetched a
+ * tick after it was drawn, so that the graphics thread never waits for it. Where a GPU draws, it is staged at
+ * once, in two surfaces. A driver that draws on the CPU (llvmpipe) would have the drawing done before it
+ * stages: with such a one, which shows by its time, it is staged when it is fetched. The ring's memory is
+ * taken, and its readers are served, on a thread of the tap's own.
  */
 struct tap;
 
@@ -34,9 +36,11 @@ void tap_place(struct tap* tap, struct tap_place* place);
 /** Whether anybody reads: a picture for nobody is not worth its cost. Graphics thread. */
 bool tap_is_read(struct tap* tap);
 
-/** Stages the picture of this tick, and publishes the one before. Graphics thread, in the graphics context.
+/**
+ * Stages the picture of this tick, and publishes the one before: true where that was, and lets nothing
+ * through anywhere. Graphics thread, in the graphics context.
  */
-void tap_capture(struct tap* tap, const struct source_picture* picture);
+bool tap_capture(struct tap* tap, const struct source_picture* picture);
 
 /** Pictures published. Graphics thread. */
 uint64_t tap_count(const struct tap* tap);
