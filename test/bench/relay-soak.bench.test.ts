@@ -14,9 +14,15 @@ const EVERY_S = Math.max(1, (minutes * 60) / 180);
 const rssMiB = (pid: number): number =>
 	Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
+/** What a process has taken for itself: without files and shared memory. */
+const ownMiB = (pid: number): number =>
+	Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
 interface Sample {
 	minute: number;
 	memoryMiB: number;
+	relayOwnMiB: number;
+	engineOwnMiB: number;
 	delayMs: number;
 	paintingsPerS: number;
 	lost: number;
@@ -43,6 +49,8 @@ it(`relays and paints for ${minutes} minutes`, { timeout: (120 + minutes * 66) *
 		samples.push({
 			minute: (performance.now() - startedMs) / 60_000,
 			memoryMiB: [pid, ...enginePids(pid)].reduce((sum, one) => sum + rssMiB(one), 0),
+			relayOwnMiB: ownMiB(pid),
+			engineOwnMiB: enginePids(pid).reduce((sum, one) => sum + ownMiB(one), 0),
 			delayMs: 1000 * (numbers.get('ndi_delay_seconds') ?? NaN),
 			paintingsPerS: numbers.get('frames_per_second') ?? NaN,
 			lost,
@@ -57,6 +65,10 @@ it(`relays and paints for ${minutes} minutes`, { timeout: (120 + minutes * 66) *
 		[
 			`${minutes} minutes: ${seen} frames seen, ${missing} missing, ${samples.at(-1)!.lost} late or dropped by the relay, ${paintings} paintings`,
 			`memory ${at(0.1).memoryMiB.toFixed(0)} MiB after a tenth, ${at(0.5).memoryMiB.toFixed(0)} at half, ${at(1).memoryMiB.toFixed(0)} at the end`,
+			...[0.1, 0.25, 0.5, 0.75, 1].map(
+				(share) =>
+					`  at ${share}: the relay's own ${at(share).relayOwnMiB.toFixed(1)}, the engine's own ${at(share).engineOwnMiB.toFixed(1)}`,
+			),
 			`delay ${at(0.1).delayMs.toFixed(0)} ms after a tenth, ${at(1).delayMs.toFixed(0)} at the end`,
 		].join('\n'),
 	);

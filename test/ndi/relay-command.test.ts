@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { enginePids, until } from '../support/engines.ts';
 import { FIRST, openNdiNetwork, SECOND, type SeenFrame } from '../support/ndi.ts';
-import { askRelay, startRelay as start } from '../support/relay-command.ts';
+import { askRelay, startRelay as start, startRelayThatCanHang } from '../support/relay-command.ts';
 
 const LUMA = { source: 180, slate: 37 };
 const near = (luma: number, wanted: number) => Math.abs(luma - wanted) <= 6;
@@ -109,6 +109,36 @@ describe('a relay of one channel', () => {
 		await viewer.one(isPainting, 'a painting again', 60_000);
 		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
 		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+	});
+
+	it('shows the source while the engine is stopped, with no frame missing, and paints again with another', async () => {
+		await network.source('CAM');
+		const relay = startRelay(...PENCIL, '--stale-after-ms', '200');
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		const [engine] = enginePids(relay.process.pid!);
+		process.kill(engine!, 'SIGSTOP');
+		await viewer.one(isSource, 'the source');
+		await viewer.one(isPainting, 'a painting again', 60_000);
+		expect(enginePids(relay.process.pid!)).not.toContain(engine);
+		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
+		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+	});
+
+	it.each(['passthrough', 'slate'])('goes on with %s while its event loop stands still', async (failure) => {
+		await network.source('CAM');
+		const flags = [...PENCIL, '--failure', failure, '--stale-after-ms', '200'];
+		const relay = startRelayThatCanHang(network, ...flags);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		const before = viewer.frames.length;
+		relay.process.kill('SIGUSR2');
+		await viewer.one(failure === 'slate' ? isSlate : isSource, 'what the policy says');
+		await viewer.one(isPainting, 'a painting again', 60_000);
+		const meanwhile = viewer.frames.slice(before);
+		const numbers = meanwhile.map(({ noted }) => noted!);
+		if (failure === 'slate') expect(meanwhile.filter(isSource)).toEqual([]);
+		else expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
 	});
 
 	it('under slate lets no frame of the source out: not at the start, not through a dead engine, not in pass-through', async () => {

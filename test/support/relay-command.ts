@@ -6,6 +6,13 @@ type Network = Awaited<ReturnType<typeof openNdiNetwork>>;
 export const startRelay = (network: Network, ...flags: string[]) =>
 	network.run(process.execPath, 'dist/cli.js', 'relay', '--log-level', 'error', ...flags);
 
+const HANG_MS = 2000;
+const ON_SIGNAL = `data:text/javascript,process.on('SIGUSR2',()=>{for(const end=Date.now()+${HANG_MS};Date.now()<end;);})`;
+
+/** The same, but its event loop stands still for 2 s when it gets SIGUSR2. */
+export const startRelayThatCanHang = (network: Network, ...flags: string[]) =>
+	network.run(process.execPath, '--import', ON_SIGNAL, 'dist/cli.js', 'relay', '--log-level', 'error', ...flags);
+
 /** Asks the relay's page from inside of that network, which nobody else can reach. Status 0 where nobody answers. */
 export const askRelay = async (network: Network, path: string): Promise<{ status: number; text: string }> => {
 	const script = `fetch('http://127.0.0.1:7717${path}')
