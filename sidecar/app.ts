@@ -9,6 +9,7 @@ import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { choosePreset, usablePresets } from './control/presets.ts';
 import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
+import { FlickerMeter } from './egress/flicker-meter.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
 import { openObsSink } from './egress/obs-sink.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
@@ -106,7 +107,9 @@ export const runApp = async (
 		openSinks: async (canvas) => {
 			const { painted, fit, source: info } = canvas;
 			const preview = new PreviewSink({ size: painted, fit, native });
+			const flicker = new FlickerMeter({ native });
 			monitored.preview = preview;
+			monitored.flicker = () => flicker.reading;
 			const opened = await openSinks(configuration, {
 				size: configuration.output === 'painted' ? painted : sizeOf(info.layout),
 				fit: OPPOSITE_FIT[fit],
@@ -115,11 +118,14 @@ export const runApp = async (
 			});
 			return [
 				...[...opened, ...sinks, ...(port === undefined ? [] : [preview])].map(failing(canvas, controller)),
+				...(port === undefined ? [] : [flicker]),
 				...(link ? [openFilterSink(canvas, controller, paintedRing, () => link.stream?.failure)] : []),
 			];
 		},
 		attach: async (channel) => {
 			monitored.view = channel.view;
+			monitored.queue = channel.queue;
+			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
 			const server = port === undefined ? undefined : await monitor.serve(port);
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);

@@ -38,6 +38,8 @@ export interface Canvas {
 /** A channel as those see it who look on. */
 export interface ChannelView extends Canvas {
 	view: () => RunView;
+	/** Frames on their way. */
+	queue: () => { waiting: number; painting: number };
 }
 
 export interface ChannelSettings {
@@ -156,7 +158,8 @@ export const runChannel = async ({
 		count();
 		return runView(recorder, engine.state, info.name);
 	};
-	await using _attached = await attach({ ...canvas, view });
+	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });
+	await using _attached = await attach({ ...canvas, view, queue });
 	if (!info.isLive) await untilAborted(engine.ready, signal);
 	log.info(
 		{

@@ -21,6 +21,10 @@ export interface MonitoredChannel {
 	readonly controller: Controller;
 	preview?: PreviewFeed;
 	view?: () => RunView;
+	queue?: () => ChannelNumbers['queue'];
+	flicker?: () => ChannelNumbers['flicker'];
+	/** Where OBS shows the painting. */
+	glassToGlassMs?: () => ChannelNumbers['glassToGlassMs'];
 	/** Of the native side, where the channel is one of NDI. */
 	ndi?: () => ChannelNumbers['ndi'];
 	/** What stands between the channel and its picture; undefined where nothing does. */
@@ -93,10 +97,10 @@ export class Monitor {
 	}
 
 	#numbers(): ChannelNumbers[] {
-		return [...this.#channels].flatMap(([channel, { view, ndi, problem }]) => {
+		return [...this.#channels].flatMap(([channel, { view, queue, flicker, glassToGlassMs, ndi, problem }]) => {
 			if (!view) return [];
 			const run = view();
-			const numbers = ndi?.();
+			const [reading, glassToGlass, numbers] = [flicker?.(), glassToGlassMs?.(), ndi?.()];
 			return [
 				{
 					channel,
@@ -112,6 +116,9 @@ export class Monitor {
 					sideStreamMs: run.sideStreamMs,
 					mainStreamMs: run.mainStreamMs,
 					isReady: problem() === undefined,
+					queue: queue?.() ?? { waiting: 0, painting: 0 },
+					...(glassToGlass && { glassToGlassMs: glassToGlass }),
+					...(reading && { flicker: reading }),
 					...(numbers && { ndi: numbers }),
 				},
 			];

@@ -3,6 +3,7 @@ import { resolveTuning, type Configuration, type NdiChannel, type Preset, type T
 import { Controller } from '../control/controller.ts';
 import { choosePreset } from '../control/presets.ts';
 import { FailureSink, slateOf } from '../egress/failure-policy.ts';
+import { FlickerMeter } from '../egress/flicker-meter.ts';
 import { relaySinkOf } from '../egress/ndi-sink.ts';
 import { PreviewSink } from '../egress/preview-sink.ts';
 import type { EnginePool } from '../engine/engine-process.ts';
@@ -128,12 +129,15 @@ export const runRelayChannel = async (
 				sinksPace: true,
 				openSinks: async ({ painted, fit }) => {
 					const preview = new PreviewSink({ size: painted, fit, native: loadNative() });
+					const flicker = new FlickerMeter({ native: loadNative() });
 					monitored.preview = preview;
+					monitored.flicker = () => flicker.reading;
 					const policy = { policy: () => failure, painted, isPanic: () => controller.isPanic };
-					return [relaySinkOf(relay), new FailureSink(preview, policy)];
+					return [relaySinkOf(relay), new FailureSink(preview, policy), flicker];
 				},
-				attach: async ({ view }) => {
+				attach: async ({ view, queue }) => {
 					monitored.view = view;
+					monitored.queue = queue;
 					return { [Symbol.asyncDispose]: () => Promise.resolve() };
 				},
 				times: monitor.timesOf(name),

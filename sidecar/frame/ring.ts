@@ -48,6 +48,16 @@ export class FrameRing {
 		return this.#dropped;
 	}
 
+	/** Frames that wait to be picked up. */
+	get waitingCount(): number {
+		return this.#queue.length;
+	}
+
+	/** Frames that were picked up and not given back. */
+	get takenCount(): number {
+		return this.#taken.size;
+	}
+
 	/** The bytes of a slot, all `slotBytes` of them. */
 	bytes(slot: number): Uint8Array {
 		const bytes = this.#slots[slot];

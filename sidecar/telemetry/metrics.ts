@@ -18,6 +18,12 @@ export interface ChannelNumbers {
 	sideStreamMs: number;
 	mainStreamMs: number;
 	isReady: boolean;
+	/** Frames that wait for the engine, and those that it has. */
+	queue: { waiting: number; painting: number };
+	/** From render to program, where OBS shows the painting and measures that. */
+	glassToGlassMs?: { p50: number; p95: number };
+	/** On the 0..255 scale; absent before anything was measured. */
+	flicker?: { warpingError: number; sobel: number; sourceSobel: number };
 	/** Absent where the channel has nothing to do with NDI. */
 	ndi?: {
 		/** What left, by what it was; `filled` went out while the source gave nothing. */
@@ -36,6 +42,9 @@ export interface ChannelNumbers {
 const LATENCY_BUCKETS_S = [0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5];
 const STAGE_BUCKETS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1];
 
+/** Stages that run now and then alone. */
+const REFRESHED: Record<string, string> = { te: 'encoder', cond: 'adapter' };
+
 /** What Prometheus reads: base units, and labels whose number is bounded (channels, stages, results). */
 export class Metrics {
 	readonly #registry = new Registry();
@@ -43,6 +52,7 @@ export class Metrics {
 	readonly #latency: Histogram<'channel'>;
 	readonly #stage: Histogram<'channel' | 'stage'>;
 	readonly #styleSwitch: Histogram<'channel'>;
+	readonly #refreshes: Counter<'channel' | 'of'>;
 	readonly #stagesOf = new Map<string, Set<string>>();
 
 	constructor(build: { version: string; commit: string }, numbers: () => readonly ChannelNumbers[]) {
@@ -75,6 +85,12 @@ export class Metrics {
 			buckets: LATENCY_BUCKETS_S,
 			registers,
 		});
+		this.#refreshes = new Counter({
+			name: 'allaprima_refreshes_total',
+			help: 'How often the encoder and the conditioning of the temporal adapter were computed anew.',
+			labelNames: ['channel', 'of'] as const,
+			registers,
+		});
 		this.#count('frames_in_total', 'Frames of the source that the engine took.', ({ frames }) => frames.in);
 		this.#countBy('frames_total', 'Frames shown or lost, by what became of them.', 'result', ({ frames }) => ({
 			painted: frames.painted,
@@ -87,6 +103,27 @@ export class Metrics {
 		this.#gauge('frames_per_second', 'Painted frames a second, over the last seconds.', ({ fps }) => fps);
 		this.#gauge('side_stream_seconds', 'Busy time of the encoder per batch, median.', (c) => c.sideStreamMs / 1000);
 		this.#gauge('main_stream_seconds', 'Busy time of the denoiser per batch, median.', (c) => c.mainStreamMs / 1000);
+		this.#gaugeBy('queue_frames', 'Frames on their way, by where they are.', 'where', ({ queue }) => ({
+			ring: queue.waiting,
+			engine: queue.painting,
+		}));
+		this.#gaugeBy(
+			'glass_to_glass_seconds',
+			'From the render of a source in OBS to its painting in the program.',
+			'quantile',
+			({ glassToGlassMs: ms }) => ms && { 0.5: ms.p50 / 1000, 0.95: ms.p95 / 1000 },
+		);
+		this.#gauge(
+			'warping_error_levels',
+			'Mean difference of two successive paintings that motion does not explain, of 255 levels.',
+			({ flicker }) => flicker?.warpingError,
+		);
+		this.#gaugeBy(
+			'sobel_levels',
+			'Detail: mean absolute mixed derivative of the grey picture, of 255 levels.',
+			'picture',
+			({ flicker }) => flicker && { source: flicker.sourceSobel, painting: flicker.sobel },
+		);
 		this.#countBy('ndi_frames_sent_total', 'Frames sent, by what they showed.', 'shown', ({ ndi }) => ndi?.sent);
 		this.#count('ndi_frames_dropped_total', 'Frames of the source that never left.', ({ ndi }) => ndi?.dropped);
 		this.#count('ndi_frames_late_total', 'Frames that left after their time.', ({ ndi }) => ndi?.late);
@@ -109,6 +146,8 @@ export class Metrics {
 			stage: (stage, ms) => {
 				stages.add(stage);
 				this.#stage.observe({ channel, stage }, ms / 1000);
+				const of = REFRESHED[stage];
+				if (of) this.#refreshes.inc({ channel, of });
 			},
 			styleSwitch: (ms) => this.#styleSwitch.observe({ channel }, ms / 1000),
 		};
@@ -120,6 +159,7 @@ export class Metrics {
 		this.#stagesOf.delete(channel);
 		this.#latency.remove({ channel });
 		this.#styleSwitch.remove({ channel });
+		for (const of of Object.values(REFRESHED)) this.#refreshes.remove({ channel, of });
 	}
 
 	text(): Promise<string> {
@@ -138,6 +178,26 @@ export class Metrics {
 					const value = valueOf(numbers);
 					if (value !== undefined) gauge.set({ channel: numbers.channel }, value);
 				}
+			},
+		});
+	}
+
+	#gaugeBy<Label extends string>(
+		name: string,
+		help: string,
+		label: Label,
+		valuesOf: (channel: ChannelNumbers) => Record<string, number> | undefined,
+	): void {
+		const gauge: Gauge<string> = new Gauge({
+			name: `allaprima_${name}`,
+			help,
+			labelNames: ['channel', label],
+			registers: [this.#registry],
+			collect: () => {
+				gauge.reset();
+				for (const numbers of this.#numbers())
+					for (const [kind, value] of Object.entries(valuesOf(numbers) ?? {}))
+						gauge.set({ channel: numbers.channel, [label]: kind }, value);
 			},
 		});
 	}

@@ -9,6 +9,7 @@ const numbersOf = (channel: string, over: Partial<ChannelNumbers> = {}): Channel
 	sideStreamMs: 12,
 	mainStreamMs: 40,
 	isReady: true,
+	queue: { waiting: 1, painting: 3 },
 	...over,
 });
 
@@ -54,6 +55,34 @@ describe('metrics', () => {
 				'allaprima_ndi_connections{channel="CAM 1"} 2',
 			]),
 		);
+	});
+
+	test('have the delay in OBS and the flicker where those are measured', async () => {
+		const flicker = { warpingError: 4.5, sobel: 12, sourceSobel: 9 };
+		const lines = await textOf(numbersOf('main', { flicker, glassToGlassMs: { p50: 72, p95: 80 } }));
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_queue_frames{channel="main",where="ring"} 1',
+				'allaprima_queue_frames{channel="main",where="engine"} 3',
+				'allaprima_glass_to_glass_seconds{channel="main",quantile="0.95"} 0.08',
+				'allaprima_warping_error_levels{channel="main"} 4.5',
+				'allaprima_sobel_levels{channel="main",picture="painting"} 12',
+			]),
+		);
+		expect((await textOf(numbersOf('main'))).filter((line) => /^allaprima_(warping|sobel|glass)/.test(line))).toEqual(
+			[],
+		);
+	});
+
+	test('count the runs of what is refreshed now and then', async () => {
+		const metrics = new Metrics({ version: '1', commit: '' }, () => []);
+		const times = metrics.timesOf('main');
+		for (const stage of ['te', 'unet', 'cond', 'te']) times.stage(stage, 1);
+		const text = await metrics.text();
+		expect(text).toContain('allaprima_refreshes_total{channel="main",of="encoder"} 2');
+		expect(text).toContain('allaprima_refreshes_total{channel="main",of="adapter"} 1');
+		metrics.forget('main');
+		expect(await metrics.text()).not.toContain('channel="main"');
 	});
 
 	test('are asked for each time, and forget channels that are gone', async () => {
