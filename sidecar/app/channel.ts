@@ -1,6 +1,6 @@
 import type { Configuration, Tuning } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { RunView } from '../control/http-server.ts';
+import type { RunView } from '../control/http/served.ts';
 import { Egress } from '../egress/egress.ts';
 import type { FrameSink } from '../egress/frame-sink.ts';
 import { PacedEgress } from '../egress/paced-egress.ts';

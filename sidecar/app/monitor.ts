@@ -1,13 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Controller } from '../control/controller.ts';
-import {
-	startHttpServer,
-	type Health,
-	type HttpServer,
-	type PreviewFeed,
-	type RunView,
-	type ServedChannel,
-} from '../control/http-server.ts';
+import type { Health, PreviewFeed, RunView, ServedChannel } from '../control/http/served.ts';
+import { startHttpServer, type HttpServer } from '../control/http/server.ts';
 import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
 import { describeCommit } from '../telemetry/provenance.ts';
 import type { TimesObserver } from '../telemetry/report.ts';

@@ -1,6 +1,6 @@
 import type { Configuration } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { RunView } from '../control/http-server.ts';
+import type { RunView } from '../control/http/served.ts';
 import type { StyledFrame } from '../frame/frame.ts';
 import type { SourceInfo } from '../ingest/frame-source.ts';
 import type { Progress, Recorder } from '../telemetry/report.ts';

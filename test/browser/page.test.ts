@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { ServerState } from '../../sidecar/control/http-server.ts';
+import type { ServerState } from '../../sidecar/control/http/served.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { enginePids } from '../support/engines.ts';
 

@@ -1,12 +1,6 @@
 import { Controller } from '../../sidecar/control/controller.ts';
-import {
-	startHttpServer,
-	type Health,
-	type HttpServer,
-	type PreviewFeed,
-	type RunView,
-	type ServedChannel,
-} from '../../sidecar/control/http-server.ts';
+import type { Health, PreviewFeed, RunView, ServedChannel } from '../../sidecar/control/http/served.ts';
+import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
 import { presetOf, tuningOf } from './frames.ts';
 
 export const PRESETS = [

@@ -3,9 +3,9 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { refusalOf } from '../../sidecar/control/http-guard.ts';
-import type { PreviewFeed, ServerState } from '../../sidecar/control/http-server.ts';
-import { NewestMessage } from '../../sidecar/control/newest-message.ts';
+import { refusalOf } from '../../sidecar/control/http/guard.ts';
+import type { PreviewFeed, ServerState } from '../../sidecar/control/http/served.ts';
+import { NewestMessage } from '../../sidecar/control/http/newest-message.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { newController, openServer, PRESETS, runView } from '../support/preview.ts';
 

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import { Refusal } from './answer.ts';
+
+/** What a command or a message of a client may have. */
+export const BODY_BYTES = 16 * 1024;
+
+export const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0]!;
+
+export const queryOf = ({ url = '' }: IncomingMessage): URLSearchParams =>
+	new URLSearchParams(url.split('?').slice(1).join('?'));
+
+/** The channel that a request names; undefined is the first. */
+export const channelNameOf = (request: IncomingMessage): string | undefined =>
+	queryOf(request).get('channel') ?? undefined;
+
+/** A form of a foreign page cannot send this type. Errors: ERR_COMMAND, as refusals. */
+export const readJson = async (request: IncomingMessage): Promise<unknown> => {
+	if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+		throw new Refusal(415, 'ERR_COMMAND', 'A command is sent as application/json.');
+	const chunks: Buffer[] = [];
+	let byteLength = 0;
+	await new Promise<void>((resolve, reject) => {
+		request.on('data', (chunk: Buffer) => {
+			byteLength += chunk.length;
+			chunks.push(chunk);
+			if (byteLength <= BODY_BYTES) return;
+			request.pause();
+			reject(new Refusal(413, 'ERR_COMMAND', `A command has at most ${BODY_BYTES} bytes.`));
+		});
+		request.on('end', resolve);
+		request.on('close', () => reject(new Refusal(400, 'ERR_COMMAND', 'The request was cut off.')));
+	});
+	try {
+		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+	} catch (cause) {
+		throw new Refusal(400, 'ERR_COMMAND', `The command is not JSON: ${(cause as Error).message}.`);
+	}
+};

@@ -1,0 +1,81 @@
+import type { Controller, ControlView } from '../controller.ts';
+
+/** What is served: the channels that are painted, and what each has to say. Where it comes from is for app/ to know. */
+
+/** What the run has to say about itself. */
+export interface RunView {
+	engine: {
+		state: 'starting' | 'painting' | 'stale' | 'restarting';
+		model: string;
+		provider: string;
+		restarts: number;
+	};
+	source: string;
+	painted: { width: number; height: number };
+	/** Over the last seconds, as the latency. */
+	fps: number;
+	latencyMs: { p50: number; p95: number };
+	/** Per batch, p50. */
+	sideStreamMs: number;
+	mainStreamMs: number;
+	framesIn: number;
+	framesOut: number;
+	framesDropped: number;
+	framesRepeated: number;
+	framesUnpainted: number;
+}
+
+export interface ServerState {
+	version: string;
+	/** All that are painted, by name. */
+	channels: readonly string[];
+	channel: string;
+	control: ControlView;
+	run: RunView;
+}
+
+/** Gives somebody frames, one for each time they are asked for; `egress/preview-sink.ts` is one. */
+export interface PreviewFeed {
+	watch(send: (message: Uint8Array) => void): Disposable & { ready(): void };
+}
+
+/** One channel as the page steers it. */
+export interface ServedChannel {
+	name: string;
+	controller: Controller;
+	/** Absent until there is a picture. */
+	preview: PreviewFeed | undefined;
+	run: () => RunView;
+}
+
+/** What is wrong, a line each; empty where nothing is. */
+export interface Health {
+	/** Only a new start helps. */
+	failing: readonly string[];
+	/** There is no picture yet, or none any more. */
+	unready: readonly string[];
+}
+
+/** Everything that the routes answer from. */
+export interface Served {
+	version: string;
+	/** Asked for each time: channels come and go. */
+	channels: () => readonly ServedChannel[];
+	/** Calls back after each change of a channel's control, until what it gives is called. */
+	subscribe: (listener: () => void) => () => void;
+	health: () => Health;
+	/** In Prometheus' text format. */
+	metrics: () => Promise<string>;
+}
+
+/** Without a name, the first. */
+export const channelNamed = ({ channels }: Served, name: string | undefined): ServedChannel | undefined =>
+	name === undefined ? channels()[0] : channels().find((channel) => channel.name === name);
+
+export const stateOf = ({ version, channels }: Served, { name, controller, run }: ServedChannel): ServerState => ({
+	version,
+	channels: channels().map((channel) => channel.name),
+	channel: name,
+	control: controller.view(),
+	run: run(),
+});
