@@ -141,6 +141,10 @@ export class Metrics {
 	timesOf(channel: string): TimesObserver {
 		const stages = new Set<string>();
 		this.#stagesOf.set(channel, stages);
+		// A rate is of a counter that was 0 once.
+		this.#latency.zero({ channel });
+		this.#styleSwitch.zero({ channel });
+		for (const of of Object.values(REFRESHED)) this.#refreshes.inc({ channel, of }, 0);
 		return {
 			latency: (ms) => this.#latency.observe({ channel }, ms / 1000),
 			stage: (stage, ms) => {
