@@ -1,9 +1,9 @@
 // Writes presets/style.schema.json from the schema in sidecar/config; with --check it says whether that is up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { jsonSchemaOf, Preset } from '../dist/config/schema.js';
+import { jsonSchemaOf, PresetFile } from '../dist/config/schema.js';
 
 const path = new URL('../presets/style.schema.json', import.meta.url);
-const text = `${JSON.stringify(jsonSchemaOf(Preset), null, '\t')}\n`;
+const text = `${JSON.stringify(jsonSchemaOf(PresetFile), null, '\t')}\n`;
 
 if (!process.argv.includes('--check')) {
 	writeFileSync(path, text);

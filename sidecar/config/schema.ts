@@ -17,6 +17,12 @@ const help = (description: string, unit?: string): FieldHelp => (unit ? { descri
 const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const kebabName = z.string().max(64).regex(KEBAB_CASE, 'expected a name in kebab-case, such as oil-painting');
 
+/** Models and presets may come from anywhere: a name with a separator or `..` could reach outside its folder. */
+const fileName = z
+	.string()
+	.max(128)
+	.regex(/^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*$/, 'expected a plain file name, without a folder');
+
 const promptField = z
 	.string()
 	.trim()
@@ -82,29 +88,38 @@ export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as u
 
 // -- Preset ---------------------------------------------------------------------------------------------
 
+const presetFields = {
+	$schema: z.string().max(2048).exactOptional().meta(help('Where editors find this schema; nothing else reads it')),
+	format: z.literal('allaprima-style'),
+	name: kebabName.meta(help('Name by which the style is chosen; the file is NAME.style.json')),
+	title: z.string().trim().min(1).max(80).meta(help('Name for people')),
+	model: kebabName.meta(help('Name of the model that the preset was made for')),
+	prompt: promptField,
+	strength: strengthField.default(1),
+	seed: seedField.default(42),
+};
+const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
+
+/** The first version, which files may still have. What takes it to the newest: config/preset-versions.ts. */
+export const PresetV1 = z.strictObject({ ...presetFields, formatVersion: z.literal(1) });
+export type PresetV1 = z.infer<typeof PresetV1>;
+
 /** What an artist chooses: one `*.style.json`. */
-export const Preset = z
-	.strictObject({
-		$schema: z.string().exactOptional().meta(help('Where editors find this schema')),
-		format: z.literal('allaprima-style'),
-		formatVersion: z.literal(1),
-		name: kebabName.meta(help('Name by which the style is chosen; the file is NAME.style.json')),
-		title: z.string().trim().min(1).max(80).meta(help('Name for people')),
-		model: kebabName.meta(help('Name of the model that the preset was made for')),
-		prompt: promptField,
-		strength: strengthField.default(1),
-		seed: seedField.default(42),
-	})
-	.meta({ title: 'Alla Prima style', description: 'A preset of Alla Prima: what a picture is to look like.' });
+export const Preset = z.strictObject({
+	...presetFields,
+	formatVersion: z.literal(2),
+	thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
+	reference: imageName.exactOptional().meta(help('File beside this one with the picture that the style was made from')),
+});
 export type Preset = z.infer<typeof Preset>;
+
+/** What editors check: a file of any version. */
+export const PresetFile = z
+	.discriminatedUnion('formatVersion', [Preset, PresetV1])
+	.meta({ title: 'Alla Prima style', description: 'A preset of Alla Prima: what a picture is to look like.' });
 
 // -- Model manifest -------------------------------------------------------------------------------------
 
-/** A model may come from anywhere: a name with a separator or `..` could reach outside its folder. */
-const fileName = z
-	.string()
-	.max(128)
-	.regex(/^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]*$/, 'expected a plain file name, without a folder');
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits');
 const sidePx = z.int().min(16).max(8192);
 const sizePx = z.tuple([sidePx, sidePx]); // [width, height]
@@ -537,10 +552,13 @@ export interface JsonSchema {
 	description?: string;
 	unit?: string;
 	default?: unknown;
+	const?: unknown;
 	enum?: unknown[];
 	minimum?: number;
 	exclusiveMinimum?: number;
 	maximum?: number;
+	minLength?: number;
+	maxLength?: number;
 	properties?: Record<string, JsonSchema>;
 }
 

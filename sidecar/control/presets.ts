@@ -1,12 +1,19 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Preset, parse, type Configuration } from '../config/schema.ts';
+import { explainValue } from '../config/explained.ts';
+import { readJsonText, type JsonText } from '../config/json-text.ts';
+import { readPresetVersion } from '../config/preset-versions.ts';
+import type { Configuration, Preset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
+import { readGuarded } from './file-guard.ts';
 
-const SUFFIX = '.style.json';
+export const PRESET_SUFFIX = '.style.json';
+export const PRESET_BYTES_MAX = 64 * 1024;
+/** What is more in a folder is left out, for whoever looks for a style looks through all. */
+const FILES_MAX = 1000;
 
 /** A preset file as it was found; `error` where it cannot be used. */
 export type PresetFile = { path: string; name: string } & ({ preset: Preset } | { error: Error });
@@ -21,32 +28,33 @@ export const presetFolders = (environment: Record<string, string | undefined> = 
 	fileURLToPath(new URL('../../presets', import.meta.url)),
 ];
 
-/** Reads one preset file. Errors: ERR_STYLE. */
-export const readPreset = async (path: string): Promise<Preset> => {
+/** Errors: ERR_STYLE, a line for each thing that is wrong, with file, line and column. */
+export const readPreset = async (path: string): Promise<Preset> =>
+	readPresetVersion(await readJsonFile(path, PRESET_BYTES_MAX));
+
+/** Errors: ERR_STYLE. */
+export const readJsonFile = async (path: string, byteLengthMax: number): Promise<JsonText> => {
+	const bytes = await readGuarded(path, { byteLengthMax, follow: true });
 	let text: string;
 	try {
-		text = await readFile(path, 'utf8');
+		text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
 	} catch (cause) {
-		const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-		throw new SidecarError('ERR_STYLE', `Preset file ${path} cannot be read (${reason}).`, { cause });
+		throw new SidecarError('ERR_STYLE', `${path} is not text in UTF-8.`, { cause });
 	}
-	let value: unknown;
-	try {
-		value = JSON.parse(text);
-	} catch (cause) {
-		throw new SidecarError('ERR_STYLE', `Preset file ${path} is not JSON: ${(cause as Error).message}.`, { cause });
-	}
-	return Object.freeze(parse(Preset, value, `Preset file ${path}`, 'ERR_STYLE'));
+	return readJsonText(text, path, 'ERR_STYLE');
 };
+
+/** Editors and file managers keep files of their own beside it, which begin with a dot. */
+const isPresetFile = (entry: string): boolean => entry.endsWith(PRESET_SUFFIX) && !entry.startsWith('.');
 
 /** All presets by name, broken ones with their error, so that one bad file does not hide the others. */
 export const listPresets = async (folders: string[] = presetFolders()): Promise<PresetFile[]> => {
 	const files = new Map<string, PresetFile>();
 	for (const folder of folders) {
 		const entries = await readdir(folder).catch(() => []);
-		for (const entry of entries.filter((name) => name.endsWith(SUFFIX))) {
+		for (const entry of entries.filter(isPresetFile).slice(0, FILES_MAX)) {
 			const path = join(folder, entry);
-			const name = entry.slice(0, -SUFFIX.length);
+			const name = entry.slice(0, -PRESET_SUFFIX.length);
 			if (!files.has(name)) files.set(name, await presetFile(path, name));
 		}
 	}
@@ -55,9 +63,10 @@ export const listPresets = async (folders: string[] = presetFolders()): Promise<
 
 const presetFile = async (path: string, name: string): Promise<PresetFile> => {
 	try {
-		const preset = await readPreset(path);
+		const text = await readJsonFile(path, PRESET_BYTES_MAX);
+		const preset = readPresetVersion(text);
 		if (preset.name !== name)
-			throw new SidecarError('ERR_STYLE', `Preset file ${path} has the name ${preset.name}, expected ${name}.`);
+			throw new SidecarError('ERR_STYLE', explainValue(text, ['name'], `"${name}", as the file is called`));
 		return { path, name, preset };
 	} catch (error) {
 		return { path, name, error: error as Error };

@@ -84,7 +84,7 @@ async function* frames(count: number): AsyncGenerator<Frame, void, undefined> {
 
 const PRESET = {
 	format: 'allaprima-style',
-	formatVersion: 1,
+	formatVersion: 2,
 	name: 'grey',
 	title: 'Grey',
 	model: 'simulated',

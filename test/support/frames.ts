@@ -31,7 +31,7 @@ export const tuningOf = (overrides: Partial<Tuning> = {}): Tuning => ({
 
 export const presetOf = (name: string, overrides: Partial<Preset> = {}): Preset => ({
 	format: 'allaprima-style',
-	formatVersion: 1,
+	formatVersion: 2,
 	name,
 	title: name,
 	model: 'lite',
