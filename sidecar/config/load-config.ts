@@ -2,6 +2,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { SidecarError } from '../errors.ts';
+import { CHAT_TOKEN, HTTP_TOKEN } from './http-access.ts';
 import { Configuration, parse } from './schema.ts';
 import { readSetting, SETTINGS, type Setting } from './settings.ts';
 
@@ -26,6 +27,8 @@ const RESERVED_VARIABLES = new Set([
 	'ALLAPRIMA_FFMPEG',
 	'ALLAPRIMA_LOG_LEVEL',
 	OBS_PASSWORD,
+	HTTP_TOKEN,
+	CHAT_TOKEN,
 ]);
 
 type Layer = Record<string, unknown> & {
@@ -33,6 +36,8 @@ type Layer = Record<string, unknown> & {
 	obs?: Record<string, unknown>;
 	ndi?: Record<string, unknown>;
 };
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** Where the platform keeps a user's configuration. */
 export const configurationFolder = (
@@ -87,6 +92,9 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 	if (Array.isArray(moved['sinks'])) moved['sinks'] = moved['sinks'].map(stream);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
 	if (typeof moved['report'] === 'string') moved['report'] = resolve(folder, moved['report']);
+	const { http } = moved;
+	if (isRecord(http) && typeof http['tokenFile'] === 'string')
+		moved['http'] = { ...http, tokenFile: resolve(folder, http['tokenFile']) };
 	if (moved.ndi) {
 		const { runtimePath, channels } = moved.ndi as { runtimePath?: string; channels?: { style?: string }[] };
 		moved.ndi = {
@@ -146,6 +154,14 @@ const refuseSharedFiles = async ({ source, sinks, report }: Configuration): Prom
 	}
 };
 
+/** A port of a flag leaves what the file says of it, such as a token or a list of senders, where it is. */
+const joinedListen = (values: unknown[]): unknown =>
+	values.reduce((joined: unknown, value) => {
+		if (value === undefined) return joined;
+		const own = typeof value === 'number' ? { port: value } : value;
+		return isRecord(joined) && isRecord(own) ? { ...joined, ...own } : own;
+	}, undefined);
+
 /** Defaults < file < environment < flags. Errors: ERR_CONFIG, naming where the value came from and its key. */
 export const loadConfiguration = async ({
 	flags,
@@ -165,6 +181,8 @@ export const loadConfiguration = async ({
 	const password = environment[OBS_PASSWORD];
 	if (password) joined.obs = { ...joined.obs, websocket: { ...(joined.obs?.['websocket'] as object), password } };
 	if (ndi) joined.ndi = { ...joined.ndi, ...ndi };
+	if (layers.some(({ http }) => isRecord(http))) joined['http'] = joinedListen(layers.map(({ http }) => http));
+	if (joined['osc'] !== undefined) joined['osc'] = joinedListen(layers.map(({ osc }) => osc));
 	const configuration = parse(Configuration, joined, 'Configuration');
 	await refuseSharedFiles(configuration);
 	return Object.freeze(configuration);

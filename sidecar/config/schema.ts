@@ -1,3 +1,4 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { SidecarError, type ErrorCode } from '../errors.ts';
 
@@ -117,6 +118,24 @@ export type Preset = z.infer<typeof Preset>;
 export const PresetFile = z
 	.discriminatedUnion('formatVersion', [Preset, PresetV1])
 	.meta({ title: 'Alla Prima style', description: 'A preset of Alla Prima: what a picture is to look like.' });
+
+/** A name of a preset, as a user types it: it becomes a file name. */
+export const PresetName = kebabName;
+
+export const BUNDLE_FORMAT = 'allaprima-style-bundle';
+/** Of the pictures of a preset. */
+export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024 } as const;
+const base64Of = (byteLengthMax: number) => z.string().max(4 * Math.ceil(byteLengthMax / 3));
+
+/** A preset as one file, to give away: `*.allaprima-style`. The pictures are PNG, JPEG or WebP files in base64. */
+export const PresetBundle = z.strictObject({
+	format: z.literal(BUNDLE_FORMAT),
+	formatVersion: z.literal(1),
+	/** Of any version: config/preset-versions.ts. */
+	preset: z.unknown(),
+	thumbnail: base64Of(PICTURE_BYTES_MAX.thumbnail).exactOptional(),
+	reference: base64Of(PICTURE_BYTES_MAX.reference).exactOptional(),
+});
 
 // -- Model manifest -------------------------------------------------------------------------------------
 
@@ -366,6 +385,75 @@ const staleAfterField = z
 	);
 const cameraSide = z.int().min(16).max(8192);
 
+// -- The page and the API -----------------------------------------------------------------------------------
+
+const httpPort = z.int().min(0).max(65_535);
+const hostName = z
+	.string()
+	.max(253)
+	.regex(/^[A-Za-z0-9._:-]+$/, 'expected a name or an address, such as 0.0.0.0 or studio.lan');
+
+const HttpListen = z.strictObject({
+	port: httpPort.exactOptional().meta(help(`Port; else ${HTTP_PORT}`)),
+	host: hostName.exactOptional().meta(help('Name or address to listen at; any but this machine alone needs a token')),
+	hosts: z.array(hostName).max(16).exactOptional().meta(help('Names by which others reach it, of a reverse proxy say')),
+	tokenFile: z
+		.string()
+		.min(1)
+		.exactOptional()
+		.meta(help('File with the token, which nobody else may read; else ALLAPRIMA_HTTP_TOKEN')),
+});
+
+/** What viewers of a stream may ask for, by a bot that asks for them. */
+export const ChatRules = z.strictObject({
+	styles: z.array(kebabName).min(1).max(100).meta(help('Names of the styles that viewers may choose')),
+	coolDownS: z.number().min(0).max(3600).default(30).meta(help('How long a choice of a viewer stands', 's')),
+	perUserCoolDownS: z
+		.number()
+		.min(0)
+		.max(86_400)
+		.default(120)
+		.meta(help('How long a viewer waits between two choices', 's')),
+	maxPerMinute: z.int().min(1).max(600).default(6).meta(help('Choices of all viewers together', '1/min')),
+});
+export type ChatRules = z.infer<typeof ChatRules>;
+
+/** What a bot sends. No prompt: what is painted is the streamer's to answer for. */
+export const ChatRequest = z.strictObject({
+	style: z.string().trim().min(1).max(80).meta(help('Name or title of a style, as a viewer wrote it')),
+	user: z.string().trim().min(1).max(64).meta(help('Who asks, for the cool-down')),
+});
+export type ChatRequest = z.infer<typeof ChatRequest>;
+
+// -- OSC ----------------------------------------------------------------------------------------------------
+
+const oscPort = z.int().min(0).max(65_535);
+const isLocalName = (text: string): boolean => text === 'localhost';
+const oscHost = z
+	.string()
+	.refine((text) => isIP(text) !== 0 || isLocalName(text), 'expected an address of this machine, such as 0.0.0.0');
+const oscSender = z.string().refine((text) => isIP(text) !== 0, 'expected an address, such as 192.168.1.20');
+const oscTarget = z.string().refine((text) => {
+	const [, address = '', port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+	const isAddress = isLocalName(address) || isIPv4(address) || (/^\[.*\]$/.test(address) && isIPv6(address.slice(1, -1)));
+	return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
+}, 'expected ADDRESS:PORT, such as 192.168.1.20:9000');
+
+const OscListen = z.strictObject({
+	port: oscPort.exactOptional().meta(help('UDP port; else 7718')),
+	host: oscHost.exactOptional().meta(help('Address to listen at; any but this machine alone needs allow')),
+	allow: z
+		.array(oscSender)
+		.max(64)
+		.exactOptional()
+		.meta(help('Addresses that may send; where absent, all of this machine')),
+	feedback: z
+		.array(oscTarget)
+		.max(16)
+		.exactOptional()
+		.meta(help('Who is told changes without asking, as ADDRESS:PORT')),
+});
+
 // -- NDI ----------------------------------------------------------------------------------------------------
 
 /** A source by its name, or by where it is when discovery is not to be had. */
@@ -486,11 +574,27 @@ export const Configuration = z.strictObject({
 	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
 	fadeS: fadeField.default(0.5),
 	http: z
-		.union([z.int().min(0).max(65_535), z.literal(['auto', 'off'])], {
-			error: 'expected a port of 0 to 65535, auto or off',
+		.union([httpPort, z.literal(['auto', 'off']), HttpListen], {
+			error: 'expected a port of 0 to 65535, HOST:PORT, auto, off, or in a file {port, host, hosts, tokenFile}',
 		})
 		.default('auto')
-		.meta(help(`Port of the page on this machine; auto takes ${HTTP_PORT} for a live run and none for --pace max`)),
+		.meta(
+			help(
+				`Where the page is: a port of this machine, or with a token HOST:PORT; auto takes ${HTTP_PORT} for a live run and none for --pace max`,
+			),
+		),
+	chat: z
+		.union([z.literal('off'), ChatRules], {
+			error: 'expected off or {styles, coolDownS, perUserCoolDownS, maxPerMinute}',
+		})
+		.default('off')
+		.meta(help('What viewers may choose through POST /api/chat')),
+	osc: z
+		.union([oscPort, z.literal('off'), OscListen], {
+			error: 'expected a port of 0 to 65535, ADDRESS:PORT, off, or in a file {port, host, allow, feedback}',
+		})
+		.default('off')
+		.meta(help('Where OSC is obeyed: a UDP port of this machine, or with osc.allow in a file ADDRESS:PORT')),
 	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
 	obs: z
 		.strictObject({
@@ -529,6 +633,7 @@ export type Configuration = z.infer<typeof Configuration>;
 /** The port to listen on; undefined where there is to be no page. A run as fast as it can has nobody to steer it. */
 export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>): number | undefined => {
 	if (http === 'off' || (http === 'auto' && pace === 'max')) return undefined;
+	if (typeof http === 'object') return http.port ?? HTTP_PORT;
 	return http === 'auto' ? HTTP_PORT : http;
 };
 

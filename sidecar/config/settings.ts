@@ -33,7 +33,8 @@ const PLACEHOLDERS: Record<string, string> = {
 	report: 'FILE',
 	durationS: 'S',
 	fadeS: 'S',
-	http: 'PORT|auto|off',
+	http: 'PORT|HOST:PORT|auto|off',
+	osc: 'PORT|ADDRESS:PORT|off',
 };
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -48,7 +49,7 @@ const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => 
 
 const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind'] => {
 	if (key === 'size' || key === 'cameraSize') return 'size';
-	if (key === 'http') return 'port';
+	if (key === 'http' || key === 'osc') return 'port';
 	if (type === 'array') return 'list';
 	if (type === 'boolean') return 'boolean';
 	return type === 'number' || type === 'integer' || typeof choices?.[0] === 'number' ? 'number' : 'text';
@@ -56,7 +57,7 @@ const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind
 
 const settingsOf = (schema: JsonSchema, isTuning: boolean): Setting[] =>
 	Object.entries(schema.properties ?? {})
-		.filter(([key]) => !['$schema', 'tuning', 'obs', 'ndi'].includes(key))
+		.filter(([key]) => !['$schema', 'tuning', 'obs', 'ndi', 'chat'].includes(key))
 		.map(([key, field]) => {
 			const flag = FLAG_NAMES[key] ?? kebab(key);
 			const kind = kindOf(field, key);
@@ -91,8 +92,12 @@ const valueOf = ({ kind }: Setting, text: string): unknown => {
 			return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? Number(text) : text;
 		case 'boolean':
 			return { true: true, '1': true, false: false, '0': false }[text.trim().toLowerCase()] ?? text;
-		case 'port':
-			return /^\d{1,5}$/.test(text.trim()) ? Number(text) : text;
+		case 'port': {
+			const match = /^(?:(?:\[([0-9a-f:]+)\]|([^:[\]\s]+)):)?(\d{1,5})$/i.exec(text.trim());
+			if (!match) return text;
+			const host = match[1] ?? match[2];
+			return host === undefined ? Number(match[3]) : { host, port: Number(match[3]) };
+		}
 		case 'size': {
 			const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text.trim());
 			return match ? { width: Number(match[1]), height: Number(match[2]) } : text;

@@ -54,6 +54,8 @@ describe('what is in force', () => {
 			pace: 'source',
 			fadeS: 0.5,
 			http: 'auto',
+			chat: 'off',
+			osc: 'off',
 			tuning: {},
 		});
 	});
