@@ -3,7 +3,8 @@ import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
 import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
-import { httpPortOf, resolveTuning, type Configuration } from './config/schema.ts';
+import { httpAccessOf } from './config/http-access.ts';
+import { resolveTuning, type Configuration } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
@@ -44,6 +45,7 @@ export const runApp = async (
 	configuration: Configuration,
 	{ signal, onProgress, sinks = [] }: RunOptions,
 ): Promise<Report> => {
+	const access = await httpAccessOf(configuration, process.env);
 	const preset = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const tuning = resolveTuning(folder.manifest, configuration.tuning);
@@ -97,7 +99,6 @@ export const runApp = async (
 
 	const monitor = new Monitor();
 	const monitored: MonitoredChannel = { controller, problem: () => engineProblem(monitored.view) };
-	const port = httpPortOf(configuration);
 	const newPaintedRing = () => ringSocketPath(`painted-${process.pid}-${paintedRings++}`);
 	const paintedRing = newPaintedRing();
 	const report = runChannel({
@@ -117,17 +118,18 @@ export const runApp = async (
 				...(info.audio && { audio: info.audio }),
 			});
 			return [
-				...[...opened, ...sinks, ...(port === undefined ? [] : [preview])].map(failing(canvas, controller)),
-				...(port === undefined ? [] : [flicker]),
+				...[...opened, ...sinks, ...(access ? [preview] : [])].map(failing(canvas, controller)),
+				...(access ? [flicker] : []),
 				...(link ? [openFilterSink(canvas, controller, paintedRing, () => link.stream?.failure)] : []),
 			];
 		},
 		attach: async (channel) => {
 			monitored.view = channel.view;
+			monitored.report = channel.report;
 			monitored.queue = channel.queue;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
-			const server = port === undefined ? undefined : await monitor.serve(port);
+			const server = access && (await monitor.serve(access));
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
 				[Symbol.asyncDispose]: async () => {

@@ -6,7 +6,8 @@ import { Monitor } from './app/monitor.ts';
 import { prepareChannel, runRelayChannel, type PreparedChannel } from './app/relay-channel.ts';
 import { RelayChannels } from './app/relay-channels.ts';
 import { serveWatchdog } from './app/service.ts';
-import { httpPortOf, type Configuration } from './config/schema.ts';
+import { httpAccessOf } from './config/http-access.ts';
+import type { Configuration } from './config/schema.ts';
 import { usablePresets } from './control/presets.ts';
 import { EnginePool } from './engine/engine-process.ts';
 import { SidecarError } from './errors.ts';
@@ -33,6 +34,7 @@ export const runRelay = async (
 	configuration: Configuration,
 	{ signal, reload }: RelayOptions,
 ): Promise<Record<string, Report>> => {
+	const access = await httpAccessOf(configuration, process.env);
 	const first = await prepareAll(configuration);
 	using limit = stopAfter(signal, configuration.durationS);
 	using _config = configureNetwork(configuration);
@@ -41,8 +43,7 @@ export const runRelay = async (
 	const presets = await usablePresets();
 	const monitor = new Monitor();
 	const engines = new EnginePool();
-	const port = httpPortOf(configuration);
-	await using _server = port === undefined ? undefined : await monitor.serve(port);
+	await using _server = access && (await monitor.serve(access));
 
 	const channels = new RelayChannels((channel, channelSignal) =>
 		runRelayChannel(channel, { presets, monitor, engines, signal: channelSignal }),

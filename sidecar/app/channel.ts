@@ -38,6 +38,8 @@ export interface Canvas {
 /** A channel as those see it who look on. */
 export interface ChannelView extends Canvas {
 	view: () => RunView;
+	/** The run so far. */
+	report: () => Report;
 	/** Frames on their way. */
 	queue: () => { waiting: number; painting: number };
 }
@@ -159,7 +161,11 @@ export const runChannel = async ({
 		return runView(recorder, engine.state, info.name);
 	};
 	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });
-	await using _attached = await attach({ ...canvas, view, queue });
+	const report = () => {
+		count();
+		return recorder.report();
+	};
+	await using _attached = await attach({ ...canvas, view, report, queue });
 	if (!info.isLive) await untilAborted(engine.ready, signal);
 	log.info(
 		{
@@ -197,8 +203,7 @@ export const runChannel = async ({
 	const { end, error } = await ended;
 	await output.finish();
 	if (error !== undefined) throw error;
-	count();
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);
-	return recorder.report();
+	return report();
 };

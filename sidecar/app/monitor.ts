@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import type { HttpAccess } from '../config/http-access.ts';
 import type { Controller } from '../control/controller.ts';
-import type { Health, PreviewFeed, RunView, ServedChannel } from '../control/http/served.ts';
+import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
 import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
 import { describeCommit } from '../telemetry/provenance.ts';
@@ -15,6 +16,7 @@ export interface MonitoredChannel {
 	readonly controller: Controller;
 	preview?: PreviewFeed;
 	view?: () => RunView;
+	report?: () => RunReport;
 	queue?: () => ChannelNumbers['queue'];
 	flicker?: () => ChannelNumbers['flicker'];
 	/** Where OBS shows the painting. */
@@ -52,9 +54,9 @@ export class Monitor {
 	}
 
 	/** The page and the API. Errors: ERR_CONFIG where the port cannot be had. */
-	serve(port: number): Promise<HttpServer> {
+	serve(access: HttpAccess): Promise<HttpServer> {
 		return startHttpServer({
-			port,
+			...access,
 			version: VERSION,
 			channels: () => this.#served(),
 			subscribe: (listener) => {
@@ -85,8 +87,8 @@ export class Monitor {
 	}
 
 	#served(): ServedChannel[] {
-		return [...this.#channels].flatMap(([name, { controller, preview, view }]) =>
-			view ? [{ name, controller, preview, run: view }] : [],
+		return [...this.#channels].flatMap(([name, { controller, preview, view, report }]) =>
+			view && report ? [{ name, controller, preview, run: view, report }] : [],
 		);
 	}
 

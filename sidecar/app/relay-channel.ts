@@ -135,8 +135,9 @@ export const runRelayChannel = async (
 					const policy = { policy: () => failure, painted, isPanic: () => controller.isPanic };
 					return [relaySinkOf(relay), new FailureSink(preview, policy), flicker];
 				},
-				attach: async ({ view, queue }) => {
+				attach: async ({ view, report: soFar, queue }) => {
 					monitored.view = view;
+					monitored.report = soFar;
 					monitored.queue = queue;
 					return { [Symbol.asyncDispose]: () => Promise.resolve() };
 				},

@@ -1,5 +1,7 @@
+import type { Preset } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
-import type { Health, PreviewFeed, RunView, ServedChannel } from '../../sidecar/control/http/served.ts';
+import type { HttpAccess } from '../../sidecar/config/http-access.ts';
+import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../../sidecar/control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
 import { presetOf, tuningOf } from './frames.ts';
 
@@ -24,15 +26,44 @@ export const runView = (): RunView => ({
 	framesUnpainted: 0,
 });
 
-export const newController = (nowUs = () => 0): Controller =>
-	new Controller({ presets: PRESETS, preset: PRESETS[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
+export const runReport = (): RunReport => ({
+	model: 'lite',
+	provider: 'cpu',
+	int8Graphs: ['unet'],
+	size: { width: 512, height: 288 },
+	batchSize: 1,
+	steps: 1,
+	framesIn: 100,
+	framesOut: 99,
+	framesDropped: 1,
+	framesRepeated: 0,
+	framesUnpainted: 0,
+	fps: 24,
+	latencyMs: { p50: 80, p95: 110, p99: 120, max: 130 },
+	stagesMs: { denoise: { p50: 20, p95: 25 } },
+	sideStreamMs: 12,
+	mainStreamMs: 40,
+	styleSwitches: [{ epoch: 1, style: 'anime', latencyMs: 90 }],
+	engineRestarts: 0,
+	firstPaintingMs: 900,
+	rssPeakMiB: 600,
+	commit: 'abc',
+	machine: 'two cores',
+	date: '2026-01-01T00:00:00.000Z',
+});
+
+export const newController = (nowUs = () => 0, presets: readonly Preset[] = PRESETS): Controller =>
+	new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
 
 /** A server on a free port, with a controller of its own and nothing to show unless it is given. */
 export const openServer = async ({
 	preview = { watch: () => ({ ready: () => {}, [Symbol.dispose]: () => {} }) },
 	run = runView,
 	nowUs = () => 0,
-	port = 0,
+	access = {},
+	presets = PRESETS,
+	requestMs,
+	nowMs,
 	others = () => [],
 	health = () => ({ failing: [], unready: [] }),
 	metrics = async () => '',
@@ -40,17 +71,26 @@ export const openServer = async ({
 	preview?: PreviewFeed;
 	run?: () => RunView;
 	nowUs?: () => number;
-	port?: number;
+	/** What is not as by default: a free port of this machine, for everybody on it. */
+	access?: Partial<HttpAccess>;
+	presets?: readonly Preset[];
+	requestMs?: number;
+	nowMs?: () => number;
 	/** Channels beside the first, which is called main. */
 	others?: () => readonly ServedChannel[];
 	health?: () => Health;
 	metrics?: () => Promise<string>;
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
-	const controller = newController(nowUs);
+	const controller = newController(nowUs, presets);
 	const server = await startHttpServer({
-		port,
+		host: '127.0.0.1',
+		port: 0,
+		hosts: [],
+		...access,
+		...(requestMs !== undefined && { requestMs }),
+		...(nowMs && { nowMs }),
 		version: '0.0.0',
-		channels: () => [{ name: 'main', controller, preview, run }, ...others()],
+		channels: () => [{ name: 'main', controller, preview, run, report: runReport }, ...others()],
 		subscribe: (listener) => controller.subscribe(listener),
 		health,
 		metrics,

@@ -7,7 +7,7 @@ import { refusalOf } from '../../sidecar/control/http/guard.ts';
 import type { PreviewFeed, ServerState } from '../../sidecar/control/http/served.ts';
 import { NewestMessage } from '../../sidecar/control/http/newest-message.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
-import { newController, openServer, PRESETS, runView } from '../support/preview.ts';
+import { newController, openServer, PRESETS, runReport, runView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
@@ -70,7 +70,7 @@ describe('the page', () => {
 		expect(text).not.toMatch(/https?:\/\/(?!www\.w3\.org)/); // nothing from elsewhere
 	});
 
-	test.each(['/nothing', '/../package.json', '/%2e%2e/package.json', '/api', '/__proto__', '/api/__proto__', '//x'])(
+	test.each(['/nothing', '/../package.json', '/%2e%2e/package.json', '/__proto__', '/api/__proto__', '//x'])(
 		'%s is not there',
 		async (path) => {
 			const { server } = await open();
@@ -150,7 +150,13 @@ describe('the API', () => {
 });
 
 describe('several channels', () => {
-	const second = () => ({ name: 'CAM 2', controller: newController(), preview: undefined, run: runView });
+	const second = () => ({
+		name: 'CAM 2',
+		controller: newController(),
+		preview: undefined,
+		run: runView,
+		report: runReport,
+	});
 
 	test('are told apart by their names', async () => {
 		const other = second();
@@ -252,7 +258,7 @@ describe('who may ask', () => {
 describe('the port', () => {
 	test('that is taken is an error of the configuration, and says what to do', async () => {
 		const { server } = await open();
-		await expect(open({ port: server.port })).rejects.toMatchObject({
+		await expect(open({ access: { port: server.port } })).rejects.toMatchObject({
 			code: 'ERR_CONFIG',
 			message: `Port ${server.port} of 127.0.0.1 is taken, perhaps by another allaprima. Choose another with --http PORT, or none with --http off.`,
 		});
@@ -267,7 +273,7 @@ describe('the port', () => {
 		const closed = once(events, 'close');
 		await server[Symbol.asyncDispose]();
 		expect((await closed)[0]).toBe(1001);
-		await open({ port });
+		await open({ access: { port } });
 	});
 });
 

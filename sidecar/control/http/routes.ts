@@ -1,33 +1,97 @@
 import type { IncomingMessage } from 'node:http';
+import { ChatRequest, parse } from '../../config/schema.ts';
+import { log } from '../../telemetry/logger.ts';
+import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
+import { unknownStyle } from '../presets.ts';
+import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
+import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
-import { channelNamed, stateOf, type Served, type ServedChannel } from './served.ts';
+import type { ErrorAnswer, PresetView } from './schemas.ts';
+import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel } from './served.ts';
 
-/** What answers one method of one path. */
-type Handler = (request: IncomingMessage, served: Served) => Answer | Promise<Answer>;
+/** A request with everything that it can be answered from. */
+export interface Call {
+	request: IncomingMessage;
+	/** The parts of the path that stand in braces in the route. */
+	path: Record<string, string>;
+	served: Served;
+	access: Access;
+	/** Of a channel by its name; undefined where viewers may choose nothing. */
+	chatOf: (channel: string) => ChatDoor | undefined;
+	nowUs: () => number;
+}
+
+type Handler = (call: Call) => Answer | Promise<Answer>;
 
 /**
- * Everything that is answered besides the page and the WebSockets, a line each. Where several channels are painted,
- * `?channel=NAME` says which one is meant; without it the first is.
+ * Everything that is answered besides the page and the WebSockets, a line each; what it is for says operations.ts. Where
+ * several channels are painted, `?channel=NAME` says which one is meant; without it the first is.
  */
-const ROUTES: Record<string, Record<string, Handler>> = {
-	'/api/state': { GET: (request, served) => json(stateOf(served, channelOf(request, served))) },
-	'/api/presets': { GET: (request, served) => json(presetsOf(channelOf(request, served))) },
-	'/api/commands': { POST: (request, served) => command(request, served) },
-	'/healthz': { GET: (_, { health }) => healthAnswer(health().failing) },
-	'/readyz': { GET: (_, { health }) => healthAnswer(Object.values(health()).flat()) },
-	'/metrics': {
-		GET: async (_, { metrics }) => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: await metrics() }),
-	},
+export const ROUTES = {
+	'GET /api': (call) => apiAnswer(call.request, call.served),
+	'GET /api/state': (call) => json(stateOf(call.served, channelOf(call))),
+	'GET /api/report': (call) => json(channelOf(call).report()),
+	'GET /api/presets': (call) => json(presetsOf(channelOf(call))),
+	'POST /api/commands': (call) => command(call),
+	'POST /api/styles/{name}/activate': (call) => activate(call),
+	'POST /api/panic/{state}': (call) => panic(call),
+	'POST /api/chat': (call) => chat(call),
+	'POST /api/tickets': ({ access }) => json(access.newTicket()),
+	'GET /healthz': ({ served }) => healthAnswer(served.health().failing),
+	'GET /readyz': ({ served }) => healthAnswer(Object.values(served.health()).flat()),
+	'GET /metrics': async ({ served }) => ({
+		type: 'text/plain; version=0.0.4; charset=utf-8',
+		body: await served.metrics(),
+	}),
+} satisfies Record<`${'GET' | 'POST'} /${string}`, Handler>;
+
+export type RouteName = keyof typeof ROUTES;
+
+interface Route {
+	handle: Handler;
+	path: Record<string, string>;
+}
+
+const TABLE = Object.entries(ROUTES as Record<string, Handler>).map(([name, handle]) => {
+	const [method, pattern] = name.split(' ') as [string, string];
+	return { method, segments: pattern.split('/'), handle };
+});
+
+/** What answers at a path, by method; empty where there is nothing. */
+export const routesAt = (path: string): Map<string, Route> => {
+	const given = path.split('/');
+	return new Map(
+		TABLE.flatMap(({ method, segments, handle }) => {
+			const values = matching(segments, given);
+			return values ? [[method, { handle, path: values }]] : [];
+		}),
+	);
 };
 
-/** The methods of a path; undefined where there is nothing. */
-export const routesAt = (path: string): Record<string, Handler> | undefined =>
-	Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+const matching = (segments: readonly string[], given: readonly string[]): Record<string, string> | undefined => {
+	if (segments.length !== given.length) return undefined;
+	const values: [string, string][] = [];
+	for (const [index, segment] of segments.entries()) {
+		const name = /^\{(\w+)\}$/.exec(segment)?.[1];
+		const value = name === undefined ? given[index] : decoded(given[index]!);
+		if (value === undefined || (name === undefined && value !== segment)) return undefined;
+		if (name !== undefined) values.push([name, value]);
+	}
+	return Object.fromEntries(values);
+};
+
+const decoded = (text: string): string | undefined => {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return undefined;
+	}
+};
 
 /** The channel that a request is about. Errors: ERR_CHANNEL, as refusals. */
-const channelOf = (request: IncomingMessage, served: Served): ServedChannel => {
+const channelOf = ({ request, served }: Call): ServedChannel => {
 	const channel = channelNamed(served, channelNameOf(request));
 	if (channel) return channel;
 	const names = served.channels().map(({ name }) => name);
@@ -36,13 +100,60 @@ const channelOf = (request: IncomingMessage, served: Served): ServedChannel => {
 };
 
 /** In the order of next and previous. */
-const presetsOf = ({ controller }: ServedChannel) =>
+const presetsOf = ({ controller }: ServedChannel): PresetView[] =>
 	controller.presets.map(({ name, title, prompt, strength, seed }) => ({ name, title, prompt, strength, seed }));
 
-const command = async (request: IncomingMessage, served: Served): Promise<Answer> => {
-	const channel = channelOf(request, served);
-	channel.controller.apply(readCommand(await readJson(request)));
-	return json(stateOf(served, channel));
+const command = async (call: Call): Promise<Answer> => {
+	const channel = channelOf(call);
+	channel.controller.apply(readCommand(await readJson(call.request)));
+	return json(stateOf(call.served, channel));
+};
+
+const activate = (call: Call): Answer => {
+	const channel = channelOf(call);
+	const { controller } = channel;
+	const name = call.path['name']!;
+	const names = controller.presets.map((preset) => preset.name);
+	if (!names.includes(name)) throw new Refusal(404, 'ERR_STYLE', unknownStyle(name, names).message);
+	controller.apply({ type: 'style', name });
+	return json(stateOf(call.served, channel));
+};
+
+const panic = (call: Call): Answer => {
+	const channel = channelOf(call);
+	const { state } = call.path;
+	if (state !== 'on' && state !== 'off')
+		throw new Refusal(404, 'ERR_PATH', 'Expected /api/panic/on or /api/panic/off.');
+	channel.controller.apply({ type: 'panic', on: state === 'on' });
+	return json(stateOf(call.served, channel));
+};
+
+const CHAT_STATUS = { panic: 409, style: 404, 'cool-down': 429 } as const;
+
+const chat = async (call: Call): Promise<Answer> => {
+	const { controller, name } = channelOf(call);
+	const door = call.chatOf(name);
+	if (!door)
+		throw new Refusal(
+			404,
+			'ERR_CHAT',
+			'Viewers may choose nothing here. List styles under chat.styles in the configuration.',
+		);
+	const wish = parse(ChatRequest, await readJson(call.request), 'The wish', 'ERR_COMMAND');
+	const { style, panic: isPanic } = controller.view();
+	const decision = door.decide(wish, { presets: controller.presets, style, isPanic }, call.nowUs());
+	log.debug({ ...wish, decision: decision.kind }, 'chat');
+	const { message } = decision;
+	if (decision.kind === 'paint') {
+		if (decision.style !== style) controller.apply({ type: 'style', name: decision.style });
+		return json({ message, style: decision.style, nextInS: decision.nextInS } satisfies ChatAnswer);
+	}
+	const { reason, retryAfterS } = decision;
+	return {
+		...json({ message, error: { code: 'ERR_CHAT', message } } satisfies ErrorAnswer),
+		status: CHAT_STATUS[reason],
+		headers: retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) },
+	};
 };
 
 const healthAnswer = (wrong: readonly string[]): Answer => ({

@@ -25,6 +25,41 @@ export interface RunView {
 	framesUnpainted: number;
 }
 
+/** The run so far, as `--report` writes it at the end; what its fields are: telemetry/report.ts. */
+export interface RunReport {
+	model: string;
+	provider: string;
+	int8Graphs: readonly string[];
+	size: { width: number; height: number };
+	batchSize: number;
+	steps: number;
+	framesIn: number;
+	framesOut: number;
+	framesDropped: number;
+	framesRepeated: number;
+	framesUnpainted: number;
+	fps: number;
+	latencyMs: { p50: number; p95: number; p99: number; max: number };
+	glassToGlassMs?: { p50: number; p95: number };
+	stagesMs: Record<string, { p50: number; p95: number }>;
+	sideStreamMs: number;
+	mainStreamMs: number;
+	styleSwitches: readonly { epoch: number; style: string; latencyMs: number }[];
+	engineRestarts: number;
+	firstPaintingMs: number;
+	rssPeakMiB: number;
+	commit: string;
+	machine: string;
+	date: string;
+}
+
+/** Of a choice that a viewer made. */
+export interface ChatAnswer {
+	message: string;
+	style: string;
+	nextInS: number;
+}
+
 export interface ServerState {
 	version: string;
 	/** All that are painted, by name. */
@@ -46,6 +81,7 @@ export interface ServedChannel {
 	/** Absent until there is a picture. */
 	preview: PreviewFeed | undefined;
 	run: () => RunView;
+	report: () => RunReport;
 }
 
 /** What is wrong, a line each; empty where nothing is. */

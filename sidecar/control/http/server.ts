@@ -1,46 +1,66 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { HttpAccess } from '../../config/http-access.ts';
 import { SidecarError } from '../../errors.ts';
 import { log } from '../../telemetry/logger.ts';
+import { ChatDoor } from '../chat.ts';
+import { Access } from './access.ts';
 import { Refusal, refusalAnswer, SECURITY_HEADERS, type Answer } from './answer.ts';
 import { refusalOf } from './guard.ts';
 import { readPageFiles, type PageFiles } from './page-files.ts';
 import { pathOf } from './request.ts';
 import { routesAt } from './routes.ts';
-import type { Served } from './served.ts';
+import { channelNamed, type Served } from './served.ts';
 import { refuseUpgrade, WebSockets } from './web-sockets.ts';
 
-const HOST = '127.0.0.1';
 const REQUEST_MS = 10_000;
+/** How often it is looked for requests that take too long. */
+const CHECK_MS = 1000;
 const CONNECTIONS = 64;
 
-export interface HttpServerOptions extends Served {
-	/** 0 takes one that is free. */
-	port: number;
+export interface HttpServerOptions extends Served, HttpAccess {
+	/** How long a request may take to come, headers and body. */
+	requestMs?: number;
+	nowMs?: () => number;
 }
 
 /** Errors: ERR_CONFIG where the port cannot be had. */
 export const startHttpServer = async (options: HttpServerOptions): Promise<HttpServer> => {
 	const server = new HttpServer(options, await readPageFiles());
-	await server.listen(options.port);
+	await server.listen();
 	return server;
 };
 
-/** The page (page-files.ts), the API (routes.ts) and its WebSockets (web-sockets.ts), for this machine alone. */
+/**
+ * The page (page-files.ts), the API (routes.ts) and its WebSockets (web-sockets.ts): for this machine alone, or for whoever
+ * has the token (access.ts).
+ */
 export class HttpServer implements AsyncDisposable {
 	readonly #options: HttpServerOptions;
 	readonly #page: PageFiles;
 	readonly #server: Server;
 	readonly #sockets: WebSockets;
+	readonly #access: Access;
+	readonly #nowMs: () => number;
+	/** Of the channels there are, by name. */
+	readonly #chats = new Map<string, ChatDoor>();
 
 	constructor(options: HttpServerOptions, page: PageFiles) {
+		const { requestMs = REQUEST_MS, nowMs = () => performance.now() } = options;
 		this.#options = options;
 		this.#page = page;
 		this.#sockets = new WebSockets(options);
+		this.#nowMs = nowMs;
+		this.#access = new Access(options, nowMs);
 		this.#server = createServer(
-			{ headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: REQUEST_MS },
+			{
+				headersTimeout: requestMs,
+				requestTimeout: requestMs,
+				keepAliveTimeout: requestMs,
+				connectionsCheckingInterval: Math.min(CHECK_MS, requestMs),
+			},
 			(request, response) => void this.#answer(request, response),
 		);
 		this.#server.maxConnections = CONNECTIONS;
@@ -51,8 +71,11 @@ export class HttpServer implements AsyncDisposable {
 		return (this.#server.address() as AddressInfo).port;
 	}
 
+	/** For this machine. */
 	get url(): string {
-		return `http://${HOST}:${this.port}/`;
+		const { host } = this.#options;
+		const reached = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+		return `http://${reached.includes(':') ? `[${reached}]` : reached}:${this.port}/`;
 	}
 
 	/** How many look on, for the tests and the log. */
@@ -60,8 +83,9 @@ export class HttpServer implements AsyncDisposable {
 		return this.#sockets.clientCount;
 	}
 
-	async listen(port: number): Promise<void> {
-		this.#server.listen(port, HOST);
+	async listen(): Promise<void> {
+		const { host, port } = this.#options;
+		this.#server.listen(port, host);
 		try {
 			await once(this.#server, 'listening');
 		} catch (cause) {
@@ -69,10 +93,12 @@ export class HttpServer implements AsyncDisposable {
 			const seen: Record<string, string> = {
 				EADDRINUSE: 'is taken, perhaps by another allaprima',
 				EACCES: 'may not be used by this user',
+				EADDRNOTAVAIL: 'cannot be had: this machine has no such address',
+				ENOTFOUND: 'cannot be had: there is no such name',
 			};
 			throw new SidecarError(
 				'ERR_CONFIG',
-				`Port ${port} of ${HOST} ${seen[code] ?? `cannot be opened (${code})`}. Choose another with --http PORT, or none with --http off.`,
+				`Port ${port} of ${host} ${seen[code] ?? `cannot be opened (${code})`}. Choose another with --http PORT, or none with --http off.`,
 				{ cause },
 			);
 		}
@@ -110,25 +136,56 @@ export class HttpServer implements AsyncDisposable {
 	}
 
 	async #route(request: IncomingMessage): Promise<Answer> {
-		const refusal = refusalOf(request.headers);
+		const refusal = this.#refusalOf(request);
 		if (refusal) throw new Refusal(403, 'ERR_ORIGIN', refusal);
 		const path = pathOf(request);
 		const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+		// A browser has no token before the page has asked for it, and the page's files have no secrets.
 		const file = this.#page.get(path);
-		const routes = file ? { GET: () => file } : routesAt(path);
-		if (!routes) throw new Refusal(404, 'ERR_PATH', `There is nothing at ${path}.`);
-		const handler = new Map(Object.entries(routes)).get(method);
-		if (!handler) {
-			const allowed = Object.keys(routes).join(', ');
-			throw new Refusal(405, 'ERR_METHOD', `${path} answers to ${allowed}.`, { Allow: allowed });
-		}
-		return await handler(request, this.#options);
+		if (file) return method === 'GET' ? file : refuseMethod(path, ['GET']);
+		this.#access.admit(request);
+		const routes = routesAt(path);
+		if (routes.size === 0) throw new Refusal(404, 'ERR_PATH', `There is nothing at ${path}.`);
+		const route = routes.get(method);
+		if (!route) return refuseMethod(path, [...routes.keys()]);
+		return await route.handle({
+			request,
+			path: route.path,
+			served: this.#options,
+			access: this.#access,
+			chatOf: (channel) => this.#chatOf(channel),
+			nowUs: () => this.#nowMs() * 1000,
+		});
+	}
+
+	#refusalOf({ headers, socket }: IncomingMessage): string | undefined {
+		return refusalOf(headers, { hosts: this.#options.hosts, localAddress: socket.localAddress });
+	}
+
+	#chatOf(channel: string): ChatDoor | undefined {
+		const { chat } = this.#options;
+		if (!chat) return undefined;
+		for (const name of this.#chats.keys()) if (!channelNamed(this.#options, name)) this.#chats.delete(name);
+		const door = this.#chats.get(channel) ?? new ChatDoor(chat);
+		this.#chats.set(channel, door);
+		return door;
 	}
 
 	#upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
 		socket.on('error', () => socket.destroy());
-		const refusal = refusalOf(request.headers);
-		if (refusal) refuseUpgrade(socket, '403 Forbidden', refusal);
-		else this.#sockets.accept(request, socket, head);
+		const refusal = this.#refusalOf(request);
+		if (refusal) return refuseUpgrade(socket, '403 Forbidden', refusal);
+		try {
+			this.#access.admitSocket(request);
+		} catch (error) {
+			if (!(error instanceof Refusal)) throw error;
+			return refuseUpgrade(socket, `${error.status} ${STATUS_CODES[error.status]}`, error.message);
+		}
+		this.#sockets.accept(request, socket, head);
 	}
 }
+
+const refuseMethod = (path: string, allowed: readonly string[]): never => {
+	const names = allowed.join(', ');
+	throw new Refusal(405, 'ERR_METHOD', `${path} answers to ${names}.`, { Allow: names });
+};

@@ -1,0 +1,79 @@
+import { ChatRequest, Command, jsonSchemaOf } from '../../config/schema.ts';
+import type { RouteName } from './routes.ts';
+import { chatAnswer, presetView, runReport, serverState, ticketAnswer } from './schemas.ts';
+
+/** What one route is for, as /api tells it. */
+export interface Operation {
+	summary: string;
+	/** Of the body, as JSON. */
+	body?: object;
+	/** Whether `?channel=` says which channel is meant. */
+	ofChannel?: boolean;
+	/** Besides 200; each is the answer of an error unless it says otherwise. */
+	refusals?: Record<number, string>;
+	/** Of a JSON answer; what is no JSON has its type instead. */
+	answer: { schema: object } | { type: string };
+}
+
+const STATE = { schema: serverState };
+const HEALTH = { type: 'text/plain', refusals: { 503: 'What is wrong, a line each' } };
+
+/** A route without its line here does not compile. */
+export const OPERATIONS: Record<RouteName, Operation> = {
+	'GET /api': { summary: 'This document: JSON, or a page where text/html is asked for', answer: { schema: {} } },
+	'GET /api/state': { summary: 'What is painted, and how it goes', ofChannel: true, answer: STATE },
+	'GET /api/report': {
+		summary: 'The run so far, as --report writes it at the end',
+		ofChannel: true,
+		answer: { schema: runReport },
+	},
+	'GET /api/presets': {
+		summary: 'The styles there are, in the order of next and previous',
+		ofChannel: true,
+		answer: { schema: { type: 'array', items: presetView } },
+	},
+	'POST /api/commands': {
+		summary: 'Carries out one command',
+		ofChannel: true,
+		body: jsonSchemaOf(Command),
+		refusals: { 400: 'A command that is none', 413: 'Too long', 415: 'Not sent as application/json' },
+		answer: STATE,
+	},
+	'POST /api/styles/{name}/activate': {
+		summary: 'Changes to a style, for buttons that can send no body',
+		ofChannel: true,
+		refusals: { 404: 'No such style' },
+		answer: STATE,
+	},
+	'POST /api/panic/{state}': {
+		summary: 'on: nothing but the slate is shown; off: ends that',
+		ofChannel: true,
+		refusals: { 404: 'Neither on nor off' },
+		answer: STATE,
+	},
+	'POST /api/chat': {
+		summary: 'A viewer chooses a style, as far as the configuration lets them',
+		ofChannel: true,
+		body: jsonSchemaOf(ChatRequest),
+		refusals: {
+			404: 'No such style, or none that can be chosen',
+			409: 'Not while panic is on',
+			429: 'In the cool-down, for the seconds of Retry-After',
+		},
+		answer: { schema: chatAnswer },
+	},
+	'POST /api/tickets': {
+		summary: 'A ticket for one WebSocket, as ?ticket=, where there is a token',
+		answer: { schema: ticketAnswer },
+	},
+	'GET /healthz': { summary: 'Whether the process does its work; asks for no token', answer: HEALTH },
+	'GET /readyz': { summary: 'Whether every channel has a picture to show', answer: HEALTH },
+	'GET /metrics': { summary: 'For Prometheus', answer: { type: 'text/plain' } },
+};
+
+/** Paths of WebSockets, which OpenAPI has no words for, with what goes over them. */
+export const WEB_SOCKETS: Record<string, string> = {
+	'/api/events': 'Sends the state, as GET /api/state has it, at once, after each change, and twice a second.',
+	'/api/preview':
+		'Sends the newest frame for each message that the client sends: a header of little-endian numbers (bytes 0 u32 APPV, 4 u16 version, 6 u16 length of the header, 8 u16 width, 10 u16 height, 12 u32 sequence, 16 u32 epoch, 20 u32 latency in microseconds, 24 u32 flags), then source and painting in RGB; under flag 1 one picture stands for both.',
+};

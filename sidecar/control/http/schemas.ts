@@ -1,0 +1,166 @@
+import type { ControlView } from '../controller.ts';
+import type { ChatAnswer, RunReport, RunView, ServerState } from './served.ts';
+
+/**
+ * JSON schemas of what the API answers, held to the types by the compiler: a field that is added to a type and not here
+ * does not compile.
+ */
+
+interface About {
+	description?: string;
+}
+
+export type SchemaOf<T> = About &
+	([T] extends [boolean]
+		? { type: 'boolean' }
+		: [T] extends [number]
+			? { type: 'number' | 'integer'; minimum?: number; maximum?: number }
+			: [T] extends [string]
+				? { type: 'string'; enum?: readonly T[] }
+				: [T] extends [readonly (infer Item)[]]
+					? { type: 'array'; items: SchemaOf<Item> }
+					: string extends keyof T
+						? { type: 'object'; additionalProperties: SchemaOf<T[keyof T]> }
+						: ObjectSchema<T>);
+
+interface ObjectSchema<T> extends About {
+	type: 'object';
+	properties: { [K in keyof T]-?: SchemaOf<Exclude<T[K], undefined>> };
+	required: readonly string[];
+	additionalProperties: false;
+}
+
+/** An object with these fields and no other; those that may be absent are named after them. */
+export const object = <T>(
+	properties: ObjectSchema<T>['properties'],
+	optional: readonly (keyof T)[] = [],
+): ObjectSchema<T> => ({
+	type: 'object',
+	properties,
+	required: Object.keys(properties).filter((key) => !optional.includes(key as keyof T)),
+	additionalProperties: false,
+});
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+const share = { type: 'number', minimum: 0, maximum: 1 } as const;
+const count = { type: 'integer', minimum: 0 } as const;
+const number = (description: string) => ({ type: 'number', description, minimum: 0 }) as const;
+const ms = (description = 'ms') => number(description);
+const percentiles = () => object<{ p50: number; p95: number }>({ p50: ms(), p95: ms() });
+
+const controlView = object<ControlView>({
+	style: { ...text, description: 'Name of the style that is the target' },
+	title: text,
+	prompt: text,
+	strength: share,
+	seed: count,
+	fadeS: number('How long a change of style fades, s'),
+	panic: flag,
+	epoch: { ...count, description: 'Rises with each change of style, prompt or seed' },
+	progress: { ...share, description: '0 when a fade begins, 1 when it is over or there is none' },
+});
+
+const size = () => object<{ width: number; height: number }>({ width: count, height: count });
+
+const runView = object<RunView>({
+	engine: object<RunView['engine']>({
+		state: { ...text, enum: ['starting', 'painting', 'stale', 'restarting'] },
+		model: text,
+		provider: text,
+		restarts: count,
+	}),
+	source: text,
+	painted: size(),
+	fps: number('Frames a second over the last seconds'),
+	latencyMs: percentiles(),
+	sideStreamMs: ms('Time of a batch in the stream of the encoder, p50, ms'),
+	mainStreamMs: ms('Time of a batch in the stream of the denoiser, p50, ms'),
+	framesIn: count,
+	framesOut: count,
+	framesDropped: count,
+	framesRepeated: count,
+	framesUnpainted: count,
+});
+
+export const serverState = object<ServerState>({
+	version: text,
+	channels: { type: 'array', items: text },
+	channel: text,
+	control: controlView,
+	run: runView,
+});
+
+export interface PresetView {
+	name: string;
+	title: string;
+	prompt: string;
+	strength: number;
+	seed: number;
+}
+
+export const presetView = object<PresetView>({ name: text, title: text, prompt: text, strength: share, seed: count });
+
+export const runReport = object<RunReport>(
+	{
+		model: text,
+		provider: text,
+		int8Graphs: { type: 'array', items: text },
+		size: size(),
+		batchSize: count,
+		steps: count,
+		framesIn: count,
+		framesOut: count,
+		framesDropped: count,
+		framesRepeated: count,
+		framesUnpainted: count,
+		fps: number('Painted frames a second since the end of the first batch'),
+		latencyMs: object<RunReport['latencyMs']>({ p50: ms(), p95: ms(), p99: ms(), max: ms() }),
+		glassToGlassMs: percentiles(),
+		stagesMs: { type: 'object', additionalProperties: percentiles() },
+		sideStreamMs: ms('ms, p50'),
+		mainStreamMs: ms('ms, p50'),
+		styleSwitches: {
+			type: 'array',
+			items: object<RunReport['styleSwitches'][number]>({
+				epoch: count,
+				style: text,
+				latencyMs: ms('From the change to the first frame of it, ms'),
+			}),
+		},
+		engineRestarts: count,
+		firstPaintingMs: ms('From the start of the process to the first painting, ms'),
+		rssPeakMiB: number('Memory of all processes, MiB'),
+		commit: text,
+		machine: text,
+		date: { ...text, description: 'ISO 8601, when the run began' },
+	},
+	['glassToGlassMs'],
+);
+
+export const ticketAnswer = object<{ ticket: string; expiresInS: number }>({
+	ticket: text,
+	expiresInS: number('How long it is good, s'),
+});
+
+export const chatAnswer = object<ChatAnswer>({
+	message: { ...text, description: 'For the bot to post' },
+	style: { ...text, description: 'What is painted now' },
+	nextInS: number('When the next style may be chosen, s'),
+});
+
+export interface ErrorAnswer {
+	error: { code: string; message: string };
+	message?: string;
+}
+
+export const errorAnswer = object<ErrorAnswer>(
+	{
+		error: object<ErrorAnswer['error']>({
+			code: { ...text, description: 'ERR_COMMAND, ERR_STYLE, ERR_CHANNEL, ERR_TOKEN, ...' },
+			message: { ...text, description: 'What was expected, what came, what to do' },
+		}),
+		message: { ...text, description: 'Of /api/chat: for the bot to post' },
+	},
+	['message'],
+);
