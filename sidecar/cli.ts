@@ -199,10 +199,39 @@ withJson(presets.command('show').description('one preset').argument('<NAME|FILE>
 		await showPreset(style, wantsJson(options));
 	},
 );
-withJson(presets.command('validate').description('check preset files, or all presets').argument('[FILE...]')).action(
-	async (paths: string[], options: { json?: boolean }) => {
-		const { validatePresets } = await import('./commands/presets.ts');
-		await validatePresets(paths, wantsJson(options));
+withJson(
+	presets
+		.command('check')
+		.alias('validate')
+		.description('check preset files and bundles, or all presets')
+		.argument('[FILE...]'),
+).action(async (paths: string[], options: { json?: boolean }) => {
+	const { checkPresets } = await import('./commands/presets.ts');
+	await checkPresets(paths, wantsJson(options));
+});
+const mayReplace = (options: { force?: boolean; json?: boolean }) => ({
+	force: options.force === true,
+	...wantsJson(options),
+});
+withJson(presets.command('import').description('take a preset that somebody gave away, as one of your own'))
+	.argument('<FILE>', 'a bundle (NAME.allaprima-style) or a preset file (NAME.style.json)')
+	.option('--force', 'replace one of that name')
+	.action(async (file: string, options: { force?: boolean; json?: boolean }) => {
+		const { importPreset } = await import('./commands/presets.ts');
+		await importPreset(file, mayReplace(options));
+	});
+withJson(presets.command('export').description('write a preset and its pictures as one file, to give away'))
+	.argument('<NAME>')
+	.argument('[FILE]', 'else NAME.allaprima-style')
+	.option('--force', 'replace the file')
+	.action(async (name: string, file: string | undefined, options: { force?: boolean; json?: boolean }) => {
+		const { exportPreset } = await import('./commands/presets.ts');
+		await exportPreset(name, file, mayReplace(options));
+	});
+withJson(presets.command('remove').description('remove one of your own').argument('<NAME>')).action(
+	async (name: string, options: { json?: boolean }) => {
+		const { removePresetCommand } = await import('./commands/presets.ts');
+		await removePresetCommand(name, wantsJson(options));
 	},
 );
 

@@ -89,26 +89,26 @@ export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as u
 
 // -- Preset ---------------------------------------------------------------------------------------------
 
-const presetFields = {
+const presetFields = <Version extends number>(version: Version) => ({
 	$schema: z.string().max(2048).exactOptional().meta(help('Where editors find this schema; nothing else reads it')),
 	format: z.literal('allaprima-style'),
+	formatVersion: z.literal(version),
 	name: kebabName.meta(help('Name by which the style is chosen; the file is NAME.style.json')),
 	title: z.string().trim().min(1).max(80).meta(help('Name for people')),
 	model: kebabName.meta(help('Name of the model that the preset was made for')),
 	prompt: promptField,
 	strength: strengthField.default(1),
 	seed: seedField.default(42),
-};
+});
 const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
 
 /** The first version, which files may still have. What takes it to the newest: config/preset-versions.ts. */
-export const PresetV1 = z.strictObject({ ...presetFields, formatVersion: z.literal(1) });
+export const PresetV1 = z.strictObject(presetFields(1));
 export type PresetV1 = z.infer<typeof PresetV1>;
 
 /** What an artist chooses: one `*.style.json`. */
 export const Preset = z.strictObject({
-	...presetFields,
-	formatVersion: z.literal(2),
+	...presetFields(2),
 	thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
 	reference: imageName.exactOptional().meta(help('File beside this one with the picture that the style was made from')),
 });
@@ -132,7 +132,7 @@ export const PresetBundle = z.strictObject({
 	format: z.literal(BUNDLE_FORMAT),
 	formatVersion: z.literal(1),
 	/** Of any version: config/preset-versions.ts. */
-	preset: z.unknown(),
+	preset: z.looseObject({}),
 	thumbnail: base64Of(PICTURE_BYTES_MAX.thumbnail).exactOptional(),
 	reference: base64Of(PICTURE_BYTES_MAX.reference).exactOptional(),
 });

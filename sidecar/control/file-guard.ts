@@ -55,35 +55,53 @@ export const isTaken = async (path: string): Promise<boolean> =>
 	);
 
 /**
- * Writes a whole file or none. A symbolic link at `path` is replaced, never followed. Unless it may `replace`, whatever
- * is there stays. Errors: ERR_STYLE.
+ * Writes whole files or none, in their order. A symbolic link in their place is replaced, never followed. Unless they may
+ * `replace`, whatever is there stays. Errors: ERR_STYLE.
  */
 export const writeGuarded = async (
-	path: string,
-	bytes: Uint8Array | string,
+	files: readonly { path: string; content: Uint8Array | string }[],
 	{ replace }: { replace: boolean },
 ): Promise<void> => {
-	const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+	const suffix = `${randomBytes(6).toString('hex')}.tmp`;
+	const written: { temporary: string; path: string }[] = [];
+	const placed: string[] = [];
+	let current = '';
 	try {
-		await mkdir(dirname(path), { recursive: true });
-		const file = await open(temporary, 'wx');
-		try {
-			await file.writeFile(bytes);
-			await file.sync();
-		} finally {
-			await file.close();
+		for (const { path, content } of files) {
+			current = path;
+			const temporary = join(dirname(path), `.${basename(path)}.${suffix}`);
+			await mkdir(dirname(path), { recursive: true });
+			await writeNew(temporary, content, () => written.push({ temporary, path }));
 		}
-		if (replace) await rename(temporary, path);
-		else await linkOrRename(temporary, path);
+		for (const { temporary, path } of written) {
+			current = path;
+			if (replace) await rename(temporary, path);
+			else await linkOrRename(temporary, path);
+			placed.push(path);
+		}
 	} catch (cause) {
+		if (!replace) for (const path of placed) await rm(path, { force: true });
 		const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
 		throw new SidecarError(
 			'ERR_STYLE',
-			code === 'EEXIST' ? `${path} is there already. --force replaces it.` : `${path} cannot be written (${code}).`,
+			code === 'EEXIST' && written.length === files.length
+				? `${current} is there already. --force replaces it.`
+				: `${current} cannot be written (${code}).`,
 			{ cause },
 		);
 	} finally {
-		await rm(temporary, { force: true });
+		for (const { temporary } of written) await rm(temporary, { force: true });
+	}
+};
+
+const writeNew = async (path: string, content: Uint8Array | string, onMade: () => void): Promise<void> => {
+	const file = await open(path, 'wx');
+	onMade();
+	try {
+		await file.writeFile(content);
+		await file.sync();
+	} finally {
+		await file.close();
 	}
 };
 

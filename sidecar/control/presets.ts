@@ -74,17 +74,23 @@ const presetFile = async (path: string, name: string): Promise<PresetFile> => {
 };
 
 /** A preset by its name, or by the path of its file. Errors: ERR_STYLE, naming those there are. */
-export const findPreset = async (style: string, folders: string[] = presetFolders()): Promise<Preset> => {
-	if (/[/\\]|\.json$/.test(style)) return await readPreset(style);
-	const presets = await listPresets(folders);
-	const found = presets.find(({ name }) => name === style);
+export const findPreset = async (style: string, folders: string[] = presetFolders()): Promise<Preset> =>
+	/[/\\]|\.json$/.test(style) ? await readPreset(style) : (await findPresetFile(style, folders)).preset;
+
+/** Errors: ERR_STYLE, naming those there are. */
+export const findPresetFile = async (
+	name: string,
+	folders: string[] = presetFolders(),
+): Promise<{ path: string; preset: Preset }> => {
+	const files = await listPresets(folders);
+	const found = files.find((file) => file.name === name);
 	if (!found)
 		throw unknownStyle(
-			style,
-			presets.map(({ name }) => name),
+			name,
+			files.map((file) => file.name),
 		);
 	if ('error' in found) throw found.error;
-	return found.preset;
+	return found;
 };
 
 /** The presets that can be used; of those that cannot, the log says why. */
