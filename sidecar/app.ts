@@ -4,6 +4,7 @@ import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
 import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
 import { httpAccessOf } from './config/http-access.ts';
+import { oscSettingsOf } from './config/osc-settings.ts';
 import { resolveTuning, type Configuration } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
@@ -46,6 +47,7 @@ export const runApp = async (
 	{ signal, onProgress, sinks = [] }: RunOptions,
 ): Promise<Report> => {
 	const access = await httpAccessOf(configuration, process.env);
+	const osc = oscSettingsOf(configuration);
 	const preset = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const tuning = resolveTuning(folder.manifest, configuration.tuning);
@@ -129,12 +131,12 @@ export const runApp = async (
 			monitored.queue = channel.queue;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
-			const server = access && (await monitor.serve(access));
+			const serving = await monitor.serve({ access, osc });
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
 				[Symbol.asyncDispose]: async () => {
 					announcing?.[Symbol.dispose]();
-					await server?.[Symbol.asyncDispose]();
+					await serving[Symbol.asyncDispose]();
 					unmonitor();
 				},
 			};

@@ -7,6 +7,7 @@ import { prepareChannel, runRelayChannel, type PreparedChannel } from './app/rel
 import { RelayChannels } from './app/relay-channels.ts';
 import { serveWatchdog } from './app/service.ts';
 import { httpAccessOf } from './config/http-access.ts';
+import { oscSettingsOf } from './config/osc-settings.ts';
 import type { Configuration } from './config/schema.ts';
 import { usablePresets } from './control/presets.ts';
 import { EnginePool } from './engine/engine-process.ts';
@@ -35,6 +36,7 @@ export const runRelay = async (
 	{ signal, reload }: RelayOptions,
 ): Promise<Record<string, Report>> => {
 	const access = await httpAccessOf(configuration, process.env);
+	const osc = oscSettingsOf(configuration);
 	const first = await prepareAll(configuration);
 	using limit = stopAfter(signal, configuration.durationS);
 	using _config = configureNetwork(configuration);
@@ -43,7 +45,7 @@ export const runRelay = async (
 	const presets = await usablePresets();
 	const monitor = new Monitor();
 	const engines = new EnginePool();
-	await using _server = access && (await monitor.serve(access));
+	await using _serving = await monitor.serve({ access, osc });
 
 	const channels = new RelayChannels((channel, channelSignal) =>
 		runRelayChannel(channel, { presets, monitor, engines, signal: channelSignal }),

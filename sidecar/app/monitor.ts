@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
 import type { HttpAccess } from '../config/http-access.ts';
+import type { OscSettings } from '../config/osc-settings.ts';
 import type { Controller } from '../control/controller.ts';
 import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
+import { startOscServer, type OscServer } from '../control/osc/server.ts';
+import { nowUs } from '../frame/clock.ts';
 import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
 import { describeCommit } from '../telemetry/provenance.ts';
 import type { TimesObserver } from '../telemetry/report.ts';
+import { stopping } from './limits.ts';
 
 export const { version: VERSION } = JSON.parse(
 	readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -53,16 +57,45 @@ export class Monitor {
 		return this.#metrics.timesOf(name);
 	}
 
-	/** The page and the API. Errors: ERR_CONFIG where the port cannot be had. */
-	serve(access: HttpAccess): Promise<HttpServer> {
+	/** The page and the API, and OSC, where they are wanted. Errors: ERR_CONFIG where a port cannot be had. */
+	async serve({
+		access,
+		osc,
+	}: {
+		access: HttpAccess | undefined;
+		osc: OscSettings | undefined;
+	}): Promise<AsyncDisposable> {
+		const oscServer = osc && (await this.#serveOsc(osc));
+		try {
+			const server = access && (await this.#serveHttp(access));
+			return {
+				[Symbol.asyncDispose]: async () => {
+					await server?.[Symbol.asyncDispose]();
+					await oscServer?.[Symbol.asyncDispose]();
+				},
+			};
+		} catch (error) {
+			await oscServer?.[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	#serveOsc(settings: OscSettings): Promise<OscServer> {
+		return startOscServer({
+			...settings,
+			channels: () => [...this.#channels].map(([name, { controller }]) => ({ name, controller })),
+			subscribe: (listener) => this.#subscribe(listener),
+			nowUs,
+			after: (us, work) => stopping(setTimeout(work, us / 1000)),
+		});
+	}
+
+	#serveHttp(access: HttpAccess): Promise<HttpServer> {
 		return startHttpServer({
 			...access,
 			version: VERSION,
 			channels: () => this.#served(),
-			subscribe: (listener) => {
-				this.#listeners.add(listener);
-				return () => void this.#listeners.delete(listener);
-			},
+			subscribe: (listener) => this.#subscribe(listener),
 			health: (): Health => ({
 				failing: this.standstills(),
 				unready: [...this.#channels].flatMap(([name, { problem }]) => {
@@ -80,6 +113,12 @@ export class Monitor {
 			const what = standstill?.();
 			return what === undefined ? [] : [`${name}: ${what}`];
 		});
+	}
+
+	/** Calls back after each change, until what this gives is called. */
+	#subscribe(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => void this.#listeners.delete(listener);
 	}
 
 	#tell(): void {

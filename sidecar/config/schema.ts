@@ -435,7 +435,8 @@ const oscHost = z
 const oscSender = z.string().refine((text) => isIP(text) !== 0, 'expected an address, such as 192.168.1.20');
 const oscTarget = z.string().refine((text) => {
 	const [, address = '', port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
-	const isAddress = isLocalName(address) || isIPv4(address) || (/^\[.*\]$/.test(address) && isIPv6(address.slice(1, -1)));
+	const isAddress =
+		isLocalName(address) || isIPv4(address) || (/^\[.*\]$/.test(address) && isIPv6(address.slice(1, -1)));
 	return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
 }, 'expected ADDRESS:PORT, such as 192.168.1.20:9000');
 
