@@ -64,6 +64,7 @@ export const openServer = async ({
 	presets = PRESETS,
 	requestMs,
 	nowMs,
+	name = 'main',
 	others = () => [],
 	health = () => ({ failing: [], unready: [] }),
 	metrics = async () => '',
@@ -75,8 +76,10 @@ export const openServer = async ({
 	access?: Partial<HttpAccess>;
 	presets?: readonly Preset[];
 	requestMs?: number;
+	/** Of the first channel. */
+	name?: string;
 	nowMs?: () => number;
-	/** Channels beside the first, which is called main. */
+	/** Channels beside the first. */
 	others?: () => readonly ServedChannel[];
 	health?: () => Health;
 	metrics?: () => Promise<string>;
@@ -90,7 +93,7 @@ export const openServer = async ({
 		...(requestMs !== undefined && { requestMs }),
 		...(nowMs && { nowMs }),
 		version: '0.0.0',
-		channels: () => [{ name: 'main', controller, preview, run, report: runReport }, ...others()],
+		channels: () => [{ name, controller, preview, run, report: runReport }, ...others()],
 		subscribe: (listener) => controller.subscribe(listener),
 		health,
 		metrics,

@@ -16,7 +16,7 @@ export interface Operation {
 }
 
 const STATE = { schema: serverState };
-const HEALTH = { type: 'text/plain', refusals: { 503: 'What is wrong, a line each' } };
+const HEALTH = { answer: { type: 'text/plain' }, refusals: { 503: 'What is wrong, a line each' } };
 
 /** A route without its line here does not compile. */
 export const OPERATIONS: Record<RouteName, Operation> = {
@@ -66,8 +66,8 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		summary: 'A ticket for one WebSocket, as ?ticket=, where there is a token',
 		answer: { schema: ticketAnswer },
 	},
-	'GET /healthz': { summary: 'Whether the process does its work; asks for no token', answer: HEALTH },
-	'GET /readyz': { summary: 'Whether every channel has a picture to show', answer: HEALTH },
+	'GET /healthz': { summary: 'Whether the process does its work; asks for no token', ...HEALTH },
+	'GET /readyz': { summary: 'Whether every channel has a picture to show', ...HEALTH },
 	'GET /metrics': { summary: 'For Prometheus', answer: { type: 'text/plain' } },
 };
 

@@ -1,0 +1,137 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { HttpServer } from '../../sidecar/control/http/server.ts';
+import type { OpenApiDocument, OpenApiOperation } from '../../sidecar/control/http/openapi.ts';
+import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
+import { setLog } from '../../sidecar/telemetry/logger.ts';
+import { ask, upgradeStatusOf } from '../support/http.ts';
+import { openServer } from '../support/preview.ts';
+
+setLog({ level: 'silent' });
+
+let server: HttpServer;
+let document: OpenApiDocument;
+beforeAll(async () => {
+	const chat = { styles: ['pencil-sketch'], coolDownS: 0, perUserCoolDownS: 0, maxPerMinute: 60 };
+	({ server } = await openServer({ access: { chat }, metrics: async () => 'up 1\n' }));
+	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+/** A good request for each route that needs more than its path. */
+const BODIES: Record<string, unknown> = {
+	'POST /api/commands': { type: 'style', name: 'pencil-sketch' },
+	'POST /api/chat': { style: 'Pencil sketch', user: 'somebody' },
+};
+const PATH_VALUES: Record<string, string> = { name: 'pencil-sketch', state: 'off' };
+
+const operations = (): [route: string, path: string, method: string, operation: OpenApiOperation][] =>
+	Object.entries(document.paths).flatMap(([path, methods]) =>
+		Object.entries(methods).map(([method, operation]): [string, string, string, OpenApiOperation] => [
+			`${method.toUpperCase()} ${path}`,
+			path.replace(/\{(\w+)\}/g, (_, name: string) => PATH_VALUES[name]!),
+			method.toUpperCase(),
+			operation,
+		]),
+	);
+
+const complaintsOf = (schema: object, value: unknown): unknown => {
+	const ajv = new Ajv2020({ strictSchema: true, allErrors: true, keywords: ['unit', 'components'] });
+	ajv.addSchema({ $id: 'document', components: document.components }, 'document');
+	const text = JSON.stringify(schema).replaceAll('"#/components/', '"document#/components/');
+	const isRight = ajv.compile(JSON.parse(text) as object);
+	return isRight(value) ? undefined : isRight.errors;
+};
+
+describe('the document', () => {
+	test('is OpenAPI 3.1', async () => {
+		const result = await new Validator().validate(structuredClone(document) as unknown as Record<string, unknown>);
+		expect(result).toMatchObject({ valid: true });
+	});
+
+	test('has every route of the server, and the server every route of it', () => {
+		expect(operations().map(([route]) => route)).toEqual(Object.keys(ROUTES));
+		for (const [route, path, method] of operations()) expect([...routesAt(path).keys()], route).toContain(method);
+	});
+
+	test('describes what is answered', async () => {
+		for (const [route, path, method, { responses, requestBody }] of operations()) {
+			const body = BODIES[route];
+			expect(body !== undefined, route).toBe(requestBody !== undefined);
+			if (requestBody)
+				expect(complaintsOf(requestBody.content['application/json']!.schema, body), route).toBeUndefined();
+			const answer = await ask(server.port, path, {
+				method,
+				...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+			});
+			expect(answer.status, `${route}: ${answer.body}`).toBe(200);
+			const [type, content] = Object.entries(responses['200']!.content!)[0]!;
+			expect(answer.headers['content-type'], route).toMatch(type);
+			if (content.schema) expect(complaintsOf(content.schema, JSON.parse(answer.body)), route).toBeUndefined();
+		}
+	});
+
+	test('describes what is refused', async () => {
+		const { schema } = operations()[0]![3].responses['default']!.content!['application/json']!;
+		const headers = { 'content-type': 'application/json' };
+		const chat = JSON.stringify({ style: 'oil', user: 'somebody' });
+		for (const [path, method, body, status] of [
+			['/api/nothing', 'GET', undefined, 404],
+			['/api/state', 'DELETE', undefined, 405],
+			['/api/commands', 'POST', '{', 400],
+			['/api/styles/oil/activate', 'POST', undefined, 404],
+			['/api/styles/%ff/activate', 'POST', undefined, 404],
+			['/api/panic/maybe', 'POST', undefined, 404],
+			['/api/chat', 'POST', chat, 404],
+		] as const) {
+			const answer = await ask(server.port, path, { method, headers, ...(body !== undefined && { body }) });
+			expect(answer.status, path).toBe(status);
+			expect(complaintsOf(schema!, JSON.parse(answer.body)), path).toBeUndefined();
+		}
+	});
+
+	test('sees an answer that is not as described', async () => {
+		const [, , , { responses }] = operations().find(([route]) => route === 'GET /api/state')!;
+		const { schema } = responses['200']!.content!['application/json']!;
+		const state = JSON.parse((await ask(server.port, '/api/state')).body) as { run: object };
+		expect(complaintsOf(schema!, state)).toBeUndefined();
+		expect(complaintsOf(schema!, { ...state, secret: 1 })).toBeDefined();
+		expect(complaintsOf(schema!, { ...state, run: { ...state.run, fps: '24' } })).toBeDefined();
+	});
+
+	test('names the WebSockets there are', async () => {
+		for (const path of Object.keys(document['x-websockets']))
+			expect(await upgradeStatusOf(server.url, path), path).toBe(101);
+	});
+
+	test('names the channels and styles there are', () => {
+		const text = JSON.stringify(document.paths['/api/styles/{name}/activate']);
+		expect(text).toContain('"examples":["oil-painting","pencil-sketch","passthrough"]');
+		expect(text).toContain('"examples":["main"]');
+	});
+});
+
+describe('the page of the API', () => {
+	test('is what a browser gets', async () => {
+		const { headers, body } = await ask(server.port, '/api', {
+			headers: { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' },
+		});
+		expect(headers['content-type']).toBe('text/html; charset=utf-8');
+		expect(headers['vary']).toBe('Accept');
+		for (const [route] of operations()) expect(body).toContain(`<h2>${route}</h2>`);
+		expect(body).not.toMatch(/<script|(src|href)=/); // nothing from elsewhere
+		expect((await ask(server.port, '/api', { headers: { accept: '*/*' } })).headers['content-type']).toBe(
+			'application/json',
+		);
+	});
+
+	test('shows the name of a channel as text', async () => {
+		const name = `"><script>alert('1')</script>&`;
+		const { server: own } = await openServer({ name });
+		const { body } = await ask(own.port, '/api', { headers: { accept: 'text/html' } });
+		expect(body).not.toContain('<script');
+		expect(body).toContain('&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;');
+		await own[Symbol.asyncDispose]();
+	});
+});
