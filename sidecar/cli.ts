@@ -81,7 +81,15 @@ const withLog = (command: Command): Command =>
 			setLog({ ...(logLevel && { level: logLevel }), json: logJson === true });
 		});
 
-const controlOptions = (options: { channel?: string; port?: string; json?: boolean }) => ({
+interface ControlFlags {
+	channel?: string;
+	http?: string;
+	port?: string;
+	json?: boolean;
+}
+
+const controlOptions = (options: ControlFlags) => ({
+	...(options.http !== undefined && { http: options.http }),
 	...(options.channel !== undefined && { channel: options.channel }),
 	...(options.port !== undefined && { port: options.port }),
 	environment: process.env,
@@ -170,8 +178,9 @@ withJson(
 		.description('change the style of the running sidecar')
 		.argument('<NAME|next|previous>')
 		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
-		.option('--port <PORT>', 'where it listens, else what the configuration says'),
-).action(async (word: string, options: { channel?: string; port?: string; json?: boolean }) => {
+		.option('--port <PORT>', 'where it listens, else what the configuration says')
+		.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
+).action(async (word: string, options: ControlFlags) => {
 	const { changeStyle } = await import('./commands/control.ts');
 	await changeStyle(word, controlOptions(options));
 });
@@ -182,8 +191,9 @@ withJson(
 		.description('show nothing but the slate, at once, or end that')
 		.addArgument(new Argument('<on|off>').choices(['on', 'off']))
 		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
-		.option('--port <PORT>', 'where it listens, else what the configuration says'),
-).action(async (word: string, options: { channel?: string; port?: string; json?: boolean }) => {
+		.option('--port <PORT>', 'where it listens, else what the configuration says')
+		.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
+).action(async (word: string, options: ControlFlags) => {
 	const { setPanic } = await import('./commands/control.ts');
 	await setPanic(word === 'on', controlOptions(options));
 });

@@ -1,13 +1,16 @@
+import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
 import { HTTP_PORT } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
 import { styleCommand, type Command } from '../control/commands.ts';
-import { SidecarError, type ErrorCode } from '../errors.ts';
+import { SidecarError } from '../errors.ts';
 import { printValue } from './print.ts';
 
 const ANSWER_MS = 5000;
 
 interface ControlOptions {
+	/** Where a sidecar of another machine listens. */
+	http?: string;
 	/** As the flag has it; else what the configuration says. */
 	port?: string;
 	/** Of several; else the first. */
@@ -30,42 +33,66 @@ export const setPanic = async (on: boolean, options: ControlOptions): Promise<vo
 	else process.stdout.write(`panic ${control.panic ? 'on' : 'off'}\n`);
 };
 
-const portOf = async (port: string | undefined, environment: ControlOptions['environment']): Promise<number> => {
+interface Place {
+	url: URL;
+	token: string | undefined;
+}
+
+/** A sidecar elsewhere gets the token of the environment, and never what a file of this machine has. */
+const placeOf = async ({ http, port, environment }: ControlOptions): Promise<Place> => {
+	if (http !== undefined) return { url: readUrl(http), token: tokenIn(environment, HTTP_TOKEN) };
 	const setting = SETTINGS.find(({ key }) => key === 'http')!;
-	const asked =
-		port === undefined
-			? (await loadConfiguration({ flags: {}, environment })).http
-			: readSetting(setting, port, 'flag --port');
-	return typeof asked === 'number' && asked > 0 ? asked : HTTP_PORT;
+	if (port !== undefined) readSetting(setting, port, 'flag --port');
+	const configuration = await loadConfiguration({ flags: port === undefined ? {} : { http: port }, environment });
+	const access = await httpAccessOf(configuration, environment);
+	const url = access ? urlOf(access.host, access.port || HTTP_PORT) : urlOf('127.0.0.1', HTTP_PORT);
+	return { url: new URL(url), token: access?.token };
+};
+
+const readUrl = (text: string): URL => {
+	const url = URL.canParse(text) ? new URL(text) : undefined;
+	if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.password || url.pathname !== '/')
+		throw new SidecarError(
+			'ERR_CONFIG',
+			'flag --http is not valid: expected an address such as http://192.168.1.20:7717.',
+		);
+	return url;
 };
 
 interface Answer {
 	control: { style: string; panic: boolean };
 }
 
-const tell = async (command: Command, { port, channel, environment }: ControlOptions): Promise<Answer> => {
-	const address = `127.0.0.1:${await portOf(port, environment)}`;
-	const query = channel === undefined ? '' : `?channel=${encodeURIComponent(channel)}`;
+const tell = async (command: Command, options: ControlOptions): Promise<Answer> => {
+	const { url, token } = await placeOf(options);
+	const asked = new URL('/api/commands', url);
+	if (options.channel !== undefined) asked.searchParams.set('channel', options.channel);
 	let response: Response;
 	try {
-		response = await fetch(`http://${address}/api/commands${query}`, {
+		response = await fetch(asked, {
 			method: 'POST',
-			headers: { 'Content-Type': 'application/json' },
+			headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }) },
 			body: JSON.stringify(command),
+			redirect: 'error',
 			signal: AbortSignal.timeout(ANSWER_MS),
 		});
 	} catch (cause) {
 		throw new SidecarError(
 			'ERR_CONTROL',
-			`No allaprima answers at ${address}. Start one with allaprima run, or name its port with --port.`,
+			`No allaprima answers at ${url.host}. Start one with allaprima run, or name its port with --port.`,
 			{ cause },
 		);
 	}
 	const answer = (await response.json().catch(() => undefined)) as
-		| (Answer & { error?: { code: ErrorCode; message: string } })
+		| (Answer & { error?: { code: string; message: string } })
 		| undefined;
-	if (answer?.error) throw new SidecarError(answer.error.code, answer.error.message);
+	if (answer?.error) throw refusalOf(answer.error);
 	if (!response.ok || answer?.control === undefined)
-		throw new SidecarError('ERR_CONTROL', `What answers at ${address} is no allaprima. Name its port with --port.`);
+		throw new SidecarError('ERR_CONTROL', `What answers at ${url.host} is no allaprima. Name its port with --port.`);
 	return answer;
+};
+
+const refusalOf = ({ code, message }: { code: string; message: string }): SidecarError => {
+	if (code === 'ERR_STYLE' || code === 'ERR_COMMAND') return new SidecarError(code, message);
+	return new SidecarError('ERR_CONTROL', code === 'ERR_TOKEN' ? `${message} Set ${HTTP_TOKEN}.` : message);
 };

@@ -30,6 +30,12 @@ const HOW_TO_MAKE_ONE = 'openssl rand -hex 24 makes one';
 export const isLoopback = (host: string): boolean =>
 	host.toLowerCase() === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 
+/** How this machine reaches what listens at a host. */
+export const urlOf = (host: string, port: number): string => {
+	const reached = { '0.0.0.0': LOOPBACK, '::': '::1' }[host] ?? host;
+	return `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}/`;
+};
+
 /**
  * undefined where there is to be no page. Errors: ERR_CONFIG for a token that is too short or can be read by others, and for
  * a host that is reached from elsewhere without one.
@@ -65,7 +71,8 @@ export const httpAccessOf = async (
 	};
 };
 
-const tokenIn = (environment: Record<string, string | undefined>, variable: string): string | undefined => {
+/** Errors: ERR_CONFIG for one that cannot be used. */
+export const tokenIn = (environment: Record<string, string | undefined>, variable: string): string | undefined => {
 	const text = environment[variable];
 	return text ? expectToken(text, `environment variable ${variable}`) : undefined;
 };

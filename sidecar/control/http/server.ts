@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { HttpAccess } from '../../config/http-access.ts';
+import { urlOf, type HttpAccess } from '../../config/http-access.ts';
 import { SidecarError } from '../../errors.ts';
 import { log } from '../../telemetry/logger.ts';
 import { ChatDoor } from '../chat.ts';
@@ -73,9 +73,7 @@ export class HttpServer implements AsyncDisposable {
 
 	/** For this machine. */
 	get url(): string {
-		const { host } = this.#options;
-		const reached = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
-		return `http://${reached.includes(':') ? `[${reached}]` : reached}:${this.port}/`;
+		return urlOf(this.#options.host, this.port);
 	}
 
 	/** How many look on, for the tests and the log. */
