@@ -67,7 +67,7 @@ export class Monitor {
 	}): Promise<AsyncDisposable> {
 		const oscServer = osc && (await this.#serveOsc(osc));
 		try {
-			const server = access && (await this.#serveHttp(access));
+			const server = access && (await this.#serveHttp(access, oscServer));
 			return {
 				[Symbol.asyncDispose]: async () => {
 					await server?.[Symbol.asyncDispose]();
@@ -90,9 +90,10 @@ export class Monitor {
 		});
 	}
 
-	#serveHttp(access: HttpAccess): Promise<HttpServer> {
+	#serveHttp(access: HttpAccess, osc: OscServer | undefined): Promise<HttpServer> {
 		return startHttpServer({
 			...access,
+			...(osc && { osc }),
 			version: VERSION,
 			channels: () => this.#served(),
 			subscribe: (listener) => this.#subscribe(listener),

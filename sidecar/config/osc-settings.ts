@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { SidecarError } from '../errors.ts';
 import { isLoopback } from './http-access.ts';
-import type { Configuration } from './schema.ts';
+import { OSC_PORT, type Configuration } from './schema.ts';
 
 /** Where OSC listens, who may send, and who is told changes without asking. */
 export interface OscSettings {
@@ -14,8 +14,6 @@ export interface OscSettings {
 	feedback: readonly { address: string; port: number }[];
 }
 
-/** Where OSC is, unless the configuration says otherwise. */
-export const OSC_PORT = 7718;
 const LOOPBACK = '127.0.0.1';
 
 /**

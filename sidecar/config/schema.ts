@@ -427,6 +427,9 @@ export type ChatRequest = z.infer<typeof ChatRequest>;
 
 // -- OSC ----------------------------------------------------------------------------------------------------
 
+/** Where OSC listens, unless the configuration says otherwise. */
+export const OSC_PORT = 7718;
+
 const oscPort = z.int().min(0).max(65_535);
 const isLocalName = (text: string): boolean => text === 'localhost';
 const oscHost = z
@@ -441,7 +444,7 @@ const oscTarget = z.string().refine((text) => {
 }, 'expected ADDRESS:PORT, such as 192.168.1.20:9000');
 
 const OscListen = z.strictObject({
-	port: oscPort.exactOptional().meta(help('UDP port; else 7718')),
+	port: oscPort.exactOptional().meta(help(`UDP port; else ${OSC_PORT}`)),
 	host: oscHost.exactOptional().meta(help('Address to listen at; any but this machine alone needs allow')),
 	allow: z
 		.array(oscSender)

@@ -1,15 +1,17 @@
 // OSC as controllers speak it: real datagrams on the loopback, and a client that is another program's library.
+import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { OSC_ADDRESSES } from '../../sidecar/control/osc/addresses.ts';
 import { SUBSCRIBED_US, SUBSCRIBERS } from '../../sidecar/control/osc/feedback.ts';
+import { oscPage } from '../../sidecar/control/osc/page.ts';
 import { startOscServer, type OscServer, type OscServerOptions } from '../../sidecar/control/osc/server.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { until } from '../support/engines.ts';
 import { tuningOf } from '../support/frames.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { i, OscClient } from '../support/osc.ts';
-import { PRESETS } from '../support/preview.ts';
+import { openServer, PRESETS, runReport, runView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
@@ -625,5 +627,49 @@ describe('a flood', () => {
 		clock.advance(1_000_000);
 		await until(() => client.heard.length === 31 * VALUES);
 		expect(new Set(client.heard.map(([address]) => address)).size).toBe(31 * VALUES);
+	});
+});
+
+describe('the page of OSC', () => {
+	test('has every address with its value now, and says where OSC is', async () => {
+		const { server, controller } = await open();
+		controller.apply({ type: 'strength', value: 0.25 });
+		const page = oscPage({ osc: server, names: ['main'], channel: { name: 'main', controller } });
+		for (const { path } of OSC_ADDRESSES.filter((row) => row.path !== 'style/NAME'))
+			expect(page).toContain(`<td>/allaprima/${path}</td>`);
+		for (const { name } of PRESETS) expect(page).toContain(`<td>/allaprima/style/${name}</td>`);
+		expect(page).toContain('<td>f 0.25</td>');
+		expect(page).toContain(`Listens at UDP port ${server.port} of 127.0.0.1. 0 messages were obeyed`);
+	});
+
+	test('is served with the others, for the channel that is asked for, and has no script', async () => {
+		const other = newController();
+		const { server } = await openServer({
+			others: () => [{ name: 'CAM <2>', controller: other, preview: undefined, run: runView, report: runReport }],
+		});
+		opened.push(server);
+		const response = await fetch(new URL('/osc?channel=CAM%20%3C2%3E', server.url));
+		expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+		expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'/);
+		const page = await response.text();
+		expect(page).toContain('OSC is off. --osc 7718');
+		expect(page).toContain('<td>/allaprima/channel/CAM%20%3C2%3E/style</td>');
+		expect(page).toContain('<a href="/osc?channel=CAM%20%3C2%3E">CAM &lt;2&gt;</a>');
+		expect(page).not.toMatch(/<script|style=|src=/);
+		expect((await fetch(new URL('/osc?channel=none', server.url))).status).toBe(404);
+	});
+
+	test('shows prompts and names as text', () => {
+		const controller = newController();
+		controller.apply({ type: 'prompt', text: `"><script>alert('1')</script>&` });
+		const name = '<img src=x onerror=alert(1)>';
+		const page = oscPage({ osc: undefined, names: [name, 'main'], channel: { name, controller } });
+		expect(page).toContain('<td>s &quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;</td>');
+		expect(page).not.toMatch(/<script|<img/);
+	});
+
+	test('docs/osc.md has every address too', async () => {
+		const text = await readFile(new URL('../../docs/osc.md', import.meta.url), 'utf8');
+		for (const { path } of OSC_ADDRESSES) expect(text).toContain(`\`/allaprima/${path}\``);
 	});
 });

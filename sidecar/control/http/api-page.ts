@@ -1,3 +1,4 @@
+import { element } from './html.ts';
 import type { OpenApiDocument, OpenApiOperation } from './openapi.ts';
 
 /** The document of the API to read, without a script. Every text is escaped: names of channels are not ours. */
@@ -60,10 +61,3 @@ const schemas = (title: string, content: Record<string, { schema?: object }> = {
 					'</details>',
 				],
 	);
-
-/** An element with a text in it. */
-const element = (tag: string, text: string): string => `<${tag}>${escaped(text)}</${tag}>`;
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);

@@ -69,6 +69,11 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 	'GET /healthz': { summary: 'Whether the process does its work; asks for no token', ...HEALTH },
 	'GET /readyz': { summary: 'Whether every channel has a picture to show', ...HEALTH },
 	'GET /metrics': { summary: 'For Prometheus', answer: { type: 'text/plain' } },
+	'GET /osc': {
+		summary: 'A page with what OSC understands, and the values now',
+		ofChannel: true,
+		answer: { type: 'text/html' },
+	},
 };
 
 /** Paths of WebSockets, which OpenAPI has no words for, with what goes over them. */

@@ -3,6 +3,7 @@ import { ChatRequest, parse } from '../../config/schema.ts';
 import { log } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
+import { oscPage } from '../osc/page.ts';
 import { unknownStyle } from '../presets.ts';
 import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
@@ -45,6 +46,7 @@ export const ROUTES = {
 		type: 'text/plain; version=0.0.4; charset=utf-8',
 		body: await served.metrics(),
 	}),
+	'GET /osc': (call) => osc(call),
 } satisfies Record<`${'GET' | 'POST'} /${string}`, Handler>;
 
 export type RouteName = keyof typeof ROUTES;
@@ -154,6 +156,12 @@ const chat = async (call: Call): Promise<Answer> => {
 		status: CHAT_STATUS[reason],
 		headers: retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) },
 	};
+};
+
+const osc = (call: Call): Answer => {
+	const { served } = call;
+	const names = served.channels().map(({ name }) => name);
+	return { type: 'text/html; charset=utf-8', body: oscPage({ osc: served.osc, names, channel: channelOf(call) }) };
 };
 
 const healthAnswer = (wrong: readonly string[]): Answer => ({

@@ -1,4 +1,5 @@
 import type { Controller, ControlView } from '../controller.ts';
+import type { OscListening } from '../osc/page.ts';
 
 /** What is served: the channels that are painted, and what each has to say. Where it comes from is for app/ to know. */
 
@@ -102,6 +103,8 @@ export interface Served {
 	health: () => Health;
 	/** In Prometheus' text format. */
 	metrics: () => Promise<string>;
+	/** Absent where OSC is off. */
+	osc?: OscListening;
 }
 
 /** Without a name, the first. */
