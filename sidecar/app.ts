@@ -9,7 +9,8 @@ import { resolveTuning, type Configuration } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
-import { choosePreset, usablePresets } from './control/presets.ts';
+import { PresetLibrary } from './control/preset-library.ts';
+import { choosePreset } from './control/presets.ts';
 import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
 import { FlickerMeter } from './egress/flicker-meter.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
@@ -52,10 +53,12 @@ export const runApp = async (
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const tuning = resolveTuning(folder.manifest, configuration.tuning);
 	checkTuning(folder.manifest, tuning);
-	const presets = await usablePresets();
+	// What is painted as fast as it can is to be of one piece.
+	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
 	const { fadeS } = configuration;
-	const newController = () => new Controller({ presets, preset, tuning, fadeS, nowUs });
+	const newController = () => new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs });
 	const controller = newController();
+	using _led = library.lead(controller);
 	const native = loadNative();
 
 	using limit = stopAfter(signal, configuration.durationS);
@@ -151,6 +154,7 @@ export const runApp = async (
 
 	await using _others = paintOtherFilters(link, async (name, others) => {
 		const own = newController();
+		using _ownLed = library.lead(own);
 		const path = newPaintedRing();
 		await using tapped = await openObsSource(
 			tapsOf(link, () => link.named(name)),

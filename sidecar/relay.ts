@@ -9,7 +9,7 @@ import { serveWatchdog } from './app/service.ts';
 import { httpAccessOf } from './config/http-access.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
 import type { Configuration } from './config/schema.ts';
-import { usablePresets } from './control/presets.ts';
+import { PresetLibrary } from './control/preset-library.ts';
 import { EnginePool } from './engine/engine-process.ts';
 import { SidecarError } from './errors.ts';
 import { openNdi } from './ndi.ts';
@@ -42,13 +42,13 @@ export const runRelay = async (
 	using _config = configureNetwork(configuration);
 	const { version, path } = openNdi(configuration.ndi);
 	log.info({ version, path }, 'NDI runtime');
-	const presets = await usablePresets();
+	using library = await PresetLibrary.open({ watch: true });
 	const monitor = new Monitor();
 	const engines = new EnginePool();
 	await using _serving = await monitor.serve({ access, osc });
 
 	const channels = new RelayChannels((channel, channelSignal) =>
-		runRelayChannel(channel, { presets, monitor, engines, signal: channelSignal }),
+		runRelayChannel(channel, { library, monitor, engines, signal: channelSignal }),
 	);
 	await channels.apply(first);
 	let reloading = Promise.resolve();

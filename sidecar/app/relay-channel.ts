@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveTuning, type Configuration, type NdiChannel, type Preset, type Tuning } from '../config/schema.ts';
 import { Controller } from '../control/controller.ts';
+import type { PresetLibrary } from '../control/preset-library.ts';
 import { choosePreset } from '../control/presets.ts';
 import { FailureSink, slateOf } from '../egress/failure-policy.ts';
 import { FlickerMeter } from '../egress/flicker-meter.ts';
@@ -75,14 +76,15 @@ const shortName = (source: string): string => /\((.+)\)$/.exec(source)?.[1] ?? s
 export const runRelayChannel = async (
 	{ name, input, configuration, folder, tuning, preset }: PreparedChannel,
 	{
-		presets,
+		library,
 		monitor,
 		engines,
 		signal,
-	}: { presets: readonly Preset[]; monitor: Monitor; engines: EnginePool; signal: AbortSignal },
+	}: { library: PresetLibrary; monitor: Monitor; engines: EnginePool; signal: AbortSignal },
 ): Promise<Report | undefined> => {
 	const { failure, fadeS, ndi, staleAfterMs } = configuration;
-	const controller = new Controller({ presets, preset, tuning, fadeS, nowUs });
+	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs });
+	using _led = library.lead(controller);
 	const isDirect = () => controller.change.style === PASSTHROUGH;
 	const { manifest } = folder;
 	const [width, height] = 'fixed' in manifest.size ? manifest.size.fixed : manifest.size.default;

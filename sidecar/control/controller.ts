@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Command, Preset, Tuning } from '../config/schema.ts';
 import { PASSTHROUGH, resolveParameters, type Parameters } from '../parameters.ts';
 import { unknownStyle } from './presets.ts';
@@ -21,6 +22,12 @@ interface Fade {
 export interface ControlState {
 	/** Those that paint, then `passthrough`. */
 	readonly presets: readonly Preset[];
+	/** Rises with each change of `presets`. */
+	readonly presetsRevision: number;
+	/** What the run began with, where that is a file of its own. */
+	readonly extra: Preset | undefined;
+	/** What `target` and `painted` were chosen from, where `presets` no longer has it. */
+	readonly removed: readonly Preset[];
 	readonly tuning: Tuning;
 	/** Where the picture is going: a preset, with what was asked of it since. */
 	readonly target: Preset;
@@ -48,9 +55,12 @@ export interface ControlOptions {
 }
 
 export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions, nowUs: number): ControlState => {
-	const known = presets.some(({ name }) => name === preset.name) ? presets : [...presets, preset];
+	const extra = named(presets, preset.name) ? undefined : preset;
 	return Object.freeze({
-		presets: Object.freeze([...known].sort((a, b) => Number(!paints(a)) - Number(!paints(b)))),
+		presets: inOrder(presets, extra),
+		presetsRevision: 0,
+		extra,
+		removed: [],
 		tuning,
 		target: preset,
 		painted: paints(preset) ? preset : undefined,
@@ -72,7 +82,7 @@ export const apply = (state: ControlState, command: SettledCommand, nowUs: numbe
 	const { target } = state;
 	switch (command.type) {
 		case 'style':
-			return aim(state, presetNamed(state, command.name), nowUs, command.fadeS);
+			return aim(state, presetNamed(state, command.name), nowUs, command);
 		case 'next':
 			return aim(state, neighbour(state, 1), nowUs);
 		case 'previous':
@@ -91,6 +101,34 @@ export const apply = (state: ControlState, command: SettledCommand, nowUs: numbe
 			return command.on === state.panic ? state : Object.freeze({ ...state, panic: command.on });
 	}
 };
+
+/**
+ * The state with other presets, as their files are now. What is painted follows its file by a cross-fade, unless something
+ * else was asked of it since it was chosen; where the file is gone, it stays. The same object where nothing changed.
+ */
+export const setPresets = (state: ControlState, files: readonly Preset[], nowUs: number): ControlState => {
+	const presets = inOrder(files, state.extra);
+	if (isDeepStrictEqual(presets, state.presets)) return state;
+	const before = [...state.presets, ...state.removed];
+	const follow = (own: Preset): Preset => {
+		const [chosen, now] = [named(before, own.name), named(presets, own.name)];
+		return chosen && now && asksTheSame(own, chosen) ? now : own;
+	};
+	const target = follow(state.target);
+	const painted = state.painted && follow(state.painted);
+	const inUse = [target.name, painted?.name];
+	return Object.freeze({
+		...aim(state, target, nowUs, { fadesStrength: true }),
+		presets,
+		presetsRevision: state.presetsRevision + 1,
+		removed: before.filter(({ name }) => inUse.includes(name) && !named(presets, name)),
+		target,
+		painted,
+	});
+};
+
+const asksTheSame = (a: Preset, b: Preset): boolean =>
+	a.prompt === b.prompt && a.strength === b.strength && a.seed === b.seed;
 
 /** What the batcher reads. The same object as long as nothing changes. */
 export const parametersAt = (state: ControlState, nowUs: number): Parameters =>
@@ -117,8 +155,17 @@ export const progressAt = ({ fade }: ControlState, nowUs: number): number =>
 
 const paints = ({ name }: Preset): boolean => name !== PASSTHROUGH;
 
+const named = (presets: readonly Preset[], name: string): Preset | undefined =>
+	presets.find((preset) => preset.name === name);
+
+/** `passthrough` is no style to pass by on the way to the next. */
+const inOrder = (presets: readonly Preset[], extra: Preset | undefined): readonly Preset[] => {
+	const all = extra && !named(presets, extra.name) ? [...presets, extra] : [...presets];
+	return Object.freeze(all.sort((a, b) => Number(!paints(a)) - Number(!paints(b))));
+};
+
 const presetNamed = ({ presets }: ControlState, name: string): Preset => {
-	const preset = presets.find((known) => known.name === name);
+	const preset = named(presets, name);
 	if (preset) return preset;
 	throw unknownStyle(
 		name,
@@ -138,11 +185,19 @@ const neighbour = ({ presets, target, painted }: ControlState, step: 1 | -1): Pr
 const canvasFor = ({ presets, target, painted }: ControlState): Preset =>
 	paints(target) ? target : (painted ?? presets.find(paints) ?? { ...target, name: 'custom', title: 'Custom' });
 
-const aim = (state: ControlState, target: Preset, nowUs: number, fadeS = state.fadeS): ControlState => {
+/** A hand on the control of the strength is to see what it does at once; a file that was saved may take its time. */
+const aim = (
+	state: ControlState,
+	target: Preset,
+	nowUs: number,
+	{ fadeS = state.fadeS, fadesStrength = false }: { fadeS?: number; fadesStrength?: boolean } = {},
+): ControlState => {
 	const before = state.target;
-	const isOtherPicture = target.name !== before.name || target.prompt !== before.prompt;
+	const isOtherStrength = target.strength !== before.strength;
+	const isOtherPicture =
+		target.name !== before.name || target.prompt !== before.prompt || (fadesStrength && isOtherStrength);
 	const isOtherEpoch = isOtherPicture || target.seed !== before.seed;
-	if (!isOtherEpoch && target.strength === before.strength) return state;
+	if (!isOtherEpoch && !isOtherStrength) return state;
 	const epoch = isOtherEpoch ? state.epoch + 1 : state.epoch;
 	return Object.freeze({
 		...state,
@@ -202,6 +257,8 @@ export interface ControlView {
 	epoch: number;
 	/** 0 when a fade begins, 1 when it is over or there is none. */
 	progress: number;
+	/** Rises with each change of the list of presets. */
+	presetsRevision: number;
 }
 
 /** Holds the state, and tells who wants to know when it changed. */
@@ -225,6 +282,11 @@ export class Controller {
 		return this.#state.presets;
 	}
 
+	/** What is painted, or is going to be once the fade is over. */
+	get target(): Preset {
+		return this.#state.target;
+	}
+
 	get isPanic(): boolean {
 		return this.#state.panic;
 	}
@@ -239,10 +301,12 @@ export class Controller {
 	apply(command: Command): void {
 		const settled: SettledCommand =
 			command.type === 'newStrokes' ? { type: 'seed', value: this.#randomSeed() } : command;
-		const state = apply(this.#state, settled, this.#nowUs());
-		if (state === this.#state) return;
-		this.#state = state;
-		for (const listener of this.#listeners) listener();
+		this.#replace(apply(this.#state, settled, this.#nowUs()));
+	}
+
+	/** The presets as their files are now. */
+	setPresets(presets: readonly Preset[]): void {
+		this.#replace(setPresets(this.#state, presets, this.#nowUs()));
 	}
 
 	/** Not a change that anybody sees. */
@@ -255,7 +319,7 @@ export class Controller {
 	}
 
 	view(): ControlView {
-		const { target, fadeS, panic, epoch } = this.#state;
+		const { target, fadeS, panic, epoch, presetsRevision } = this.#state;
 		return {
 			style: target.name,
 			title: target.title,
@@ -266,6 +330,7 @@ export class Controller {
 			panic,
 			epoch,
 			progress: progressAt(this.#state, this.#nowUs()),
+			presetsRevision,
 		};
 	}
 
@@ -273,5 +338,11 @@ export class Controller {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => void this.#listeners.delete(listener);
+	}
+
+	#replace(state: ControlState): void {
+		if (state === this.#state) return;
+		this.#state = state;
+		for (const listener of this.#listeners) listener();
 	}
 }

@@ -73,6 +73,7 @@ export class ObsLink implements AsyncDisposable {
 	readonly #asked = new Map<string, Pick<ObsStream, 'style' | 'prompt' | 'strength'>>();
 	readonly #glassToGlass = new Map<string, { p50: number; p95: number }>();
 	#wakes: (() => void)[] = [];
+	#unsubscribe: (() => void) | undefined;
 
 	constructor(options: ObsLinkOptions) {
 		this.#options = options;
@@ -153,9 +154,17 @@ export class ObsLink implements AsyncDisposable {
 		}
 		chmodSync(path, 0o600);
 		this.#server.on('error', (error) => log.warn({ error }, 'link to OBS'));
+		const { controller } = this.#options;
+		let { presets } = controller;
+		this.#unsubscribe = controller.subscribe(() => {
+			if (presets === controller.presets) return;
+			presets = controller.presets;
+			for (const { socket } of this.#peers) this.#tellStyles(socket);
+		});
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
+		this.#unsubscribe?.();
 		for (const { socket } of this.#peers) socket.destroy();
 		if (!this.#server.listening) return;
 		const closed = once(this.#server, 'close');
@@ -186,9 +195,13 @@ export class ObsLink implements AsyncDisposable {
 			this.#peers.delete(peer);
 			this.#choose();
 		});
-		const { version, controller } = this.#options;
-		send(socket, { type: 'hello', protocol: PROTOCOL, sidecar: version });
-		send(socket, { type: 'styles', styles: controller.presets.map(({ name, title }) => ({ name, title })) });
+		send(socket, { type: 'hello', protocol: PROTOCOL, sidecar: this.#options.version });
+		this.#tellStyles(socket);
+	}
+
+	#tellStyles(socket: Socket): void {
+		const { presets } = this.#options.controller;
+		send(socket, { type: 'styles', styles: presets.map(({ name, title }) => ({ name, title })) });
 	}
 
 	#hear(peer: Peer, line: string): void {

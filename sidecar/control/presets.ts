@@ -7,7 +7,6 @@ import { readJsonText, type JsonText } from '../config/json-text.ts';
 import { readPresetVersion } from '../config/preset-versions.ts';
 import type { Configuration, Preset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import { log } from '../telemetry/logger.ts';
 import { readGuarded } from './file-guard.ts';
 
 export const PRESET_SUFFIX = '.style.json';
@@ -52,7 +51,7 @@ export const listPresets = async (folders: string[] = presetFolders()): Promise<
 	const files = new Map<string, PresetFile>();
 	for (const folder of folders) {
 		const entries = await readdir(folder).catch(() => []);
-		for (const entry of entries.filter(isPresetFile).slice(0, FILES_MAX)) {
+		for (const entry of entries.filter(isPresetFile).sort().slice(0, FILES_MAX)) {
 			const path = join(folder, entry);
 			const name = entry.slice(0, -PRESET_SUFFIX.length);
 			if (!files.has(name)) files.set(name, await presetFile(path, name));
@@ -92,14 +91,6 @@ export const findPresetFile = async (
 	if ('error' in found) throw found.error;
 	return found;
 };
-
-/** The presets that can be used; of those that cannot, the log says why. */
-export const usablePresets = async (folders?: string[]): Promise<Preset[]> =>
-	(await listPresets(folders)).flatMap((file) => {
-		if ('preset' in file) return [file.preset];
-		log.warn({ path: file.path, error: file.error }, 'preset left out');
-		return [];
-	});
 
 /** What to say about a style that is not there: perhaps it was misspelt. */
 export const unknownStyle = (style: string, known: string[]): SidecarError => {

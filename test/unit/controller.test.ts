@@ -8,6 +8,7 @@ import {
 	Controller,
 	initialState,
 	parametersAt,
+	setPresets,
 	type ControlState,
 	type SettledCommand,
 } from '../../sidecar/control/controller.ts';
@@ -193,6 +194,106 @@ describe('prompt, strength and seed', () => {
 			seed: 42,
 			conditioning: [{ prompt: OIL.prompt, weight: 1 }],
 		});
+	});
+});
+
+describe('presets that change while they are used', () => {
+	const edited = (name: string, changes: Partial<Preset>) =>
+		PRESETS.map((preset) => (preset.name === name ? { ...preset, ...changes } : preset));
+	const without = (name: string) => PRESETS.filter((preset) => preset.name !== name);
+
+	test('the style in force follows its file, by a cross-fade under one new epoch', () => {
+		const state = setPresets(start(), edited('oil-painting', { prompt: 'thick oil', title: 'Thick' }), 0);
+		expect(mixture(state, 0)).toEqual({ 'oil-painting': 1, 'thick oil': 0 });
+		expect(mixture(state, 250_000)).toEqual({ 'oil-painting': 0.5, 'thick oil': 0.5 });
+		expect(mixture(state, 500_000)).toEqual({ 'thick oil': 1 });
+		expect(state).toMatchObject({ presetsRevision: 1, target: { title: 'Thick' } });
+		expect(parametersAt(state, 0).epoch).toBe(1);
+	});
+
+	test('a strength that was saved fades too, and a seed is new strokes', () => {
+		const fainter = setPresets(start(), edited('oil-painting', { strength: 0.5 }), 0);
+		expect(mixture(fainter, 0)).toEqual({ 'oil-painting': 1 });
+		expect(mixture(fainter, 250_000)).toEqual({ 'oil-painting': 0.75 });
+		expect(mixture(fainter, 500_000)).toEqual({ 'oil-painting': 0.5 });
+		const other = setPresets(start(), edited('oil-painting', { seed: 9 }), 0);
+		expect(parametersAt(other, 0)).toMatchObject({ epoch: 1, seed: 9 });
+	});
+
+	test.each<SettledCommand>([
+		{ type: 'prompt', text: 'fog' },
+		{ type: 'strength', value: 0.25 },
+		{ type: 'seed', value: 9 },
+	])('not where something else was asked of it since: %j', (command) => {
+		const asked = apply(start(), command, 0);
+		const state = setPresets(asked, edited('oil-painting', { prompt: 'thick oil' }), 0);
+		expect(state.target).toBe(asked.target);
+		expect(parametersAt(state, 9_000_000)).toBe(parametersAt(asked, 9_000_000));
+		const chosen = apply(state, style('oil-painting'), 1_000_000);
+		expect(mixture(chosen, 9_000_000)).toEqual({ 'thick oil': 1 });
+		const again = setPresets(chosen, PRESETS, 2_000_000);
+		expect(mixture(again, 9_000_000)).toEqual({ 'oil-painting': 1 });
+	});
+
+	test('another style changes nothing of what is seen, and is there when it is chosen', () => {
+		const state = setPresets(start(), edited('watercolor', { prompt: 'wet' }), 0);
+		expect(parametersAt(state, 0)).toMatchObject({ epoch: 0, conditioning: [{ prompt: OIL.prompt, weight: 1 }] });
+		expect(mixture(apply(state, style('watercolor'), 0), 9_000_000)).toEqual({ wet: 0.5 });
+	});
+
+	test('one that is new can be chosen, and takes its place in the order', () => {
+		const state = setPresets(start(), [...PRESETS, presetOf('aquatint')], 0);
+		expect(state.presets.map(({ name }) => name)).toEqual([
+			'oil-painting',
+			'pencil-sketch',
+			'watercolor',
+			'aquatint',
+			'passthrough',
+		]);
+		expect(apply(state, style('aquatint'), 0).target.name).toBe('aquatint');
+	});
+
+	test('one that is removed stays until another is chosen, and follows its file when that is back', () => {
+		const state = setPresets(start(), without('oil-painting'), 0);
+		expect(state.target).toBe(OIL);
+		expect(parametersAt(state, 0).epoch).toBe(0);
+		expect(state.presets.map(({ name }) => name)).not.toContain('oil-painting');
+		expect(() => apply(state, style('oil-painting'), 0)).toThrow(/is not known/);
+		const back = setPresets(state, edited('oil-painting', { prompt: 'thick oil' }), 0);
+		expect(mixture(back, 9_000_000)).toEqual({ 'thick oil': 1 });
+		expect(back.removed).toEqual([]);
+		const left = apply(state, { type: 'next' }, 0);
+		expect(left.target.name).toBe('pencil-sketch');
+		expect(setPresets(left, without('watercolor'), 0).removed).toEqual([]);
+	});
+
+	test('what passthrough goes back to follows its file as well', () => {
+		const through = apply(start(), style('passthrough'), 0);
+		const state = setPresets(through, edited('oil-painting', { prompt: 'thick oil' }), 0);
+		expect(state.target).toBe(PASS);
+		expect(parametersAt(state, 0).epoch).toBe(1);
+		expect(mixture(apply(state, { type: 'toggle' }, 0), 0)).toEqual({ 'thick oil': 1 });
+	});
+
+	test('a style that was begun with as a file of its own stays in the list', () => {
+		const state = setPresets(start(presetOf('mine')), without('watercolor'), 0);
+		expect(state.presets.map(({ name }) => name)).toEqual(['oil-painting', 'pencil-sketch', 'mine', 'passthrough']);
+		expect(state.target.name).toBe('mine');
+	});
+
+	test('the same presets, read anew, are no change', () => {
+		const state = start();
+		expect(setPresets(state, structuredClone(PRESETS), 0)).toBe(state);
+	});
+
+	test('the controller tells who listens, with the revision of the list', () => {
+		const controller = new Controller({ presets: PRESETS, preset: OIL, tuning: tuningOf(), fadeS: 0, nowUs: () => 0 });
+		const revisions: number[] = [];
+		controller.subscribe(() => revisions.push(controller.view().presetsRevision));
+		controller.setPresets(without('watercolor'));
+		controller.setPresets(without('watercolor'));
+		controller.setPresets(PRESETS);
+		expect(revisions).toEqual([1, 2]);
 	});
 });
 

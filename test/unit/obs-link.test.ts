@@ -50,6 +50,17 @@ describe('a plugin', () => {
 		expect((await plugin.hears('styles'))['styles']).toContainEqual({ name: 'pencil-sketch', title: 'pencil-sketch' });
 	});
 
+	it('is told again when there are other styles', async () => {
+		const plugin = await PluginEnd.connect(path());
+		await plugin.hears('styles');
+		controller.apply({ type: 'strength', value: 0.5 }); // no reason to
+		controller.setPresets([...controller.presets, presetOf('aquatint')]);
+		await heard(plugin);
+		const told = plugin.heard.filter(({ type }) => type === 'styles');
+		expect(told).toHaveLength(2);
+		expect(told[1]!['styles']).toContainEqual({ name: 'aquatint', title: 'aquatint' });
+	});
+
 	it('gives its filter’s style, prompt and strength, and afterwards what changed in the dialog', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });

@@ -110,9 +110,7 @@ describe('a bundle', () => {
 		const wrong = JSON.stringify(bundle({ preset: { ...preset, strength: 3 } }), null, '\t');
 		expect(await refusalOf(wrong)).toBe('FILE:11:15 preset.strength: expected a number from 0 to 1, found 3');
 		expect(await refusalOf(bundle({ formatVersion: 2 }))).toBe('FILE:1:52 formatVersion: expected 1, found 2');
-		expect(await refusalOf(bundle({ preset: undefined }))).toBe(
-			'FILE:1:1 preset: is missing, expected an object',
-		);
+		expect(await refusalOf(bundle({ preset: undefined }))).toBe('FILE:1:1 preset: is missing, expected an object');
 		expect(await refusalOf(bundle({ script: 'x' }))).toMatch(/script: is no key that is known/);
 	});
 });

@@ -236,4 +236,14 @@ describe('a hostile preset file', () => {
 			['zero', `${own}/zero.style.json: is not a regular file`],
 		]);
 	});
+
+	test('makes no more of a folder be read than a thousand', async () => {
+		const own = folder.at('many');
+		await mkdir(own);
+		for (let index = 1000; index <= 2000; index++)
+			await writeFile(`${own}/mine-${index}.style.json`, LINES.join('\n').replace('"mine"', `"mine-${index}"`));
+		const files = await listPresets([own]);
+		expect(files).toHaveLength(1000);
+		expect(files.at(-1)).toMatchObject({ name: 'mine-1999', preset: { name: 'mine-1999' } });
+	});
 });

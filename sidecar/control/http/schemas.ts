@@ -59,6 +59,7 @@ const controlView = object<ControlView>({
 	panic: flag,
 	epoch: { ...count, description: 'Rises with each change of style, prompt or seed' },
 	progress: { ...share, description: '0 when a fade begins, 1 when it is over or there is none' },
+	presetsRevision: { ...count, description: 'Rises with each change of what GET /api/presets gives' },
 });
 
 const size = () => object<{ width: number; height: number }>({ width: count, height: count });

@@ -42,6 +42,8 @@ const moveFade = commandLine(ask);
 
 /** name -> { button, thumbnail } */
 const styles = new Map();
+/** Of the list that is shown; undefined before the first. */
+let presetsRevision;
 
 /** Any hue, but always the same for a name. */
 const hueOf = (name) => [...name].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
@@ -72,6 +74,8 @@ const styleButton = ({ name, title }, key) => {
 
 const loadStyles = async () => {
 	const presets = await fetchPresets();
+	const before = new Map(styles);
+	const focused = document.activeElement?.dataset.style;
 	styles.clear();
 	const painting = presets.filter(({ name }) => name !== PASSTHROUGH);
 	element('styles').replaceChildren(
@@ -80,6 +84,9 @@ const loadStyles = async () => {
 			return styleButton(preset, place === 0 ? '0' : place <= 9 ? String(place) : undefined);
 		}),
 	);
+	for (const [name, { thumbnail }] of styles)
+		if (before.has(name)) thumbnail.getContext('2d').drawImage(before.get(name).thumbnail, 0, 0);
+	styles.get(focused)?.button.focus();
 	if (state) showStyle(state.control);
 };
 
@@ -227,6 +234,10 @@ listen({
 		if (body.dataset.link !== 'open') {
 			body.dataset.link = 'open';
 			veilWith(shownEpoch === undefined ? 'Waiting for the first frame' : undefined);
+			presetsRevision = undefined;
+		}
+		if (newest.control.presetsRevision !== presetsRevision) {
+			presetsRevision = newest.control.presetsRevision;
 			void loadStyles().catch(() => {}); // the connection is lost again, and so it will come again
 		}
 		show(newest);
