@@ -58,6 +58,7 @@ describe('the page', () => {
 		['/stage.js', 'text/javascript'],
 		['/plot.js', 'text/javascript'],
 		['/link.js', 'text/javascript'],
+		['/login.js', 'text/javascript'],
 	])('%s is served as %s, under a policy that lets nothing else in', async (path, type) => {
 		const { server } = await open();
 		const response = await fetch(new URL(path, server.url));

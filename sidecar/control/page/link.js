@@ -1,5 +1,7 @@
 // The ways to the sidecar: commands, the state as it changes, and frames, one for each time we ask.
 
+import { request } from './login.js';
+
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 4000;
 
@@ -7,26 +9,38 @@ const LAST_RETRY_MS = 4000;
 const channel = new URLSearchParams(location.search).get('channel');
 const query = channel === null ? '' : `?channel=${encodeURIComponent(channel)}`;
 
+/** A WebSocket can have no header: it gets a ticket, which is good once. */
+const ticketedUrl = async (path) => {
+	const response = await request('/api/tickets', { method: 'POST' });
+	const { ticket } = await response.json();
+	const url = new URL(`${path}${query}`, location.origin.replace(/^http/, 'ws'));
+	url.searchParams.set('ticket', ticket);
+	return url;
+};
+
 /** A WebSocket that comes back by itself, after ever longer pauses. */
 const openSocket = (path, { onOpen = () => {}, onMessage, onLost = () => {} }) => {
 	let socket;
 	let retryMs = FIRST_RETRY_MS;
-	const connect = () => {
-		socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${path}${query}`);
+	const comeBack = () => {
+		onLost();
+		setTimeout(connect, retryMs);
+		retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+	};
+	const connect = async () => {
+		const url = await ticketedUrl(path).catch(() => undefined);
+		if (url === undefined) return comeBack();
+		socket = new WebSocket(url);
 		socket.binaryType = 'arraybuffer';
 		socket.addEventListener('open', () => {
 			retryMs = FIRST_RETRY_MS;
 			onOpen();
 		});
 		socket.addEventListener('message', ({ data }) => onMessage(data));
-		socket.addEventListener('close', () => {
-			onLost();
-			setTimeout(connect, retryMs);
-			retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-		});
+		socket.addEventListener('close', comeBack);
 	};
-	connect();
-	return { send: (text) => socket.readyState === WebSocket.OPEN && socket.send(text) };
+	void connect();
+	return { send: (text) => socket?.readyState === WebSocket.OPEN && socket.send(text) };
 };
 
 /** Calls back with the whole state after each change, and twice a second. */
@@ -47,11 +61,11 @@ export const watch = (onFrame) => {
 };
 
 /** The styles there are, in order. */
-export const presets = async () => (await fetch(`/api/presets${query}`)).json();
+export const presets = async () => (await request(`/api/presets${query}`)).json();
 
 /** Sends one command. Rejects with what the sidecar has to say against it. */
 export const command = async (body) => {
-	const response = await fetch(`/api/commands${query}`, {
+	const response = await request(`/api/commands${query}`, {
 		method: 'POST',
 		headers: { 'Content-Type': 'application/json' },
 		body: JSON.stringify(body),

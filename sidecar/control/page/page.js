@@ -287,7 +287,7 @@ element('new-strokes').addEventListener('click', () => void ask({ type: 'newStro
 
 document.addEventListener('keydown', (event) => {
 	if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-	if (event.target.matches('input[type=number], textarea')) return;
+	if (event.target.matches('input[type=number], input[type=password], textarea')) return;
 	const key = event.key.toLowerCase();
 	const [name] = [...styles].find(([, style]) => style.key === key) ?? [];
 	const commands = {
