@@ -82,14 +82,11 @@ export class NdiSource implements FrameSource {
 	async run(ring: FrameRing, signal: AbortSignal): Promise<SourceEnd> {
 		const { layout, frameRate } = this.info;
 		const durationUs = Math.round((1e6 * frameRate.den) / frameRate.num);
-		const aborted = new Promise<undefined>((resolve) =>
-			signal.addEventListener('abort', () => resolve(undefined), { once: true }),
-		);
 		let framesRead = 0;
 		let firstUs: number | undefined;
 		while (!signal.aborted) {
 			this.#next ??= this.#intake.next(this.#pixels);
-			const frame = await Promise.race([this.#next, aborted]);
+			const frame = await orAborted(this.#next, signal);
 			if (!frame) break;
 			const slot = await ring.acquire(signal);
 			if (slot === undefined) break;
@@ -105,3 +102,14 @@ export class NdiSource implements FrameSource {
 
 	async [Symbol.asyncDispose](): Promise<void> {}
 }
+
+/**
+ * What `work` gives, or undefined once the signal aborts. No race with a promise of the whole run: that keeps what it
+ * raced against, 800 bytes a frame.
+ */
+const orAborted = <Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> =>
+	new Promise((resolve, reject) => {
+		const stop = () => resolve(undefined);
+		signal.addEventListener('abort', stop, { once: true });
+		void work.then(resolve, reject).then(() => signal.removeEventListener('abort', stop));
+	});
