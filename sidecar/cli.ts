@@ -172,27 +172,26 @@ withJson(addNetwork(ndi.command('list').description('the sources that can be see
 	},
 );
 
-withJson(
-	program
-		.command('style')
-		.description('change the style of the running sidecar')
-		.argument('<NAME|next|previous>')
-		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
-		.option('--port <PORT>', 'where it listens, else what the configuration says')
-		.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
+const toSidecar = (command: Command): Command =>
+	withJson(
+		command
+			.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
+			.option('--port <PORT>', 'where it listens, else what the configuration says')
+			.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
+	);
+
+toSidecar(
+	program.command('style').description('change the style of the running sidecar').argument('<NAME|next|previous>'),
 ).action(async (word: string, options: ControlFlags) => {
 	const { changeStyle } = await import('./commands/control.ts');
 	await changeStyle(word, controlOptions(options));
 });
 
-withJson(
+toSidecar(
 	program
 		.command('panic')
 		.description('show nothing but the slate, at once, or end that')
-		.addArgument(new Argument('<on|off>').choices(['on', 'off']))
-		.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
-		.option('--port <PORT>', 'where it listens, else what the configuration says')
-		.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
+		.addArgument(new Argument('<on|off>').choices(['on', 'off'])),
 ).action(async (word: string, options: ControlFlags) => {
 	const { setPanic } = await import('./commands/control.ts');
 	await setPanic(word === 'on', controlOptions(options));
@@ -238,6 +237,16 @@ withJson(presets.command('export').description('write a preset and its pictures 
 		const { exportPreset } = await import('./commands/presets.ts');
 		await exportPreset(name, file, mayReplace(options));
 	});
+toSidecar(
+	presets
+		.command('save')
+		.description('keep what the running sidecar paints now as a preset of your own')
+		.argument('<NAME>', 'in kebab-case, such as my-oil')
+		.option('--title <TITLE>', 'name for people, else made of NAME'),
+).action(async (name: string, { title, ...options }: ControlFlags & { title?: string }) => {
+	const { savePresetOfNow } = await import('./commands/control.ts');
+	await savePresetOfNow({ name, ...(title !== undefined && { title }) }, controlOptions(options));
+});
 withJson(presets.command('remove').description('remove one of your own').argument('<NAME>')).action(
 	async (name: string, options: { json?: boolean }) => {
 		const { removePresetCommand } = await import('./commands/presets.ts');

@@ -1,10 +1,11 @@
 import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
-import { HTTP_PORT } from '../config/schema.ts';
+import { HTTP_PORT, type SavePreset } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
 import { styleCommand, type Command } from '../control/commands.ts';
+import type { SavedPreset } from '../control/http/schemas.ts';
 import { SidecarError } from '../errors.ts';
-import { printValue } from './print.ts';
+import { printTable, printValue } from './print.ts';
 
 const ANSWER_MS = 5000;
 
@@ -32,6 +33,19 @@ export const setPanic = async (on: boolean, options: ControlOptions): Promise<vo
 	if (options.json) printValue(control);
 	else process.stdout.write(`panic ${control.panic ? 'on' : 'off'}\n`);
 };
+
+/**
+ * `allaprima presets save NAME`: keeps what the running sidecar paints as a preset of its user.
+ * Errors: ERR_CONTROL where none runs, ERR_STYLE where one of that name is there or nothing is painted.
+ */
+export const savePresetOfNow = async (wish: SavePreset, options: ControlOptions): Promise<void> => {
+	const saved = await post<SavedPreset>('/api/presets', wish, options, isSaved);
+	if (options.json) return printValue(saved);
+	printTable([[saved.name, saved.path]]);
+	if (!saved.hasThumbnail) process.stderr.write(`${saved.name} has no thumbnail: there was no picture to be had\n`);
+};
+
+const isSaved = ({ name, path }: Partial<SavedPreset>) => typeof name === 'string' && typeof path === 'string';
 
 interface Place {
 	url: URL;
@@ -63,16 +77,24 @@ interface Answer {
 	control: { style: string; panic: boolean };
 }
 
-const tell = async (command: Command, options: ControlOptions): Promise<Answer> => {
+const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>
+	await post<Answer>('/api/commands', command, options, ({ control }) => control !== undefined);
+
+const post = async <T extends object>(
+	path: string,
+	body: object,
+	options: ControlOptions,
+	isAnswer: (answer: Partial<T>) => boolean,
+): Promise<T> => {
 	const { url, token } = await placeOf(options);
-	const asked = new URL('/api/commands', url);
+	const asked = new URL(path, url);
 	if (options.channel !== undefined) asked.searchParams.set('channel', options.channel);
 	let response: Response;
 	try {
 		response = await fetch(asked, {
 			method: 'POST',
 			headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }) },
-			body: JSON.stringify(command),
+			body: JSON.stringify(body),
 			redirect: 'error',
 			signal: AbortSignal.timeout(ANSWER_MS),
 		});
@@ -84,10 +106,10 @@ const tell = async (command: Command, options: ControlOptions): Promise<Answer> 
 		);
 	}
 	const answer = (await response.json().catch(() => undefined)) as
-		| (Answer & { error?: { code: string; message: string } })
+		| (T & { error?: { code: string; message: string } })
 		| undefined;
 	if (answer?.error) throw refusalOf(answer.error);
-	if (!response.ok || answer?.control === undefined)
+	if (!response.ok || answer === undefined || !isAnswer(answer))
 		throw new SidecarError('ERR_CONTROL', `What answers at ${url.host} is no allaprima. Name its port with --port.`);
 	return answer;
 };

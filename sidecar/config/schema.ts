@@ -89,12 +89,13 @@ export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as u
 
 // -- Preset ---------------------------------------------------------------------------------------------
 
+const titleField = z.string().trim().min(1).max(80).meta(help('Name for people'));
 const presetFields = <Version extends number>(version: Version) => ({
 	$schema: z.string().max(2048).exactOptional().meta(help('Where editors find this schema; nothing else reads it')),
 	format: z.literal('allaprima-style'),
 	formatVersion: z.literal(version),
 	name: kebabName.meta(help('Name by which the style is chosen; the file is NAME.style.json')),
-	title: z.string().trim().min(1).max(80).meta(help('Name for people')),
+	title: titleField,
 	model: kebabName.meta(help('Name of the model that the preset was made for')),
 	prompt: promptField,
 	strength: strengthField.default(1),
@@ -126,6 +127,13 @@ export const BUNDLE_FORMAT = 'allaprima-style-bundle';
 /** Of the pictures of a preset. */
 export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024 } as const;
 const base64Of = (byteLengthMax: number) => z.string().max(4 * Math.ceil(byteLengthMax / 3));
+
+/** What is painted now, to be kept under a name. */
+export const SavePreset = z.strictObject({
+	name: PresetName.meta(help('Name of the new preset')),
+	title: titleField.exactOptional(),
+});
+export type SavePreset = z.infer<typeof SavePreset>;
 
 /** A preset as one file, to give away: `*.allaprima-style`. The pictures are PNG, JPEG or WebP files in base64. */
 export const PresetBundle = z.strictObject({

@@ -74,7 +74,8 @@ const withNeighbours = async (text: JsonText, path: string): Promise<PicturedPre
 	return { preset: unpictured(preset), pictures };
 };
 
-const unpictured = (preset: Preset): Preset => {
+/** Without what is only true beside its file. */
+export const unpictured = (preset: Preset): Preset => {
 	const own: Preset = { ...preset };
 	for (const key of ['$schema', ...PICTURES] as const) delete own[key];
 	return Object.freeze(own);

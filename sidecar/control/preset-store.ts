@@ -1,11 +1,11 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, PresetName } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { isTaken, writeGuarded } from './file-guard.ts';
 import { IMAGE_TYPES } from './image-header.ts';
 import { jsonOf, PICTURES, type PicturedPreset } from './preset-bundle.ts';
-import { PRESET_SUFFIX } from './presets.ts';
+import { FILES_MAX, isPresetFile, PRESET_SUFFIX } from './presets.ts';
 
 /** What `allaprima style` takes for something else, and what paints nothing whatever its file says. */
 const RESERVED_NAMES = ['next', 'previous', 'passthrough'];
@@ -21,6 +21,12 @@ export const savePreset = async (
 	const name = nameOf(preset.name);
 	if (RESERVED_NAMES.includes(name))
 		throw new SidecarError('ERR_STYLE', `No preset of yours can be called ${name}: that is a word of Alla Prima.`);
+	const there = (await readdir(folder).catch(() => [])).filter(isPresetFile).length;
+	if (!replace && there >= FILES_MAX)
+		throw new SidecarError(
+			'ERR_STYLE',
+			`${folder} has ${there} presets, expected less than ${FILES_MAX}. Remove some.`,
+		);
 	const files = PICTURES.flatMap((kind) => {
 		const picture = pictures[kind];
 		return picture ? [{ kind, file: `${name}.${kind}.${picture.type}`, content: picture.bytes }] : [];

@@ -12,7 +12,7 @@ import { readGuarded } from './file-guard.ts';
 export const PRESET_SUFFIX = '.style.json';
 export const PRESET_BYTES_MAX = 64 * 1024;
 /** What is more in a folder is left out, for whoever looks for a style looks through all. */
-const FILES_MAX = 1000;
+export const FILES_MAX = 1000;
 
 /** A preset file as it was found; `error` where it cannot be used. */
 export type PresetFile = { path: string; name: string } & ({ preset: Preset } | { error: Error });
@@ -44,7 +44,7 @@ export const readJsonFile = async (path: string, byteLengthMax: number): Promise
 };
 
 /** Editors and file managers keep files of their own beside it, which begin with a dot. */
-const isPresetFile = (entry: string): boolean => entry.endsWith(PRESET_SUFFIX) && !entry.startsWith('.');
+export const isPresetFile = (entry: string): boolean => entry.endsWith(PRESET_SUFFIX) && !entry.startsWith('.');
 
 /** All presets by name, broken ones with their error, so that one bad file does not hide the others. */
 export const listPresets = async (folders: string[] = presetFolders()): Promise<PresetFile[]> => {

@@ -1,23 +1,31 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { HttpServer } from '../../sidecar/control/http/server.ts';
 import type { OpenApiDocument, OpenApiOperation } from '../../sidecar/control/http/openapi.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
+import { openTemporaryFolder } from '../support/clips.ts';
 import { ask, upgradeStatusOf } from '../support/http.ts';
 import { complaintsOf as complaintsOfValue } from '../support/json-schema.ts';
 import { openServer } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
+let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 let server: HttpServer;
 let document: OpenApiDocument;
 beforeAll(async () => {
 	const chat = { styles: ['pencil-sketch'], coolDownS: 0, perUserCoolDownS: 0, maxPerMinute: 60 };
+	folder = await openTemporaryFolder();
+	vi.stubEnv('XDG_DATA_HOME', folder.at('.')); // what is kept there
 	({ server } = await openServer({ access: { chat }, metrics: async () => 'up 1\n' }));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });
-afterAll(() => server[Symbol.asyncDispose]());
+afterAll(async () => {
+	await server[Symbol.asyncDispose]();
+	vi.unstubAllEnvs();
+	await folder[Symbol.asyncDispose]();
+});
 
 /** A good request for each route that needs more than its path. */
 const BODIES: Record<string, unknown> = {

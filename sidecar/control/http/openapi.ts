@@ -73,7 +73,7 @@ const ERROR = { 'application/json': { schema: { $ref: '#/components/schemas/Erro
 
 const operationOf = (
 	path: string,
-	{ summary, body, ofChannel, refusals = {}, answer }: Operation,
+	{ summary, body, ofChannel, refusals = {}, status = 200, answer }: Operation,
 	examples: Record<string, readonly string[]>,
 ): OpenApiOperation => {
 	const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]): OpenApiParameter => ({
@@ -106,7 +106,7 @@ const operationOf = (
 		...(parameters.length > 0 && { parameters }),
 		...(body && { requestBody: { required: true as const, content: { 'application/json': { schema: body } } } }),
 		responses: {
-			200: { description: summary, content },
+			[status]: { description: summary, content },
 			...(Object.fromEntries(refused) as OpenApiOperation['responses']),
 			default: { description: 'An error', content: ERROR },
 		},

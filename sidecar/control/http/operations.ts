@@ -1,6 +1,6 @@
-import { ChatRequest, Command, jsonSchemaOf } from '../../config/schema.ts';
+import { ChatRequest, Command, jsonSchemaOf, SavePreset } from '../../config/schema.ts';
 import type { RouteName } from './routes.ts';
-import { chatAnswer, presetView, runReport, serverState, ticketAnswer } from './schemas.ts';
+import { chatAnswer, presetView, runReport, savedPreset, serverState, ticketAnswer } from './schemas.ts';
 
 /** What one route is for, as /api tells it. */
 export interface Operation {
@@ -9,7 +9,9 @@ export interface Operation {
 	body?: object;
 	/** Whether `?channel=` says which channel is meant. */
 	ofChannel?: boolean;
-	/** Besides 200; each is the answer of an error unless it says otherwise. */
+	/** Of the answer; 200 where absent. */
+	status?: number;
+	/** Besides that; each is the answer of an error unless it says otherwise. */
 	refusals?: Record<number, string>;
 	/** Of a JSON answer; what is no JSON has its type instead. */
 	answer: { schema: object } | { type: string };
@@ -31,6 +33,14 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		summary: 'The styles there are, in the order of next and previous',
 		ofChannel: true,
 		answer: { schema: { type: 'array', items: presetView } },
+	},
+	'POST /api/presets': {
+		summary: 'Keeps what is painted now as a preset of the user of the sidecar',
+		ofChannel: true,
+		body: jsonSchemaOf(SavePreset),
+		refusals: { 400: 'No name for a preset, or nothing is painted', 409: 'A preset of that name is there' },
+		status: 201,
+		answer: { schema: savedPreset },
 	},
 	'POST /api/commands': {
 		summary: 'Carries out one command',

@@ -1,15 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, parse } from '../../config/schema.ts';
+import { ChatRequest, parse, SavePreset } from '../../config/schema.ts';
 import { log } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
 import { oscPage } from '../osc/page.ts';
-import { unknownStyle } from '../presets.ts';
+import { presetOfNow } from '../preset-snapshot.ts';
+import { savePreset } from '../preset-store.ts';
+import { presetFolders, unknownStyle } from '../presets.ts';
 import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
 import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
-import type { ErrorAnswer, PresetView } from './schemas.ts';
+import type { ErrorAnswer, PresetView, SavedPreset } from './schemas.ts';
 import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel } from './served.ts';
 
 /** A request with everything that it can be answered from. */
@@ -35,6 +37,7 @@ export const ROUTES = {
 	'GET /api/state': (call) => json(stateOf(call.served, channelOf(call))),
 	'GET /api/report': (call) => json(channelOf(call).report()),
 	'GET /api/presets': (call) => json(presetsOf(channelOf(call))),
+	'POST /api/presets': (call) => savePresetOfNow(call),
 	'POST /api/commands': (call) => command(call),
 	'POST /api/styles/{name}/activate': (call) => activate(call),
 	'POST /api/panic/{state}': (call) => panic(call),
@@ -104,6 +107,19 @@ const channelOf = ({ request, served }: Call): ServedChannel => {
 /** In the order of next and previous. */
 const presetsOf = ({ controller }: ServedChannel): PresetView[] =>
 	controller.presets.map(({ name, title, prompt, strength, seed }) => ({ name, title, prompt, strength, seed }));
+
+const savePresetOfNow = async (call: Call): Promise<Answer> => {
+	const channel = channelOf(call);
+	const wish = parse(SavePreset, await readJson(call.request), 'The preset', 'ERR_COMMAND');
+	const pictured = await presetOfNow(channel, wish);
+	const { name, title, prompt, strength, seed } = pictured.preset;
+	const path = await savePreset(pictured, { folder: presetFolders()[0]!, replace: false }).catch((error: Error) => {
+		if ((error.cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') throw error;
+		throw new Refusal(409, 'ERR_STYLE', `There is a preset ${name} of yours already. Choose another name.`);
+	});
+	const hasThumbnail = pictured.pictures.thumbnail !== undefined;
+	return { ...json({ name, title, prompt, strength, seed, path, hasThumbnail } satisfies SavedPreset), status: 201 };
+};
 
 const command = async (call: Call): Promise<Answer> => {
 	const channel = channelOf(call);

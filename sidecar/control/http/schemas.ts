@@ -102,6 +102,17 @@ export interface PresetView {
 
 export const presetView = object<PresetView>({ name: text, title: text, prompt: text, strength: share, seed: count });
 
+export interface SavedPreset extends PresetView {
+	path: string;
+	hasThumbnail: boolean;
+}
+
+export const savedPreset = object<SavedPreset>({
+	...presetView.properties,
+	path: { ...text, description: 'Its file, where the sidecar runs' },
+	hasThumbnail: { ...flag, description: 'Whether there was a picture to keep with it' },
+});
+
 export const runReport = object<RunReport>(
 	{
 		model: text,

@@ -1,0 +1,56 @@
+import type { Preset, SavePreset } from '../config/schema.ts';
+import { SidecarError } from '../errors.ts';
+import { PASSTHROUGH } from '../parameters.ts';
+import type { Controller } from './controller.ts';
+import type { PreviewFeed } from './http/served.ts';
+import { encodePng, shrink, type RgbPicture } from './png.ts';
+import { pictureOf, unpictured, type PicturedPreset } from './preset-bundle.ts';
+
+/** In px: a style's button on the page is smaller. */
+const THUMBNAIL_SIDE = 256;
+/** A run that stands still has no new picture to give. */
+const PATIENCE_MS = 2000;
+
+/**
+ * What is painted now, as a preset: the style with what was asked of it since, and a small picture of it where one can be
+ * had. Errors: ERR_STYLE, where nothing is painted.
+ */
+export const presetOfNow = async (
+	{ controller, preview }: { controller: Controller; preview: PreviewFeed | undefined },
+	{ name, title = titleOf(name) }: SavePreset,
+): Promise<PicturedPreset> => {
+	const { target, isPanic } = controller;
+	if (target.name === PASSTHROUGH)
+		throw new SidecarError('ERR_STYLE', 'Nothing is painted now, but passed through. Choose a style first.');
+	const preset: Preset = { ...unpictured(target), name, title };
+	const picture = preview && !isPanic ? await nextPainting(preview) : undefined;
+	if (!picture) return { preset, pictures: {} };
+	const png = await encodePng(shrink(picture, THUMBNAIL_SIDE));
+	return { preset, pictures: { thumbnail: pictureOf(png, 'thumbnail', 'The thumbnail') } };
+};
+
+/** "my-oil" is "My oil" to people. */
+const titleOf = (name: string): string => name[0]!.toUpperCase() + name.slice(1).replaceAll('-', ' ');
+
+const nextPainting = async (preview: PreviewFeed): Promise<RgbPicture | undefined> => {
+	let settle: (message: Uint8Array | undefined) => void = () => {};
+	const message = new Promise<Uint8Array | undefined>((resolve) => (settle = resolve));
+	using watcher = preview.watch(settle);
+	const impatience = setTimeout(() => settle(undefined), PATIENCE_MS);
+	watcher.ready();
+	const bytes = await message;
+	clearTimeout(impatience);
+	return bytes && paintingOf(bytes);
+};
+
+/** The painting in a message of the preview; the form of it: egress/preview-sink.ts. */
+const paintingOf = (message: Uint8Array): RgbPicture | undefined => {
+	const header = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+	if (header.length < 28 || header.toString('latin1', 0, 4) !== 'APPV' || header.readUInt16LE(4) !== 1)
+		return undefined;
+	const [headerBytes, width, height] = [header.readUInt16LE(6), header.readUInt16LE(8), header.readUInt16LE(10)];
+	const byteLength = 3 * width * height;
+	const isSame = (header.readUInt32LE(24) & 1) !== 0;
+	if (header.length !== headerBytes + (isSame ? 1 : 2) * byteLength || byteLength === 0) return undefined;
+	return { width, height, data: header.subarray(header.length - byteLength) };
+};
