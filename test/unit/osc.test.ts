@@ -457,7 +457,7 @@ describe('subscribers', () => {
 	});
 
 	test('are few, and who asked for it is not pushed out by those who only sent something', async () => {
-		const { server } = await open();
+		const { server, controller } = await open();
 		const asked = await connect(server);
 		await asked.send('/allaprima/subscribe');
 		await until(() => server.counts.obeyed === 1);
@@ -467,7 +467,7 @@ describe('subscribers', () => {
 		}
 		expect(server.counts.subscribers).toBe(SUBSCRIBERS);
 		await until(() => asked.heard.length === VALUES);
-		await asked.send('/allaprima/next');
+		controller.apply({ type: 'next' });
 		await until(() => asked.value('/allaprima/style') === 'pencil-sketch');
 	});
 
