@@ -121,7 +121,7 @@ const checks: Check[] = [
 			if (!files.length) throw new Error('none found');
 			return files.map(({ path }) => basename(path, '.style.json')).join(', ');
 		},
-		remedy: 'correct or remove the file; see also: allaprima presets validate',
+		remedy: 'correct or remove the file; see also: allaprima presets check',
 		code: 'ERR_STYLE',
 	},
 ];
