@@ -1,5 +1,5 @@
 import { existsSync, watch, type FSWatcher } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, relative, sep } from 'node:path';
 import { log } from '../telemetry/logger.ts';
 
 /** One save is several events, and some editors write a file in parts. */
@@ -43,8 +43,6 @@ export const watchFolders = (folders: readonly string[], onChange: () => void): 
 			const there = nearestOf(folder);
 			const next = relative(there, folder).split(sep)[0]!;
 			watchOne(there, (name) => next === '' || name === null || name === next);
-			// A folder that is moved away says nothing; the one around it does.
-			if (next === '') watchOne(dirname(folder), (name) => name === null || join(dirname(folder), name) === folder);
 		}
 	};
 	arm();

@@ -109,9 +109,20 @@ describe('what is painted now', () => {
 		const preview = (message: Uint8Array): PreviewFeed => ({
 			watch: (send) => ({ ready: () => send(message), [Symbol.dispose]: () => {} }),
 		});
-		for (const message of [Buffer.alloc(0), Buffer.alloc(28), Buffer.from(`APPV${'x'.repeat(24)}`)]) {
+		const cutOff = Buffer.alloc(28); // its header alone: 64x64, the same picture for both
+		cutOff.write('APPV', 'latin1');
+		for (const [at, value] of [
+			[4, 1],
+			[6, 28],
+			[8, 64],
+			[10, 64],
+			[24, 1],
+		] as const)
+			cutOff.writeUInt16LE(value, at);
+		for (const message of [Buffer.alloc(0), Buffer.alloc(28), Buffer.from('APPV'), cutOff]) {
 			const kept = await presetOfNow({ controller: newController(), preview: preview(message) }, { name: 'mine' });
-			expect(kept).toMatchObject({ preset: { name: 'mine', title: 'Mine' }, pictures: {} });
+			expect(kept.preset).toMatchObject({ name: 'mine', title: 'Mine' });
+			expect(kept.pictures).toEqual({});
 		}
 		expect((await presetOfNow({ controller: newController(), preview: undefined }, { name: 'a' })).pictures).toEqual(
 			{},
