@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { OSC_ADDRESSES } from '../../sidecar/control/osc/addresses.ts';
-import { SUBSCRIBED_US, SUBSCRIBERS } from '../../sidecar/control/osc/feedback.ts';
+import { OscFeedback, SUBSCRIBED_US, SUBSCRIBERS } from '../../sidecar/control/osc/feedback.ts';
 import { oscPage } from '../../sidecar/control/osc/page.ts';
 import { startOscServer, type OscServer, type OscServerOptions } from '../../sidecar/control/osc/server.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
@@ -361,6 +361,14 @@ describe('a message that is wrong changes nothing, and a subscriber hears why', 
 		expect(client.heard).toEqual([['/allaprima/error', 's', expect.stringMatching(/^This is no OSC: /)]]);
 	});
 
+	test('in few words, however long the message was', async () => {
+		const { server } = await open();
+		const client = await subscriber(server);
+		await client.send('/allaprima/strength', ...Array.from({ length: 5000 }, () => true));
+		await until(() => client.heard.length > 0);
+		expect(client.value('/allaprima/error')).toMatch(/^.{1000}$/);
+	});
+
 	test('and nobody else does: a stranger is not answered, for the sender of a datagram can be made up', async () => {
 		const { server } = await open();
 		const [stranger, client] = [await connect(server), await subscriber(server)];
@@ -536,6 +544,53 @@ describe('subscribers', () => {
 	});
 });
 
+describe('what is told', () => {
+	const peer = { address: '127.0.0.1', port: 9000 };
+	const openFeedback = (isFree: () => boolean = () => true) => {
+		const clock = new ManualClock();
+		const sent: [address: string, to: number][] = [];
+		const feedback = new OscFeedback([], '/error', {
+			values: () => new Map([['/strength', { tag: 'f', value: 1 }]]),
+			send: (address, _, { port }) => void sent.push([address, port]),
+			isFree,
+			...clock,
+		});
+		return { clock, sent, feedback };
+	};
+
+	test('waits while the socket does not keep up', () => {
+		let isFree = false;
+		const { clock, sent, feedback } = openFeedback(() => isFree);
+		feedback.heard(peer);
+		clock.advance(1_000_000);
+		expect(sent).toEqual([]);
+		isFree = true;
+		clock.advance(34_000);
+		expect(sent).toEqual([['/strength', 9000]]);
+	});
+
+	test('goes to nobody at port 0, where no datagram can be sent', () => {
+		const { clock, sent, feedback } = openFeedback();
+		feedback.heard({ ...peer, port: 0 });
+		feedback.subscribe({ ...peer, port: 0 }, 0);
+		feedback.refused({ ...peer, port: 0 }, 'wrong');
+		clock.advance(1_000_000);
+		expect(sent).toEqual([]);
+		feedback.subscribe({ ...peer, port: 0 }, 9001);
+		clock.advance(1_000_000);
+		expect(sent).toEqual([['/strength', 9001]]);
+	});
+
+	test('ends with the server', () => {
+		const { clock, sent, feedback } = openFeedback();
+		feedback.heard(peer);
+		feedback[Symbol.dispose]();
+		feedback.changed();
+		clock.advance(1_000_000);
+		expect(sent).toEqual([]);
+	});
+});
+
 describe('others', () => {
 	test('are not heard unless they are on the list', async () => {
 		const { server, controller } = await open({ host: '0.0.0.0', allow: ['127.0.0.1'] });
@@ -610,6 +665,35 @@ describe('a flood', () => {
 		expect(client.heard.slice(VALUES)).toEqual([['/allaprima/error', 's', expect.stringMatching(/Got f 1001\./)]]);
 	});
 
+	test('has a line in the log a second, with its count', async () => {
+		const clock = new ManualClock();
+		const lines: string[] = [];
+		setLog({ level: 'warn', json: true, stream: { write: (line) => lines.push(line) } });
+		try {
+			const { server } = await open({ ...clock, host: '0.0.0.0', allow: ['127.0.0.1'] });
+			const [client, foreign] = [await connect(server), await connect(server, { from: '127.0.0.2' })];
+			for (let second = 1; second <= 2; second++) {
+				for (let count = 100 * second - 99; count <= 100 * second; count++) {
+					await client.send(`/allaprima/${'x'.repeat(8000)}`);
+					await foreign.send('/allaprima/next');
+					await until(() => server.counts.refused === count && server.counts.foreign === count);
+				}
+				clock.advance(1_000_000);
+			}
+		} finally {
+			setLog({ level: 'silent' });
+		}
+		const counts = lines.map((line) => {
+			const { msg, count } = JSON.parse(line) as { msg: string; count: number };
+			return `${msg}: ${count}`;
+		});
+		// The first at once, and with the first of the next second those between.
+		const foreign = 'osc message from an address that is not allowed';
+		const refused = 'osc message refused';
+		expect(counts).toEqual([1, 100].flatMap((count) => [`${refused}: ${count}`, `${foreign}: ${count}`]));
+		for (const line of lines) expect(line.length).toBeLessThan(1500);
+	});
+
 	test('of values goes out in parts that a receiver can take', async () => {
 		const clock = new ManualClock();
 		const controllers = Array.from({ length: 30 }, newController);
@@ -639,7 +723,7 @@ describe('the page of OSC', () => {
 			expect(page).toContain(`<td>/allaprima/${path}</td>`);
 		for (const { name } of PRESETS) expect(page).toContain(`<td>/allaprima/style/${name}</td>`);
 		expect(page).toContain('<td>f 0.25</td>');
-		expect(page).toContain(`Listens at UDP port ${server.port} of 127.0.0.1. 0 messages were obeyed`);
+		expect(page).toContain(`Listens at UDP port ${server.port} of 127.0.0.1. Messages obeyed: 0; wrong: 0;`);
 	});
 
 	test('is served with the others, for the channel that is asked for, and has no script', async () => {

@@ -49,7 +49,7 @@ const single = <T>(
 const pressed = (args: readonly OscArgument[], request: OscRequest): OscRequest | undefined =>
 	args.length === 0 ? request : single(args, isOn, (on) => (on ? request : NOTHING));
 
-const BUTTON = 'nothing, or 1 when pressed; 0 does nothing';
+const BUTTON = 'nothing, or 1 when pressed (0 does nothing)';
 
 const button = (path: string, request: OscRequest, does: string): OscAddress => ({
 	path,
@@ -87,7 +87,7 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 	{
 		path: 'style/NAME',
 		takes: BUTTON,
-		does: 'A button for each style. Told 1 for the one in force, 0 for the others.',
+		does: 'Paints in this style; told 1 while it is in force, else 0.',
 		read: (args, _, name) => pressed(args, { type: 'style', name }),
 		values: ({ style }, { presets }) => presets.map(({ name }) => [`style/${name}`, integer(Number(name === style))]),
 	},

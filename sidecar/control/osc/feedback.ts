@@ -26,7 +26,6 @@ export const SUBSCRIBED_US = 300_000_000;
 const EVERY_US = 34_000;
 /** To one subscriber at a time, or a slow one would lose some; the others come next time. */
 const MESSAGES = 64;
-const PROBLEM_LENGTH = 1000;
 
 interface Subscriber {
 	/** Where it is told. */
@@ -105,7 +104,7 @@ export class OscFeedback implements Disposable {
 	/** Tells the sender what was wrong, if it is a subscriber; of several, the last. */
 	refused(from: OscPeer, problem: string): void {
 		this.#forgetSilent();
-		for (const subscriber of this.#of(from)) subscriber.problem = problem.slice(0, PROBLEM_LENGTH);
+		for (const subscriber of this.#of(from)) subscriber.problem = problem;
 		this.changed();
 	}
 
@@ -134,6 +133,7 @@ export class OscFeedback implements Disposable {
 	}
 
 	#add(to: OscPeer, from: OscPeer, { isFixed, hasAsked }: { isFixed: boolean; hasAsked: boolean }): void {
+		if (to.port === 0) return; // it did not say where it sends from (RFC 768), and cannot be told
 		this.#forgetSilent();
 		const others = this.#subscribers.filter((subscriber) => !subscriber.isFixed);
 		if (!isFixed && others.length >= SUBSCRIBERS) {

@@ -61,7 +61,7 @@ export const oscPage = ({ osc, names, channel: { name, controller } }: OscPageOp
 const listening = (osc: OscListening | undefined): string => {
 	if (!osc) return `OSC is off. --osc ${OSC_PORT} listens at UDP port ${OSC_PORT} of this machine.`;
 	const { obeyed, refused, foreign, subscribers } = osc.counts;
-	return `Listens at UDP port ${osc.port} of ${osc.host}. ${obeyed} messages were obeyed, ${refused} were wrong, ${foreign} came from addresses that are not allowed. ${subscribers} are told changes.`;
+	return `Listens at UDP port ${osc.port} of ${osc.host}. Messages obeyed: ${obeyed}; wrong: ${refused}; from addresses that are not allowed: ${foreign}. Subscribers: ${subscribers}.`;
 };
 
 /** A row of the table for each address; an address for each style. */

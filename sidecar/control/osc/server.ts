@@ -16,6 +16,7 @@ const DATAGRAM_BYTES = 8192;
 /** What may wait in the socket before nothing more is told. */
 const WAITING_BYTES = 256 * 1024;
 const PROBLEM = `${OSC_ROOT}/error`;
+const PROBLEM_LENGTH = 1000;
 
 export interface OscChannel {
 	name: string;
@@ -59,7 +60,7 @@ export class OscServer implements AsyncDisposable {
 	constructor(options: OscServerOptions) {
 		this.#options = options;
 		const { host, allow, feedback, nowUs, after } = options;
-		const warn = log.warn.bind(log) as (facts: object, message: string) => void;
+		const warn = (facts: object, message: string) => log.warn(facts, message);
 		this.#warnRefused = repeated(warn, 'osc message refused', { nowUs });
 		this.#warnForeign = repeated(warn, 'osc message from an address that is not allowed', { nowUs });
 		this.#warnUnsent = repeated(warn, 'osc feedback not sent', { nowUs });
@@ -144,8 +145,8 @@ export class OscServer implements AsyncDisposable {
 			this.#obey(part, from);
 			this.#counts.obeyed++;
 		} catch (error) {
-			if (!isSidecarError(error)) log.error({ error }, 'osc message failed');
-			this.#refuse(from, isSidecarError(error) ? error.message : 'The log says what went wrong.');
+			if (isSidecarError(error)) this.#refuse(from, error.message);
+			else this.#refuse(from, 'The log says what went wrong.', { error });
 		}
 	}
 
@@ -204,7 +205,9 @@ export class OscServer implements AsyncDisposable {
 		const known = channels.map(({ name }) => channelSegment(name)).join(', ');
 		throw new SidecarError(
 			'ERR_COMMAND',
-			known === '' ? 'Nothing is painted yet.' : `There is no channel ${channel}. Expected one of ${known}.`,
+			known === ''
+				? 'Nothing is painted yet.'
+				: `There is no channel ${clipped(channel ?? '')}. Expected one of ${known}.`,
 		);
 	}
 
@@ -227,10 +230,11 @@ export class OscServer implements AsyncDisposable {
 		return values;
 	}
 
-	#refuse(from: OscPeer, message: string): void {
+	#refuse(from: OscPeer, problem: string, facts: object = {}): void {
+		const message = problem.slice(0, PROBLEM_LENGTH);
 		this.#counts.refused++;
 		this.#feedback.refused(from, message);
-		this.#warnRefused({ from: from.address, message });
+		this.#warnRefused({ from: from.address, message, ...facts });
 	}
 
 	#send(address: string, value: OscArgument, to: OscPeer): void {
@@ -276,7 +280,7 @@ const wrongArguments = (address: string, { address: { takes } }: OscTarget, args
 	const got = args.map(({ tag, value }) =>
 		typeof value === 'boolean' ? tag : `${tag} ${clipped(String(value ?? ''))}`,
 	);
-	return new SidecarError('ERR_COMMAND', `${address} takes ${takes}. Got ${got.join(', ') || 'nothing'}.`);
+	return new SidecarError('ERR_COMMAND', `${clipped(address)} takes ${takes}. Got ${got.join(', ') || 'nothing'}.`);
 };
 
 const CLIPPED = 60;
