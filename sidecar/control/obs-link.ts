@@ -11,6 +11,8 @@ import type { Controller } from './controller.ts';
 const PROTOCOL = 1;
 /** A line that is longer comes from no plugin of ours. */
 const LINE_BYTES = 64 * 1024;
+/** The plugin keeps as many: obs-bridge/plugin/styles.c. */
+const STYLES = 256;
 /** Two OBS with a dozen filters each fit into few connections. */
 const CONNECTIONS = 16;
 /** Filters of one OBS. */
@@ -201,7 +203,10 @@ export class ObsLink implements AsyncDisposable {
 
 	#tellStyles(socket: Socket): void {
 		const { presets } = this.#options.controller;
-		send(socket, { type: 'styles', styles: presets.map(({ name, title }) => ({ name, title })) });
+		const styles = presets.slice(0, STYLES).map(({ name, title }) => ({ name, title }));
+		const message = { type: 'styles', styles };
+		while (Buffer.byteLength(JSON.stringify(message)) >= LINE_BYTES) styles.pop();
+		send(socket, message);
 	}
 
 	#hear(peer: Peer, line: string): void {

@@ -1,6 +1,7 @@
 // The page in a real browser, against a real sidecar that paints the built-in scene.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -8,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { ServerState } from '../../sidecar/control/http/served.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { enginePids } from '../support/engines.ts';
+import { presetOf } from '../support/frames.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const PATIENCE = { timeout: 30_000, interval: 50 };
@@ -194,6 +196,20 @@ describe('a style', () => {
 			status: 2,
 			stderr: expect.stringMatching(/Did you mean oil-painting\?/),
 		});
+	});
+
+	test('is there as soon as its file is saved, and goes with it', async () => {
+		const presets = folder.at('home/.local/share/allaprima/presets');
+		await mkdir(presets, { recursive: true });
+		await writeFile(`${presets}/woodcut.style.json`, JSON.stringify(presetOf('woodcut', { title: 'Woodcut' })));
+		await styleButton('woodcut').click();
+		await isPressed('woodcut');
+		expect(await page.locator('#tag-style').textContent()).toBe('Woodcut');
+		await rm(`${presets}/woodcut.style.json`);
+		await styleButton('woodcut').waitFor({ state: 'detached' });
+		expect(await page.locator('#tag-style').textContent()).toBe('Woodcut');
+		await styleButton('oil-painting').click();
+		await isPressed('oil-painting');
 	});
 
 	test('may be changed 50 times a second: the last one is shown', async () => {

@@ -61,6 +61,20 @@ describe('a plugin', () => {
 		expect(told[1]!['styles']).toContainEqual({ name: 'aquatint', title: 'aquatint' });
 	});
 
+	it('is told no more styles than it keeps, in a line that it takes', async () => {
+		const many = (title: string) =>
+			Array.from({ length: 400 }, (_, index) => presetOf(`style-${index}`.padEnd(64, 'x'), { title }));
+		const plugin = await PluginEnd.connect(path());
+		await plugin.hears('styles');
+		controller.setPresets(many('Short'));
+		controller.setPresets(many('油画'.repeat(40)));
+		await heard(plugin);
+		const [, short, long] = plugin.heard.filter(({ type }) => type === 'styles');
+		expect(short!['styles']).toHaveLength(256);
+		expect(Buffer.byteLength(JSON.stringify(long))).toBeLessThan(65_536);
+		expect((long!['styles'] as unknown[]).length).toBeGreaterThan(100);
+	});
+
 	it('gives its filter’s style, prompt and strength, and afterwards what changed in the dialog', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });
