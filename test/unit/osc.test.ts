@@ -1,6 +1,7 @@
 // OSC as controllers speak it: real datagrams on the loopback, and a client that is another program's library.
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Monitor } from '../../sidecar/app/monitor.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { OSC_ADDRESSES } from '../../sidecar/control/osc/addresses.ts';
 import { OscFeedback, SUBSCRIBED_US, SUBSCRIBERS } from '../../sidecar/control/osc/feedback.ts';
@@ -755,5 +756,42 @@ describe('the page of OSC', () => {
 	test('docs/osc.md has every address too', async () => {
 		const text = await readFile(new URL('../../docs/osc.md', import.meta.url), 'utf8');
 		for (const { path } of OSC_ADDRESSES) expect(text).toContain(`\`/allaprima/${path}\``);
+	});
+});
+
+describe('a relay', () => {
+	const freeUdpPort = async (): Promise<number> => {
+		await using socket = await OscClient.open(0);
+		return socket.port;
+	};
+
+	test('has every channel in OSC, as they come and go', async () => {
+		const monitor = new Monitor();
+		const [first, second] = [newController(), newController()];
+		monitor.add('CAM 1', { controller: first, problem: () => undefined });
+		const osc = { host: '127.0.0.1', port: await freeUdpPort(), allow: [], feedback: [] };
+		opened.push(await monitor.serve({ access: undefined, osc }));
+		const client = await OscClient.open(osc.port);
+		opened.push(client);
+		await client.send('/allaprima/state');
+		await until(() => client.heard.length === VALUES);
+		const remove = monitor.add('CAM 2', { controller: second, problem: () => undefined });
+		await until(() => client.heard.length === 3 * VALUES);
+		await client.send('/allaprima/channel/CAM%202/next');
+		await until(() => client.value('/allaprima/channel/CAM%202/style') === 'pencil-sketch');
+		expect(first.view().style).toBe('oil-painting');
+		remove();
+		await client.send('/allaprima/channel/CAM%202/next');
+		await until(() => client.value('/allaprima/error') !== undefined);
+		expect(client.value('/allaprima/error')).toBe('There is no channel CAM%202. Expected one of CAM%201.');
+	});
+
+	test('whose page cannot be had gives the port of OSC back', async () => {
+		const { server } = await openServer();
+		opened.push(server);
+		const osc = { host: '127.0.0.1', port: await freeUdpPort(), allow: [], feedback: [] };
+		const access = { host: '127.0.0.1', port: server.port, hosts: [] };
+		await expect(new Monitor().serve({ access, osc })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+		expect((await open({ port: osc.port })).server.port).toBe(osc.port);
 	});
 });
