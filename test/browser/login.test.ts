@@ -97,6 +97,9 @@ describe('a page of a sidecar with a token', () => {
 		await other.goto(url);
 		const field = other.locator('#token');
 		await field.pressSequentially('p4n]');
+		await field.fill(TOKEN);
+		await other.keyboard.press('Enter');
+		await other.locator('body[data-link=open][data-epoch]').waitFor({ timeout: 30_000 });
 		await other.close();
 		const state = (await (await fetch(new URL('/api/state', url), { headers })).json()) as {
 			control: { panic: boolean; style: string };

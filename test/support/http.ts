@@ -14,9 +14,14 @@ export interface RawAnswer {
 export const ask = async (
 	port: number,
 	path: string,
-	{ method = 'GET', headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+	{
+		host = '127.0.0.1',
+		method = 'GET',
+		headers = {},
+		body,
+	}: { host?: string; method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<RawAnswer> => {
-	const request = httpRequest({ host: '127.0.0.1', port, path, method, headers });
+	const request = httpRequest({ host, port, path, method, headers });
 	request.end(body);
 	const [response] = (await once(request, 'response')) as [IncomingMessage];
 	const chunks: Buffer[] = [];

@@ -54,6 +54,16 @@ describe('DNS rebinding', () => {
 	});
 });
 
+test('the address that a request came to is a name of the server, and no other address is', async () => {
+	const { server } = await open({ access: { host: '0.0.0.0', token: 'wet-on-wet-0123456789' } });
+	const asked = async (host: string) =>
+		(await ask(server.port, '/healthz', { host: '127.0.0.2', headers: { host } })).status;
+	expect(await asked(`127.0.0.2:${server.port}`)).toBe(200);
+	expect(await asked(`127.0.0.3:${server.port}`)).toBe(403);
+	expect(await asked('0.0.0.0')).toBe(403);
+	expect(server.url).toBe(`http://127.0.0.1:${server.port}/`);
+});
+
 describe('a foreign page', () => {
 	test.each(STATE_CHANGES)('cannot POST to %s', async (path, body) => {
 		const { server, controller } = await open({ access: { chat } });
@@ -189,6 +199,20 @@ describe('a body', () => {
 		expect(answer).toMatch(/^HTTP\/1\.1 400 /);
 		expect(controller.view()).toEqual(before);
 	});
+});
+
+test('a WebSocket that is refused is let go, also by a client that keeps its end open', async () => {
+	const { server } = await open();
+	const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+	socket.on('error', () => {});
+	socket.write(
+		'GET /api/events HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n',
+	);
+	socket.resume();
+	await once(socket, 'end');
+	const talking = setInterval(() => socket.write('x'), 10);
+	await new Promise((resolve) => socket.once('close', resolve)); // by an error, as it should be
+	clearInterval(talking);
 });
 
 test('a crowd of connections leaves no room for more, and none is kept for ever', async () => {

@@ -126,8 +126,9 @@ export class WebSockets {
 	}
 }
 
-/** `status` and `message` are ours: nothing of the request may get into a header. */
+/** `status` and `message` are ours: nothing of the request may get into a header. A client that goes on talking is let go. */
 export const refuseUpgrade = (socket: Duplex, status: string, message: string): void => {
+	socket.once('finish', () => socket.destroy());
 	socket.end(
 		`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
 	);
