@@ -24,26 +24,35 @@ export const watchFolders = (folders: readonly string[], onChange: () => void): 
 			onChange();
 		}, SETTLE_MS).unref();
 	};
-	const watchOne = (folder: string, isMeant: (name: string | null) => boolean) => {
+	const watchOne = (folder: string, isMeant: (name: string | null) => boolean): FSWatcher | undefined => {
 		try {
 			const watcher = watch(folder, { persistent: false }, (_, name) => {
 				if (isMeant(name)) touch();
 			});
-			watcher.on('error', touch); // the folder is gone, on Windows
-			watchers.push(watcher);
+			return watcher.on('error', touch); // the folder is gone, on Windows
 		} catch (error) {
-			// There are only so many watches for a user.
-			if (!isWarned) log.warn({ folder, error }, 'folder is not watched');
-			isWarned = true;
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+				touch(); // gone since it was looked for
+			} else if (!isWarned) {
+				isWarned = true;
+				log.warn({ folder, error }, 'folder is not watched'); // there are only so many for a user
+			}
+			return undefined;
+		}
+	};
+	/** The way to the folder may change while it is looked for. */
+	const watchNearest = (folder: string): FSWatcher | undefined => {
+		for (;;) {
+			const there = nearestOf(folder);
+			const next = relative(there, folder).split(sep)[0]!;
+			const watcher = watchOne(there, (name) => next === '' || name === null || name === next);
+			if (nearestOf(folder) === there) return watcher;
+			watcher?.close();
 		}
 	};
 	const arm = () => {
 		close();
-		for (const folder of folders) {
-			const there = nearestOf(folder);
-			const next = relative(there, folder).split(sep)[0]!;
-			watchOne(there, (name) => next === '' || name === null || name === next);
-		}
+		watchers = folders.flatMap((folder) => watchNearest(folder) ?? []);
 	};
 	arm();
 	return {

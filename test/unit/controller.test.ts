@@ -335,6 +335,34 @@ test('whatever is asked, 50 times a second: four prompts at most, weights within
 	);
 });
 
+test('whatever is saved between what is asked: the same bounds, and what is painted is the target', () => {
+	const files = fc
+		.subarray(PRESETS, { minLength: 1 })
+		.chain((kept) =>
+			fc
+				.array(fc.constantFrom('a', 'b', 'c'), { minLength: 4, maxLength: 4 })
+				.map((marks) => kept.map((preset, index) => ({ ...preset, prompt: `${preset.name} ${marks[index]}` }))),
+		);
+	fc.assert(
+		fc.property(fc.array(fc.oneof(commands, files), { maxLength: 200 }), (asked) => {
+			let state = start();
+			asked.forEach((step, index) => {
+				const before = state;
+				try {
+					state = Array.isArray(step) ? setPresets(state, step, index * 20_000) : apply(state, step, index * 20_000);
+				} catch (error) {
+					expect(error).toMatchObject({ code: 'ERR_STYLE' }); // of a style whose file is gone
+				}
+				expect(state.epoch - before.epoch).toBeGreaterThanOrEqual(0);
+				expect(state.epoch - before.epoch).toBeLessThanOrEqual(1);
+				expect(parametersAt(state, index * 20_000 + 10_000).conditioning.length).toBeLessThanOrEqual(4);
+				expect(state.removed.length).toBeLessThanOrEqual(2);
+				expect(state.settled.conditioning[0]).toEqual({ prompt: state.target.prompt, weight: state.target.strength });
+			});
+		}),
+	);
+});
+
 test('an hour of 50 changes a second leaves no more behind than one', () => {
 	let state = start(OIL, 60);
 	const names = ['pencil-sketch', 'watercolor', 'oil-painting'];
