@@ -208,8 +208,10 @@ test('a WebSocket that is refused is let go, also by a client that keeps its end
 	socket.write(
 		'GET /api/events HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n',
 	);
-	socket.resume();
+	let answer = '';
+	socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
 	await once(socket, 'end');
+	expect(answer).toMatch(/^HTTP\/1\.1 403 /);
 	const talking = setInterval(() => socket.write('x'), 10);
 	await new Promise((resolve) => socket.once('close', resolve)); // by an error, as it should be
 	clearInterval(talking);
