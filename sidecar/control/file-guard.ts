@@ -47,6 +47,13 @@ export const readGuarded = async (path: string, { byteLengthMax, follow }: Readi
 	}
 };
 
+/** Makes a folder and those around it, where they are missing. Errors: ERR_STYLE. */
+export const makeFolder = async (path: string): Promise<void> => {
+	await mkdir(path, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
+		throw new SidecarError('ERR_STYLE', `${path} cannot be made (${cause.code ?? 'unknown error'}).`, { cause });
+	});
+};
+
 /** Whether anything is there, a symbolic link to nowhere too. */
 export const isTaken = async (path: string): Promise<boolean> =>
 	await lstat(path).then(
@@ -55,8 +62,8 @@ export const isTaken = async (path: string): Promise<boolean> =>
 	);
 
 /**
- * Writes whole files or none, in their order. A symbolic link in their place is replaced, never followed. Unless they may
- * `replace`, whatever is there stays. Errors: ERR_STYLE.
+ * Writes whole files or none, in their order, into folders that are there. A symbolic link in their place is replaced,
+ * never followed. Unless they may `replace`, whatever is there stays. Errors: ERR_STYLE.
  */
 export const writeGuarded = async (
 	files: readonly { path: string; content: Uint8Array | string }[],
@@ -70,7 +77,6 @@ export const writeGuarded = async (
 		for (const { path, content } of files) {
 			current = path;
 			const temporary = join(dirname(path), `.${basename(path)}.${suffix}`);
-			await mkdir(dirname(path), { recursive: true });
 			await writeNew(temporary, content, () => written.push({ temporary, path }));
 		}
 		for (const { temporary, path } of written) {
@@ -84,7 +90,7 @@ export const writeGuarded = async (
 		const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
 		throw new SidecarError(
 			'ERR_STYLE',
-			code === 'EEXIST' && written.length === files.length
+			code === 'EEXIST'
 				? `${current} is there already. --force replaces it.`
 				: `${current} cannot be written (${code}).`,
 			{ cause },

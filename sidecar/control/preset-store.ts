@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, PresetName } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import { isTaken, writeGuarded } from './file-guard.ts';
+import { isTaken, makeFolder, writeGuarded } from './file-guard.ts';
 import { IMAGE_TYPES } from './image-header.ts';
 import { jsonOf, PICTURES, type PicturedPreset } from './preset-bundle.ts';
 import { FILES_MAX, isPresetFile, PRESET_SUFFIX } from './presets.ts';
@@ -33,6 +33,7 @@ export const savePreset = async (
 	});
 	const names = Object.fromEntries(files.map(({ kind, file }) => [kind, file]));
 	const path = join(folder, name + PRESET_SUFFIX);
+	await makeFolder(folder);
 	await writeGuarded(
 		[
 			...files.map(({ file, content }) => ({ path: join(folder, file), content })),

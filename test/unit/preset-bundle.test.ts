@@ -3,6 +3,7 @@ import { lstatSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PICTURE_BYTES_MAX } from '../../sidecar/config/schema.ts';
+import { writeGuarded } from '../../sidecar/control/file-guard.ts';
 import { imageHeaderOf } from '../../sidecar/control/image-header.ts';
 import { BUNDLE_BYTES_MAX, bundleOf, readPicturedPreset } from '../../sidecar/control/preset-bundle.ts';
 import { removePreset, savePreset } from '../../sidecar/control/preset-store.ts';
@@ -302,6 +303,19 @@ describe('a hostile bundle', () => {
 		const path = folder.at(`${runs}/pipe.allaprima-style`);
 		execFileSync('mkfifo', [path]);
 		await expect(importFile(path)).rejects.toMatchObject({ message: `${path}: is not a regular file` });
+	});
+});
+
+test('a folder that cannot be made is an error, and so is writing into none', async () => {
+	await writeFile(folder.at(`${runs}/own`), 'a file');
+	await expect(importFile(await write(bundle()))).rejects.toMatchObject({
+		code: 'ERR_STYLE',
+		message: `${own} cannot be made (ENOTDIR).`,
+	});
+	const path = folder.at(`${runs}/absent/mine.allaprima-style`);
+	await expect(writeGuarded([{ path, content: '' }], { replace: false })).rejects.toMatchObject({
+		code: 'ERR_STYLE',
+		message: `${path} cannot be written (ENOENT).`,
 	});
 });
 
