@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ROUTES as SERVED } from '../../sidecar/control/http/routes.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { ask, jsonOf, sendRaw, socketOf, upgradeStatusOf } from '../support/http.ts';
 import { openServer } from '../support/preview.ts';
@@ -29,21 +30,14 @@ const wish = {
 	headers: { 'content-type': 'application/json' },
 	body: JSON.stringify({ style: 'pencil-sketch', user: 'somebody' }),
 };
+/** Every route of the server, what is not there, and what is asked wrongly; /healthz alone is open. */
 const ROUTES = [
-	['GET', '/api'],
-	['GET', '/api/state'],
-	['GET', '/api/report'],
-	['GET', '/api/presets'],
-	['POST', '/api/commands'],
-	['POST', '/api/styles/pencil-sketch/activate'],
-	['POST', '/api/panic/on'],
-	['POST', '/api/chat'],
-	['POST', '/api/tickets'],
-	['GET', '/readyz'],
-	['GET', '/metrics'],
-	['GET', '/api/nothing'],
-	['DELETE', '/api/state'],
-] as const;
+	...Object.keys(SERVED)
+		.filter((route) => route !== 'GET /healthz')
+		.map((route) => route.replace('{name}', 'pencil-sketch').replace('{state}', 'on')),
+	'GET /api/nothing',
+	'DELETE /api/state',
+].map((route) => route.split(' ') as [method: string, path: string]);
 
 describe('where there is a token', () => {
 	test.each(ROUTES)('%s %s asks for it, and does nothing without it', async (method, path) => {
