@@ -56,8 +56,11 @@ export const runApp = async (
 	// What is painted as fast as it can is to be of one piece.
 	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
 	const { fadeS } = configuration;
-	const newController = () => new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs });
-	const controller = newController();
+	const newController = (leadMs: () => number | undefined = () => undefined) =>
+		new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs: () => 1000 * (leadMs() ?? 0) });
+	const controller: Controller = newController(
+		() => monitored.glassToGlassMs?.()?.p50 ?? monitored.view?.().latencyMs.p50,
+	);
 	using _led = library.lead(controller);
 	const native = loadNative();
 

@@ -197,6 +197,26 @@ toSidecar(
 	await setPanic(word === 'on', controlOptions(options));
 });
 
+toSidecar(
+	program
+		.command('tempo')
+		.description('tell the running sidecar how fast the music is, or tap along')
+		.argument('<BPM|tap>', 'beats a minute, or tap for each beat'),
+).action(async (word: string, options: ControlFlags) => {
+	const { setTempo } = await import('./commands/control.ts');
+	await setTempo(word === 'tap' ? { type: 'tap' } : { type: 'tempo', bpm: Number(word) }, controlOptions(options));
+});
+
+toSidecar(
+	program
+		.command('quantise')
+		.description('let switches of style wait for the beat or the bar')
+		.addArgument(new Argument('<off|beat|bar>').choices(['off', 'beat', 'bar'])),
+).action(async (word: 'off' | 'beat' | 'bar', options: ControlFlags) => {
+	const { setTempo } = await import('./commands/control.ts');
+	await setTempo({ type: 'quantise', to: word }, controlOptions(options));
+});
+
 const presets = program.command('presets').description('the styles there are');
 withJson(presets.command('list').description('all presets')).action(async (options: { json?: boolean }) => {
 	const { listPresetsCommand } = await import('./commands/presets.ts');

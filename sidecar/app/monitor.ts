@@ -127,9 +127,14 @@ export class Monitor {
 	}
 
 	#served(): ServedChannel[] {
-		return [...this.#channels].flatMap(([name, { controller, preview, view, report }]) =>
-			view && report ? [{ name, controller, preview, run: view, report }] : [],
-		);
+		return [...this.#channels].flatMap(([name, { controller, preview, view, flicker, report }]) => {
+			if (!view || !report) return [];
+			const run = () => {
+				const reading = flicker?.();
+				return { ...view(), ...(reading && { flicker: reading }) };
+			};
+			return [{ name, controller, preview, run, report }];
+		});
 	}
 
 	#numbers(): ChannelNumbers[] {

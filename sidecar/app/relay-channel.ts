@@ -83,7 +83,8 @@ export const runRelayChannel = async (
 	}: { library: PresetLibrary; monitor: Monitor; engines: EnginePool; signal: AbortSignal },
 ): Promise<Report | undefined> => {
 	const { failure, fadeS, ndi, staleAfterMs } = configuration;
-	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs });
+	const leadUs = () => 1000 * relay.state().delayMs;
+	const controller: Controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
 	using _led = library.lead(controller);
 	const isDirect = () => controller.change.style === PASSTHROUGH;
 	const { manifest } = folder;

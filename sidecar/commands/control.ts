@@ -3,6 +3,7 @@ import { loadConfiguration } from '../config/load-config.ts';
 import { HTTP_PORT, type SavePreset } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
 import { styleCommand, type Command } from '../control/commands.ts';
+import type { ControlView } from '../control/controller.ts';
 import type { SavedPreset } from '../control/http/schemas.ts';
 import { SidecarError } from '../errors.ts';
 import { printTable, printValue } from './print.ts';
@@ -24,7 +25,17 @@ interface ControlOptions {
 export const changeStyle = async (word: string, options: ControlOptions): Promise<void> => {
 	const { control } = await tell(styleCommand(word), options);
 	if (options.json) printValue(control);
-	else process.stdout.write(`${control.style}\n`);
+	else
+		process.stdout.write(control.pending ? `${control.pending}, on the ${control.quantise}\n` : `${control.style}\n`);
+};
+
+/** `allaprima tempo BPM|tap` and `allaprima quantise off|beat|bar`. Errors: ERR_CONTROL where none runs, ERR_COMMAND. */
+export const setTempo = async (command: Command, options: ControlOptions): Promise<void> => {
+	const { control } = await tell(command, options);
+	if (options.json) return printValue(control);
+	const { tempo, quantise } = control;
+	const music = tempo ? `${Number(tempo.bpm.toFixed(1))} beats/min` : 'no tempo yet';
+	process.stdout.write(`${music}, switches ${quantise === 'off' ? 'at once' : `on the ${quantise}`}\n`);
 };
 
 /** `allaprima panic on|off`: nothing but the slate leaves, until it is over. Errors: ERR_CONTROL where no sidecar runs. */
@@ -74,7 +85,7 @@ const readUrl = (text: string): URL => {
 };
 
 interface Answer {
-	control: { style: string; panic: boolean };
+	control: Pick<ControlView, 'style' | 'panic' | 'pending' | 'tempo' | 'quantise'>;
 }
 
 const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>

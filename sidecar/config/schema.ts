@@ -298,7 +298,7 @@ const fadeField = z
 	.meta(help('How long a change of style fades from the old to the new; 0 cuts', 's'));
 
 const COMMANDS = [
-	/** `fadeS` is for this change alone. */
+	/** `fadeS` is for this change alone, which keeps step with something else and waits for no beat. */
 	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64), fadeS: fadeField.exactOptional() }),
 	z.strictObject({ type: z.literal('next') }),
 	z.strictObject({ type: z.literal('previous') }),
@@ -309,6 +309,13 @@ const COMMANDS = [
 	z.strictObject({ type: z.literal('fade'), seconds: fadeField }),
 	z.strictObject({ type: z.literal('toggle') }),
 	z.strictObject({ type: z.literal('panic'), on: z.boolean() }),
+	z.strictObject({ type: z.literal('tap') }),
+	z.strictObject({
+		type: z.literal('tempo'),
+		bpm: z.number().min(30).max(300).meta(help('How fast the music is', 'beats/min')),
+		beatsPerBar: z.int().min(1).max(16).exactOptional(),
+	}),
+	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
 ] as const;
 
 /** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/controller.ts. */

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Command, Preset, Tuning } from '../config/schema.ts';
 import { PASSTHROUGH, resolveParameters, type Parameters } from '../parameters.ts';
 import { unknownStyle } from './presets.ts';
+import { nextBoundary, NO_TAPS, tappedTempo, tempoOf, withTap, type Taps, type Tempo } from './tempo.ts';
 
 type Conditioning = Parameters['conditioning'];
 
@@ -40,6 +41,12 @@ export interface ControlState {
 	/** Nothing but the slate is to be shown, whatever is painted. */
 	readonly panic: boolean;
 	readonly fade: Fade | undefined;
+	readonly tempo: Tempo | undefined;
+	readonly taps: Taps;
+	/** What a switch waits for, where there is a tempo. */
+	readonly quantise: 'off' | 'beat' | 'bar';
+	/** A switch that waits: it is carried out by the first look at or after this time. */
+	readonly pending: { readonly target: Preset; readonly atUs: number } | undefined;
 	/** A prompt that may be next: with no weight it is encoded and not seen. */
 	readonly armed: string | undefined;
 	/** What the target gives once no fade is on its way. */
@@ -69,6 +76,10 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		fadeS,
 		panic: false,
 		fade: undefined,
+		tempo: undefined,
+		taps: NO_TAPS,
+		quantise: 'off',
+		pending: undefined,
 		armed: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
@@ -77,18 +88,25 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 /** A random seed is the caller's to choose, so that the same commands always give the same states. */
 export type SettledCommand = Exclude<Command, { type: 'newStrokes' }>;
 
-/** The state after a command; the same object where there is nothing to do. Errors: ERR_STYLE, naming those there are. */
-export const apply = (state: ControlState, command: SettledCommand, nowUs: number): ControlState => {
+/**
+ * The state after a command; the same object where there is nothing to do. `leadUs` is how long a change takes to be
+ * seen: a switch that waits for a beat is made so much earlier. Errors: ERR_STYLE, naming those there are.
+ */
+export const apply = (before: ControlState, command: SettledCommand, nowUs: number, leadUs = 0): ControlState => {
+	const state = release(before, nowUs);
 	const { target } = state;
+	const change = (next: Preset) => inTime(state, next, nowUs, leadUs);
 	switch (command.type) {
-		case 'style':
-			return aim(state, presetNamed(state, command.name), nowUs, command);
+		case 'style': {
+			const preset = presetNamed(state, command.name);
+			return command.fadeS === undefined ? change(preset) : aim(withoutPending(state), preset, nowUs, command);
+		}
 		case 'next':
-			return aim(state, neighbour(state, 1), nowUs);
+			return change(neighbour(state, 1));
 		case 'previous':
-			return aim(state, neighbour(state, -1), nowUs);
+			return change(neighbour(state, -1));
 		case 'prompt':
-			return aim(state, { ...canvasFor(state), prompt: command.text }, nowUs);
+			return change({ ...canvasFor(state), prompt: command.text });
 		case 'strength':
 			return aim(state, { ...target, strength: command.value }, nowUs);
 		case 'seed':
@@ -96,9 +114,20 @@ export const apply = (state: ControlState, command: SettledCommand, nowUs: numbe
 		case 'fade':
 			return command.seconds === state.fadeS ? state : Object.freeze({ ...state, fadeS: command.seconds });
 		case 'toggle':
-			return aim(state, paints(target) ? presetNamed(state, PASSTHROUGH) : canvasFor(state), nowUs);
+			return change(paints(headingFor(state)) ? presetNamed(state, PASSTHROUGH) : canvasFor(state));
 		case 'panic':
 			return command.on === state.panic ? state : Object.freeze({ ...state, panic: command.on });
+		case 'tap': {
+			const taps = withTap(state.taps, nowUs);
+			return Object.freeze({ ...state, taps, tempo: tappedTempo(taps, state.tempo?.beatsPerBar) ?? state.tempo });
+		}
+		case 'tempo':
+			return Object.freeze({ ...state, tempo: tempoOf(command, state.tempo, nowUs) });
+		case 'quantise': {
+			if (command.to === state.quantise) return state;
+			const other = Object.freeze({ ...state, quantise: command.to });
+			return other.pending ? inTime(other, other.pending.target, nowUs, leadUs) : other;
+		}
 	}
 };
 
@@ -116,6 +145,7 @@ export const setPresets = (state: ControlState, files: readonly Preset[], nowUs:
 	};
 	const target = follow(state.target);
 	const painted = state.painted && follow(state.painted);
+	const pending = state.pending && Object.freeze({ ...state.pending, target: follow(state.pending.target) });
 	const inUse = [target.name, painted?.name];
 	return Object.freeze({
 		...aim(state, target, nowUs, { fadesStrength: true }),
@@ -124,11 +154,31 @@ export const setPresets = (state: ControlState, files: readonly Preset[], nowUs:
 		removed: before.filter(({ name }) => inUse.includes(name) && !named(presets, name)),
 		target,
 		painted,
+		pending,
 	});
 };
 
 const asksTheSame = (a: Preset, b: Preset): boolean =>
 	a.prompt === b.prompt && a.strength === b.strength && a.seed === b.seed;
+
+/** The state once a switch whose time has come is made; the same object where none is. */
+export const release = (state: ControlState, nowUs: number): ControlState =>
+	state.pending && nowUs >= state.pending.atUs ? aim(withoutPending(state), state.pending.target, nowUs) : state;
+
+const withoutPending = (state: ControlState): ControlState =>
+	state.pending ? rearmed({ ...state, pending: undefined }) : state;
+
+/** Where the picture is going, or will be when a beat has come. */
+const headingFor = ({ pending, target }: ControlState): Preset => pending?.target ?? target;
+
+/** At once, or at the next beat or bar that it can still be on. */
+const inTime = (state: ControlState, target: Preset, nowUs: number, leadUs: number): ControlState => {
+	const { tempo, quantise } = state;
+	const isThere = target.name === state.target.name && target.prompt === state.target.prompt;
+	if (!tempo || quantise === 'off' || isThere) return aim(withoutPending(state), target, nowUs);
+	const atUs = nextBoundary(tempo, nowUs + leadUs, quantise) - leadUs;
+	return rearmed({ ...state, pending: Object.freeze({ target, atUs }) });
+};
 
 /** What the batcher reads. The same object as long as nothing changes. */
 export const parametersAt = (state: ControlState, nowUs: number): Parameters =>
@@ -139,14 +189,17 @@ export const parametersAt = (state: ControlState, nowUs: number): Parameters =>
 /** Gets the style ready that may be next, so that a switch to it need not wait for its prompt; undefined: none. */
 export const arm = (state: ControlState, name: string | undefined): ControlState => {
 	const armed = state.presets.find((preset) => preset.name === name && paints(preset))?.prompt;
-	if (armed === state.armed) return state;
-	return Object.freeze({ ...state, armed, settled: withArmed(state.settled, state.target, armed) });
+	return armed === state.armed ? state : rearmed({ ...state, armed });
 };
 
-const withArmed = (settled: Parameters, target: Preset, armed: string | undefined): Parameters => {
+/** What waits for a beat is next for sure; what was armed may be. */
+const rearmed = (state: ControlState): ControlState => {
+	const { settled, target, armed, pending } = state;
 	const conditioning = [{ prompt: target.prompt, weight: target.strength }];
-	if (armed !== undefined && armed !== target.prompt) conditioning.push({ prompt: armed, weight: 0 });
-	return Object.freeze({ ...settled, conditioning: Object.freeze(conditioning) });
+	const prompts = new Set([pending && paints(pending.target) ? pending.target.prompt : undefined, armed]);
+	for (const prompt of prompts)
+		if (prompt !== undefined && prompt !== target.prompt) conditioning.push({ prompt, weight: 0 });
+	return Object.freeze({ ...state, settled: Object.freeze({ ...settled, conditioning: Object.freeze(conditioning) }) });
 };
 
 /** 0 when a fade begins, 1 when it is over or there is none. */
@@ -174,7 +227,9 @@ const presetNamed = ({ presets }: ControlState, name: string): Preset => {
 };
 
 /** Around the styles that paint. `passthrough` is no style to pass by on the way to the next. */
-const neighbour = ({ presets, target, painted }: ControlState, step: 1 | -1): Preset => {
+const neighbour = (state: ControlState, step: 1 | -1): Preset => {
+	const { presets, painted } = state;
+	const target = headingFor(state);
 	const styles = presets.filter(paints);
 	const index = styles.findIndex(({ name }) => name === (paints(target) ? target : painted)?.name);
 	if (index < 0) return styles.at(step > 0 ? 0 : -1) ?? target;
@@ -182,8 +237,11 @@ const neighbour = ({ presets, target, painted }: ControlState, step: 1 | -1): Pr
 };
 
 /** Who asks for a prompt wants to see it painted. */
-const canvasFor = ({ presets, target, painted }: ControlState): Preset =>
-	paints(target) ? target : (painted ?? presets.find(paints) ?? { ...target, name: 'custom', title: 'Custom' });
+const canvasFor = (state: ControlState): Preset => {
+	const target = headingFor(state);
+	if (paints(target)) return target;
+	return state.painted ?? state.presets.find(paints) ?? { ...target, name: 'custom', title: 'Custom' };
+};
 
 /** A hand on the control of the strength is to see what it does at once; a file that was saved may take its time. */
 const aim = (
@@ -199,14 +257,14 @@ const aim = (
 	const isOtherEpoch = isOtherPicture || target.seed !== before.seed;
 	if (!isOtherEpoch && !isOtherStrength) return state;
 	const epoch = isOtherEpoch ? state.epoch + 1 : state.epoch;
-	return Object.freeze({
+	return rearmed({
 		...state,
 		target,
 		painted: paints(target) ? target : state.painted,
 		epoch,
 		changedUs: isOtherEpoch ? nowUs : state.changedUs,
 		fade: isOtherPicture ? fadeTo(state, target, nowUs, fadeS) : state.fade,
-		settled: withArmed(resolveParameters(target, state.tuning, epoch), target, state.armed),
+		settled: resolveParameters(target, state.tuning, epoch),
 	});
 };
 
@@ -259,6 +317,11 @@ export interface ControlView {
 	progress: number;
 	/** Rises with each change of the list of presets. */
 	presetsRevision: number;
+	/** Undefined until it was tapped or told. */
+	tempo?: { bpm: number; beatsPerBar: number };
+	quantise: 'off' | 'beat' | 'bar';
+	/** The style that waits for a beat. */
+	pending?: string;
 }
 
 /** Holds the state, and tells who wants to know when it changed. */
@@ -266,14 +329,18 @@ export class Controller {
 	#state: ControlState;
 	readonly #nowUs: () => number;
 	readonly #randomSeed: () => number;
+	readonly #leadUs: () => number;
+	#release: NodeJS.Timeout | undefined;
 	readonly #listeners = new Set<() => void>();
 
 	constructor({
 		nowUs,
 		randomSeed = () => randomInt(2 ** 32),
+		leadUs = () => 0,
 		...options
-	}: ControlOptions & { nowUs: () => number; randomSeed?: () => number }) {
+	}: ControlOptions & { nowUs: () => number; randomSeed?: () => number; leadUs?: () => number }) {
 		this.#nowUs = nowUs;
+		this.#leadUs = leadUs;
 		this.#randomSeed = randomSeed;
 		this.#state = initialState(options, nowUs());
 	}
@@ -301,12 +368,25 @@ export class Controller {
 	apply(command: Command): void {
 		const settled: SettledCommand =
 			command.type === 'newStrokes' ? { type: 'seed', value: this.#randomSeed() } : command;
-		this.#replace(apply(this.#state, settled, this.#nowUs()));
+		this.#become(apply(this.#state, settled, this.#nowUs(), this.#leadUs()));
 	}
 
 	/** The presets as their files are now. */
 	setPresets(presets: readonly Preset[]): void {
-		this.#replace(setPresets(this.#state, presets, this.#nowUs()));
+		this.#become(setPresets(this.#state, presets, this.#nowUs()));
+	}
+
+	#become(state: ControlState): void {
+		if (state === this.#state) return;
+		this.#state = state;
+		clearTimeout(this.#release);
+		// Whoever paints makes the switch by looking; this is for when nobody does.
+		if (state.pending)
+			this.#release = setTimeout(
+				() => this.#become(release(this.#state, this.#nowUs())),
+				(state.pending.atUs - this.#nowUs()) / 1000 + 1,
+			).unref();
+		for (const listener of this.#listeners) listener();
 	}
 
 	/** Not a change that anybody sees. */
@@ -315,11 +395,12 @@ export class Controller {
 	}
 
 	parametersAt(nowUs: number): Parameters {
+		this.#become(release(this.#state, nowUs));
 		return parametersAt(this.#state, nowUs);
 	}
 
 	view(): ControlView {
-		const { target, fadeS, panic, epoch, presetsRevision } = this.#state;
+		const { target, fadeS, panic, epoch, presetsRevision, tempo, quantise, pending } = this.#state;
 		return {
 			style: target.name,
 			title: target.title,
@@ -331,6 +412,9 @@ export class Controller {
 			epoch,
 			progress: progressAt(this.#state, this.#nowUs()),
 			presetsRevision,
+			...(tempo && { tempo: { bpm: tempo.bpm, beatsPerBar: tempo.beatsPerBar } }),
+			quantise,
+			...(pending && { pending: pending.target.name }),
 		};
 	}
 
@@ -338,11 +422,5 @@ export class Controller {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => void this.#listeners.delete(listener);
-	}
-
-	#replace(state: ControlState): void {
-		if (state === this.#state) return;
-		this.#state = state;
-		for (const listener of this.#listeners) listener();
 	}
 }

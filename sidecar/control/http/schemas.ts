@@ -49,40 +49,54 @@ const number = (description: string) => ({ type: 'number', description, minimum:
 const ms = (description = 'ms') => number(description);
 const percentiles = () => object<{ p50: number; p95: number }>({ p50: ms(), p95: ms() });
 
-const controlView = object<ControlView>({
-	style: { ...text, description: 'Name of the style that is the target' },
-	title: text,
-	prompt: text,
-	strength: share,
-	seed: count,
-	fadeS: number('How long a change of style fades, s'),
-	panic: flag,
-	epoch: { ...count, description: 'Rises with each change of style, prompt or seed' },
-	progress: { ...share, description: '0 when a fade begins, 1 when it is over or there is none' },
-	presetsRevision: { ...count, description: 'Rises with each change of what GET /api/presets gives' },
-});
+const controlView = object<ControlView>(
+	{
+		style: { ...text, description: 'Name of the style that is the target' },
+		title: text,
+		prompt: text,
+		strength: share,
+		seed: count,
+		fadeS: number('How long a change of style fades, s'),
+		panic: flag,
+		epoch: { ...count, description: 'Rises with each change of style, prompt or seed' },
+		progress: { ...share, description: '0 when a fade begins, 1 when it is over or there is none' },
+		presetsRevision: { ...count, description: 'Rises with each change of what GET /api/presets gives' },
+		tempo: object<NonNullable<ControlView['tempo']>>({ bpm: number('Beats a minute'), beatsPerBar: count }),
+		quantise: { ...text, enum: ['off', 'beat', 'bar'], description: 'What a switch of style waits for' },
+		pending: { ...text, description: 'The style that waits for the beat' },
+	},
+	['tempo', 'pending'],
+);
 
 const size = () => object<{ width: number; height: number }>({ width: count, height: count });
 
-const runView = object<RunView>({
-	engine: object<RunView['engine']>({
-		state: { ...text, enum: ['starting', 'painting', 'stale', 'restarting'] },
-		model: text,
-		provider: text,
-		restarts: count,
-	}),
-	source: text,
-	painted: size(),
-	fps: number('Frames a second over the last seconds'),
-	latencyMs: percentiles(),
-	sideStreamMs: ms('Time of a batch in the stream of the encoder, p50, ms'),
-	mainStreamMs: ms('Time of a batch in the stream of the denoiser, p50, ms'),
-	framesIn: count,
-	framesOut: count,
-	framesDropped: count,
-	framesRepeated: count,
-	framesUnpainted: count,
-});
+const runView = object<RunView>(
+	{
+		engine: object<RunView['engine']>({
+			state: { ...text, enum: ['starting', 'painting', 'stale', 'restarting'] },
+			model: text,
+			provider: text,
+			restarts: count,
+		}),
+		source: text,
+		painted: size(),
+		fps: number('Frames a second over the last seconds'),
+		latencyMs: percentiles(),
+		sideStreamMs: ms('Time of a batch in the stream of the encoder, p50, ms'),
+		mainStreamMs: ms('Time of a batch in the stream of the denoiser, p50, ms'),
+		framesIn: count,
+		framesOut: count,
+		framesDropped: count,
+		framesRepeated: count,
+		framesUnpainted: count,
+		flicker: object<NonNullable<RunView['flicker']>>({
+			warpingError: number('What motion does not explain of the difference of two paintings, of 255'),
+			sobel: number('Detail of the painting'),
+			sourceSobel: number('Detail of the source'),
+		}),
+	},
+	['flicker'],
+);
 
 export const serverState = object<ServerState>({
 	version: text,

@@ -24,6 +24,8 @@ export interface RunView {
 	framesDropped: number;
 	framesRepeated: number;
 	framesUnpainted: number;
+	/** Of two successive paintings, on the 0..255 scale; absent before anything was measured. */
+	flicker?: { warpingError: number; sobel: number; sourceSobel: number };
 }
 
 /** The run so far, as `--report` writes it at the end; what its fields are: telemetry/report.ts. */

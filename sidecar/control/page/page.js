@@ -14,6 +14,7 @@ const strength = element('strength');
 const fade = element('fade');
 const seed = element('seed');
 const panic = element('panic');
+const quantise = element('quantise');
 const veil = element('veil');
 
 /** The newest state; undefined before the first. */
@@ -113,8 +114,11 @@ for (const slider of [strength, fade]) {
 	for (const end of ['pointerup', 'pointercancel', 'blur']) slider.addEventListener(end, () => held.delete(slider));
 }
 
-const showStyle = ({ style, title }) => {
-	for (const [name, { button }] of styles) button.setAttribute('aria-pressed', String(name === style));
+const showStyle = ({ style, title, pending }) => {
+	for (const [name, { button }] of styles) {
+		button.setAttribute('aria-pressed', String(name === style));
+		button.classList.toggle('pending', name === pending);
+	}
 	element('tag-style').textContent = title;
 	element('painting').setAttribute('aria-label', `Painting: ${title}`);
 };
@@ -132,6 +136,8 @@ const showControl = (control) => {
 	if (!held.has(fade)) fade.value = String(control.fadeS);
 	if (!isTouched(seed)) seed.value = String(control.seed);
 	element('strength-value').textContent = `${Math.round(control.strength * 100)} %`;
+	element('tempo-value').textContent = control.tempo ? `${Math.round(control.tempo.bpm)} beats/min` : '';
+	if (!isTouched(quantise)) quantise.value = control.quantise;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
 };
 
@@ -170,6 +176,10 @@ const showRun = ({ engine, source, painted, ...run }) => {
 	element('dropped').textContent = String(run.framesDropped);
 	element('dropped-share').textContent = `${Math.round((100 * run.framesDropped) / Math.max(run.framesIn, 1))} %`;
 	element('unpainted').textContent = String(run.framesUnpainted);
+	element('flicker').textContent = run.flicker ? run.flicker.warpingError.toFixed(1) : '–';
+	element('detail').textContent = run.flicker
+		? `Sobel ${Math.round(run.flicker.sobel)} of ${Math.round(run.flicker.sourceSobel)}`
+		: '';
 	element('restarts').textContent = `${engine.restarts} ${engine.restarts === 1 ? 'restart' : 'restarts'}`;
 };
 
@@ -189,12 +199,22 @@ const ratePlot = openPlot(element('plot-fps'), {
 	describe: ({ fps }) => `${fps.toFixed(1)} frames a second`,
 });
 
+const streamsPlot = openPlot(element('plot-streams'), {
+	lines: [
+		{ key: 'main', colour: colour('ochre'), fill: 'rgb(229 170 90 / 14%)' },
+		{ key: 'side', colour: colour('sage') },
+	],
+	unit: 'ms',
+	describe: ({ main, side }) => `Denoiser ${Math.round(main)} milliseconds a batch, encoder ${Math.round(side)}`,
+});
+
 let sampledMs = -Infinity;
-const plot = ({ control: { epoch }, run: { fps, latencyMs } }) => {
+const plot = ({ control: { epoch }, run: { fps, latencyMs, sideStreamMs, mainStreamMs } }) => {
 	if (performance.now() - sampledMs < SAMPLE_EVERY_MS) return;
 	sampledMs = performance.now();
 	latencyPlot.add({ ...latencyMs, epoch });
 	ratePlot.add({ fps, epoch });
+	streamsPlot.add({ main: mainStreamMs, side: sideStreamMs, epoch });
 };
 
 const veilWith = (text) => {
@@ -283,6 +303,11 @@ seed.addEventListener('change', () => {
 	if (Number.isInteger(seed.valueAsNumber)) void ask({ type: 'seed', value: seed.valueAsNumber });
 });
 panic.addEventListener('click', () => void ask({ type: 'panic', on: !state?.control.panic }));
+element('tap').addEventListener('pointerdown', () => void ask({ type: 'tap' }));
+element('tap').addEventListener('keydown', ({ key, repeat }) => {
+	if (!repeat && (key === 'Enter' || key === ' ')) void ask({ type: 'tap' });
+});
+quantise.addEventListener('change', () => void ask({ type: 'quantise', to: quantise.value }));
 element('new-strokes').addEventListener('click', () => void ask({ type: 'newStrokes' }));
 
 document.addEventListener('keydown', (event) => {
@@ -294,6 +319,7 @@ document.addEventListener('keydown', (event) => {
 		'[': { type: 'previous' },
 		']': { type: 'next' },
 		n: { type: 'newStrokes' },
+		t: { type: 'tap' },
 		p: { type: 'panic', on: !state?.control.panic },
 	};
 	if (name) void ask({ type: 'style', name });
