@@ -64,7 +64,7 @@ const connect = async (server: OscServer, options: { from?: string } = {}): Prom
 };
 
 /** Everything that one channel tells. */
-const VALUES = 6 + PRESETS.length;
+const VALUES = 7 + PRESETS.length;
 
 /** A client that has been told everything. */
 const subscriber = async (server: OscServer): Promise<OscClient> => {
@@ -98,6 +98,8 @@ describe('is obeyed', () => {
 		['/allaprima/seed', [i(7)], { seed: 7 }],
 		['/allaprima/seed', [4_000_000_000n], { seed: 4_000_000_000 }],
 		['/allaprima/strokes', [], { seed: 4_000_000_000 }],
+		['/allaprima/tempo', [120], { tempo: { bpm: 120, beatsPerBar: 4 } }],
+		['/allaprima/quantise', ['bar'], { quantise: 'bar' }],
 		['/allaprima/channel/main/next', [], { style: 'pencil-sketch' }],
 	])('%s %o', async (address, args, expected) => {
 		const { server, controller } = await open();
@@ -145,7 +147,16 @@ describe('is obeyed', () => {
 	test.each([[i(0)], [0], [false]])('a button that is let go (%j) does nothing', async (released) => {
 		const { server, controller } = await open();
 		const client = await connect(server);
-		const buttons = ['next', 'previous', 'toggle', 'strokes', 'state', 'style/pencil-sketch', 'style/passthrough'];
+		const buttons = [
+			'next',
+			'previous',
+			'toggle',
+			'strokes',
+			'tap',
+			'state',
+			'style/pencil-sketch',
+			'style/passthrough',
+		];
 		const before = controller.view();
 		for (const button of buttons) await client.send(`/allaprima/${button}`, released);
 		await until(() => server.counts.obeyed === buttons.length);
@@ -153,7 +164,8 @@ describe('is obeyed', () => {
 	});
 
 	test('every address of the table is in one of these tests or of those below', () => {
-		const paths = 'style style/NAME next previous toggle prompt strength crossfade panic seed strokes state subscribe';
+		const paths =
+			'style style/NAME next previous toggle prompt strength crossfade panic seed strokes tap tempo quantise state subscribe';
 		expect(OSC_ADDRESSES.map(({ path }) => path)).toEqual(paths.split(' '));
 	});
 });
@@ -174,6 +186,7 @@ describe('is told', () => {
 			['/allaprima/crossfade', 'f', 0.5],
 			['/allaprima/panic', 'i', 0],
 			['/allaprima/seed', 'i', 42],
+			['/allaprima/quantise', 's', 'off'],
 		]);
 	});
 

@@ -26,6 +26,7 @@ export interface OscAddress {
 }
 
 const NOTHING = { type: 'nothing' } as const;
+const WAITS = ['off', 'beat', 'bar'] as const;
 const INT32_MAX = 2 ** 31 - 1;
 
 const numberOf = ({ value }: OscArgument): number | undefined => (typeof value === 'number' ? value : undefined);
@@ -135,6 +136,26 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 		values: ({ seed }) => [['seed', integer(seed)]],
 	},
 	button('strokes', { type: 'newStrokes' }, 'Other strokes: a random seed.'),
+	button('tap', { type: 'tap' }, 'A beat of the music: two or more tell the tempo.'),
+	{
+		path: 'tempo',
+		takes: 'f: 30 to 300 beats a minute',
+		does: 'How fast the music is; told once it is known.',
+		read: (args) => single(args, numberOf, (bpm) => ({ type: 'tempo', bpm })),
+		values: ({ tempo }) => (tempo ? [['tempo', float(tempo.bpm)]] : []),
+	},
+	{
+		path: 'quantise',
+		takes: 's: off, beat or bar',
+		does: 'What a change of style waits for.',
+		read: (args) =>
+			single(
+				args,
+				({ value }) => WAITS.find((unit) => unit === value),
+				(to) => ({ type: 'quantise', to }),
+			),
+		values: ({ quantise }) => [['quantise', text(quantise)]],
+	},
 	button('state', { type: 'state' }, 'Asks for every value.'),
 	{
 		path: 'subscribe',

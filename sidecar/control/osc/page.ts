@@ -67,7 +67,8 @@ const listening = (osc: OscListening | undefined): string => {
 /** A row of the table for each address; an address for each style. */
 const rowsOf = (controller: Controller): string[][] =>
 	OSC_ADDRESSES.flatMap(({ path, takes, does, values }) => {
-		const now: [string, OscArgument | undefined][] = values?.(controller.view(), controller) ?? [[path, undefined]];
+		const told: [string, OscArgument | undefined][] = values?.(controller.view(), controller) ?? [];
+		const now = told.length > 0 ? told : [[path, undefined] as const];
 		return now.map(([own, value]) => [own, takes, does, value ? `${value.tag} ${value.value}` : '']);
 	});
 
