@@ -318,7 +318,7 @@ const COMMANDS = [
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
 ] as const;
 
-/** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/controller.ts. */
+/** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/control-state.ts. */
 export const Command = z.discriminatedUnion('type', COMMANDS, {
 	error: ({ code }) =>
 		code === 'invalid_union'

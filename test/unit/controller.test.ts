@@ -5,13 +5,13 @@ import { readCommand, styleCommand } from '../../sidecar/control/commands.ts';
 import {
 	arm,
 	apply,
-	Controller,
 	initialState,
 	parametersAt,
 	setPresets,
 	type ControlState,
 	type SettledCommand,
-} from '../../sidecar/control/controller.ts';
+} from '../../sidecar/control/control-state.ts';
+import { Controller } from '../../sidecar/control/controller.ts';
 import { presetOf, tuningOf } from '../support/frames.ts';
 
 const OIL = presetOf('oil-painting');

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { apply, arm, Controller, initialState, parametersAt, release } from '../../sidecar/control/controller.ts';
+import { apply, arm, initialState, parametersAt, release } from '../../sidecar/control/control-state.ts';
+import { Controller } from '../../sidecar/control/controller.ts';
 import { nextBoundary, NO_TAPS, tappedTempo, tempoOf, withTap } from '../../sidecar/control/tempo.ts';
 import { presetOf, tuningOf } from '../support/frames.ts';
 
