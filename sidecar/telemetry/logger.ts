@@ -97,8 +97,28 @@ const describeError = (error: unknown): unknown => {
 
 let destination = destinationOf({});
 
+const LINES_KEPT = 200;
+const LINE_LENGTH = 1000;
+const kept: string[] = [];
+
+/** The newest lines of this thread's log in the form for people, the oldest first. */
+export const recentLines = (): readonly string[] => [...kept];
+
+const keep = (line: string): void => {
+	kept.push(humanLine(line, false).trimEnd().slice(0, LINE_LENGTH));
+	if (kept.length > LINES_KEPT) kept.shift();
+};
+
 /** The log of this thread. */
-export const log: Logger = loggerTo({ write: (line) => destination.write(line) }, destination.level);
+export const log: Logger = loggerTo(
+	{
+		write: (line) => {
+			keep(line);
+			destination.write(line);
+		},
+	},
+	destination.level,
+);
 
 /** Level and form of this thread's log; a worker starts with those of the environment. */
 export const setLog = (options: LogOptions): void => {

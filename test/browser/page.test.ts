@@ -267,6 +267,43 @@ describe('the controls', () => {
 		await expect.poll(() => seed.inputValue(), PATIENCE).toBe(String(random));
 	});
 
+	test('let a style wait for the beat that was tapped', async () => {
+		const tap = page.getByRole('button', { name: 'Tap' });
+		const waits = page.getByRole('combobox', { name: 'When a switch of style is made' });
+		await tap.click();
+		await page.waitForTimeout(1500); // 40 beats a minute
+		await page.keyboard.press('t');
+		await expect.poll(async () => (await control()).tempo?.bpm ?? 0, PATIENCE).toBeGreaterThan(20);
+		await expect.poll(() => page.locator('#tempo-value').textContent(), PATIENCE).toMatch(/^\d+ beats\/min$/);
+		await waits.selectOption('bar');
+		await expect.poll(async () => (await control()).quantise, PATIENCE).toBe('bar');
+		await ask({ type: 'tempo', bpm: 30, beatsPerBar: 16 }); // a bar of half a minute
+		await styleButton('pencil-sketch').click();
+		await expect.poll(() => styleButton('pencil-sketch').getAttribute('class'), PATIENCE).toBe('pending');
+		expect(await control()).toMatchObject({ style: 'oil-painting', pending: 'pencil-sketch' });
+		await waits.selectOption('off');
+		await isPressed('pencil-sketch');
+		await expect.poll(() => styleButton('pencil-sketch').getAttribute('class'), PATIENCE).toBe('');
+	});
+
+	test('show the log', async () => {
+		const lines = page.getByRole('log', { name: 'Newest lines of the log' });
+		expect(await lines.isVisible()).toBe(false);
+		await page.getByText('Log', { exact: true }).click();
+		await expect.poll(() => lines.textContent(), PATIENCE).toMatch(/info +painting +model=lite/);
+	});
+
+	test('fit a dock of OBS', async () => {
+		await page.setViewportSize({ width: 300, height: 700 });
+		await page.goto(new URL('/dock', sidecar.url).href);
+		await styleButton('pencil-sketch').click();
+		await isPressed('pencil-sketch');
+		await expect.poll(() => page.locator('#flicker').textContent(), PATIENCE).toMatch(/^\d+\.\d$/);
+		const wide = await page.evaluate(`[...document.querySelectorAll('body *')]
+			.filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.id || element.className)`);
+		expect(wide).toEqual([]);
+	});
+
 	test('say what was refused', async () => {
 		const seed = page.getByRole('spinbutton', { name: 'Seed' });
 		await seed.fill('5000000000');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ProgressLine, progressText } from '../../sidecar/commands/progress-line.ts';
-import { createLogger, repeated } from '../../sidecar/telemetry/logger.ts';
+import { createLogger, log, recentLines, repeated, setLog } from '../../sidecar/telemetry/logger.ts';
 
 const openStream = (isTTY: boolean) => {
 	const lines: string[] = [];
@@ -116,4 +116,16 @@ describe('progress', () => {
 			{ msg: 'progress', framesOut: 75, latencyMsP50: 82 },
 		]);
 	});
+});
+
+test('the newest lines are kept, so many of such a length and no more', () => {
+	const stream = openStream(false);
+	setLog({ level: 'info', stream, environment: {} });
+	for (let i = 0; i < 300; i++) log.info({ i, text: 'x'.repeat(5000) }, 'line');
+	log.debug('not logged, and not kept');
+	expect(stream.lines).toHaveLength(300);
+	expect(recentLines()).toHaveLength(200);
+	expect(recentLines()[0]).toMatch(/ info {2}line {2}i=100 text=x+$/);
+	expect(recentLines().at(-1)).toMatch(/i=299 /);
+	expect(Math.max(...recentLines().map(({ length }) => length))).toBe(1000);
 });

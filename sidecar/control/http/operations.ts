@@ -1,6 +1,6 @@
 import { ChatRequest, Command, jsonSchemaOf, SavePreset } from '../../config/schema.ts';
 import type { RouteName } from './routes.ts';
-import { chatAnswer, presetView, runReport, savedPreset, serverState, ticketAnswer } from './schemas.ts';
+import { chatAnswer, logAnswer, presetView, runReport, savedPreset, serverState, ticketAnswer } from './schemas.ts';
 
 /** What one route is for, as /api tells it. */
 export interface Operation {
@@ -76,6 +76,7 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		summary: 'A ticket for one WebSocket, as ?ticket=, where there is a token',
 		answer: { schema: ticketAnswer },
 	},
+	'GET /api/log': { summary: 'The newest lines of the log, the oldest of them first', answer: { schema: logAnswer } },
 	'GET /healthz': { summary: 'Whether the process does its work; asks for no token', ...HEALTH },
 	'GET /readyz': { summary: 'Whether every channel has a picture to show', ...HEALTH },
 	'GET /metrics': { summary: 'For Prometheus', answer: { type: 'text/plain' } },

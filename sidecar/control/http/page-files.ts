@@ -5,6 +5,8 @@ import type { Answer } from './answer.ts';
 const PAGE_FOLDER = new URL('../../../sidecar/control/page/', import.meta.url);
 const PAGE_FILES: Record<string, [file: string, type: string]> = {
 	'/': ['index.html', 'text/html'],
+	// The same, as a dock of OBS knows it: the page fits 300 pixels.
+	'/dock': ['index.html', 'text/html'],
 	'/page.css': ['page.css', 'text/css'],
 	'/page.js': ['page.js', 'text/javascript'],
 	'/stage.js': ['stage.js', 'text/javascript'],

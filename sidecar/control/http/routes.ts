@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ChatRequest, parse, SavePreset } from '../../config/schema.ts';
-import { log } from '../../telemetry/logger.ts';
+import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
 import { oscPage } from '../osc/page.ts';
@@ -43,6 +43,7 @@ export const ROUTES = {
 	'POST /api/panic/{state}': (call) => panic(call),
 	'POST /api/chat': (call) => chat(call),
 	'POST /api/tickets': ({ access }) => json(access.newTicket()),
+	'GET /api/log': () => json({ lines: recentLines() }),
 	'GET /healthz': ({ served }) => healthAnswer(served.health().failing),
 	'GET /readyz': ({ served }) => healthAnswer(Object.values(served.health()).flat()),
 	'GET /metrics': async ({ served }) => ({

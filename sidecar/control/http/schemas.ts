@@ -169,6 +169,8 @@ export const ticketAnswer = object<{ ticket: string; expiresInS: number }>({
 	expiresInS: number('How long it is good, s'),
 });
 
+export const logAnswer = object<{ lines: readonly string[] }>({ lines: { type: 'array', items: text } });
+
 export const chatAnswer = object<ChatAnswer>({
 	message: { ...text, description: 'For the bot to post' },
 	style: { ...text, description: 'What is painted now' },

@@ -63,6 +63,9 @@ export const watch = (onFrame) => {
 /** The styles there are, in order. */
 export const presets = async () => (await request(`/api/presets${query}`)).json();
 
+/** The newest lines of the sidecar's log. */
+export const logLines = async () => (await (await request('/api/log')).json()).lines;
+
 /** Sends one command. Rejects with what the sidecar has to say against it. */
 export const command = async (body) => {
 	const response = await request(`/api/commands${query}`, {

@@ -1,5 +1,5 @@
 // The page: shows what the sidecar says, and asks it for what the user wants. Nothing here decides anything.
-import { command, commandLine, listen, presets as fetchPresets, watch } from './link.js';
+import { command, commandLine, listen, logLines, presets as fetchPresets, watch } from './link.js';
 import { openPlot } from './plot.js';
 import { openStage, readFrame } from './stage.js';
 
@@ -216,6 +216,21 @@ const plot = ({ control: { epoch }, run: { fps, latencyMs, sideStreamMs, mainStr
 	ratePlot.add({ fps, epoch });
 	streamsPlot.add({ main: mainStreamMs, side: sideStreamMs, epoch });
 };
+
+const LOG_EVERY_MS = 2000;
+
+const log = element('log');
+const showLog = async () => {
+	if (!log.open || document.hidden) return;
+	const lines = element('log-lines');
+	const text = await logLines().catch(() => undefined); // the sidecar is away, as the status says
+	if (text === undefined || lines.textContent === text.join('\n')) return;
+	const isAtEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 8;
+	lines.textContent = text.join('\n');
+	if (isAtEnd) lines.scrollTop = lines.scrollHeight;
+};
+log.addEventListener('toggle', () => void showLog());
+setInterval(() => void showLog(), LOG_EVERY_MS);
 
 const veilWith = (text) => {
 	veil.classList.toggle('shown', text !== undefined);
