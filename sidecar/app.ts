@@ -58,9 +58,9 @@ export const runApp = async (
 	const { fadeS } = configuration;
 	const newController = (leadMs: () => number | undefined = () => undefined) =>
 		new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs: () => 1000 * (leadMs() ?? 0) });
-	const controller: Controller = newController(
-		() => monitored.glassToGlassMs?.()?.p50 ?? monitored.view?.().latencyMs.p50,
-	);
+	// Commands come from OBS before there is anything to be late.
+	let delayMs: () => number | undefined = () => undefined;
+	const controller = newController(() => delayMs());
 	using _led = library.lead(controller);
 	const native = loadNative();
 
@@ -107,6 +107,7 @@ export const runApp = async (
 
 	const monitor = new Monitor();
 	const monitored: MonitoredChannel = { controller, problem: () => engineProblem(monitored.view) };
+	delayMs = () => monitored.glassToGlassMs?.()?.p50 ?? monitored.view?.().latencyMs.p50;
 	const newPaintedRing = () => ringSocketPath(`painted-${process.pid}-${paintedRings++}`);
 	const paintedRing = newPaintedRing();
 	const report = runChannel({

@@ -84,7 +84,7 @@ export const runRelayChannel = async (
 ): Promise<Report | undefined> => {
 	const { failure, fadeS, ndi, staleAfterMs } = configuration;
 	const leadUs = () => 1000 * relay.state().delayMs;
-	const controller: Controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
+	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
 	using _led = library.lead(controller);
 	const isDirect = () => controller.change.style === PASSTHROUGH;
 	const { manifest } = folder;
