@@ -1,18 +1,9 @@
-import { element } from './html.ts';
+import { element, plainPage } from './html.ts';
 import type { OpenApiDocument, OpenApiOperation } from './openapi.ts';
 
 /** The document of the API to read, without a script. Every text is escaped: names of channels are not ours. */
 export const apiPage = ({ info, paths, 'x-websockets': sockets }: OpenApiDocument): string =>
-	[
-		'<!doctype html>',
-		'<html lang="en">',
-		'<head>',
-		'<meta charset="utf-8">',
-		'<meta name="viewport" content="width=device-width, initial-scale=1">',
-		'<meta name="color-scheme" content="light dark">',
-		element('title', `${info.title}: API`),
-		'</head>',
-		'<body>',
+	plainPage(`${info.title}: API`, [
 		element('h1', `${info.title} ${info.version}: API`),
 		element('p', info.description),
 		element('p', 'Without Accept: text/html the same comes as OpenAPI 3.1 in JSON.'),
@@ -23,10 +14,7 @@ export const apiPage = ({ info, paths, 'x-websockets': sockets }: OpenApiDocumen
 			element('h2', `WebSocket ${path}`),
 			element('p', description),
 		]),
-		'</body>',
-		'</html>',
-		'',
-	].join('\n');
+	]);
 
 const section = (title: string, { summary, parameters = [], requestBody, responses }: OpenApiOperation): string[] => [
 	element('h2', title),

@@ -1,6 +1,6 @@
 import { OSC_PORT } from '../../config/schema.ts';
 import type { Controller } from '../controller.ts';
-import { element, escaped } from '../http/html.ts';
+import { element, escaped, plainPage } from '../http/html.ts';
 import { channelSegment, OSC_ADDRESSES, OSC_ROOT } from './addresses.ts';
 import type { OscArgument } from './codec.ts';
 import type { OscChannel } from './server.ts';
@@ -24,16 +24,7 @@ export interface OscPageOptions {
 /** What OSC understands, and what is in force, to read without a script. Every text is escaped: prompts and names are not ours. */
 export const oscPage = ({ osc, names, channel: { name, controller } }: OscPageOptions): string => {
 	const prefix = names.length > 1 ? `${OSC_ROOT}/channel/${channelSegment(name)}/` : `${OSC_ROOT}/`;
-	return [
-		'<!doctype html>',
-		'<html lang="en">',
-		'<head>',
-		'<meta charset="utf-8">',
-		'<meta name="viewport" content="width=device-width, initial-scale=1">',
-		'<meta name="color-scheme" content="light dark">',
-		element('title', 'Alla Prima: OSC'),
-		'</head>',
-		'<body>',
+	return plainPage('Alla Prima: OSC', [
 		element('h1', 'Alla Prima: OSC'),
 		element('p', listening(osc)),
 		...(names.length > 1
@@ -52,10 +43,7 @@ export const oscPage = ({ osc, names, channel: { name, controller } }: OscPageOp
 			'p',
 			'Whoever sends a message that is understood is told these values, and each change of them, for five minutes after its last message. What is wrong changes nothing and is answered at /allaprima/error.',
 		),
-		'</body>',
-		'</html>',
-		'',
-	].join('\n');
+	]);
 };
 
 const listening = (osc: OscListening | undefined): string => {
