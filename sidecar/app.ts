@@ -106,7 +106,11 @@ export const runApp = async (
 	let paintedRings = 0;
 
 	const monitor = new Monitor();
-	const monitored: MonitoredChannel = { controller, problem: () => engineProblem(monitored.view) };
+	const monitored: MonitoredChannel = {
+		controller,
+		modifiers: folder.manifest.modifiers,
+		problem: () => engineProblem(monitored.view),
+	};
 	delayMs = () => monitored.glassToGlassMs?.()?.p50 ?? monitored.view?.().latencyMs.p50;
 	const newPaintedRing = () => ringSocketPath(`painted-${process.pid}-${paintedRings++}`);
 	const paintedRing = newPaintedRing();

@@ -105,6 +105,7 @@ def manifest(entries, tokenizer_hash):
         "temporalAdapter": {"multiplier": 1.0, "condRefreshEvery": 8},
         "tuning": {"batchSize": 1, "steps": 1, "noise": "fixed", "teRefreshEvery": 8, "teBatchOne": True, "precision": "fp32"},
         "styles": list(prompts.PRESETS),
+        "modifiers": prompts.offered_modifiers(),
         "graphs": entries,
     }
 

@@ -138,6 +138,9 @@ would year yellow yes you young your anime manga cel shaded ukiyo e woodblock re
 vintage retro noir neon abstract expressive impressionist impressionism baroque renaissance modernist surreal cubist minimal minimalist sepia cool
 """.split()
 
+# Those that anyone sees in what is painted (models/lite/README.md), as the manifest gives them to controls; the strongest first.
+OFFERED_MODIFIERS = ("bright", "dark", "muted")
+
 _PIECES = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+|[^\s]", re.UNICODE)
 
 
@@ -166,6 +169,11 @@ def split(style, held_share=0.1):
 def modifier_words(name, held=False):
     """How a modifier is said: one way in four is held out of training."""
     return [words for i, words in enumerate(MODIFIERS[name]) if (i % 4 == 3) == held]
+
+
+def offered_modifiers():
+    """Modifiers for the manifest: what a control says, and the words that it adds to a prompt."""
+    return [{"name": name, "phrase": MODIFIERS[name][0]} for name in OFFERED_MODIFIERS]
 
 
 def modified(phrase, modifiers, rng, held=False):

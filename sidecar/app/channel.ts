@@ -158,7 +158,7 @@ export const runChannel = async ({
 	};
 	const view = () => {
 		count();
-		return runView(recorder, engine.state, info.name);
+		return runView(recorder, engine.state, info);
 	};
 	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });
 	const report = () => {

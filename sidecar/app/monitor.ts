@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { HttpAccess } from '../config/http-access.ts';
 import type { OscSettings } from '../config/osc-settings.ts';
+import type { Modifier } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
 import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
@@ -18,6 +19,7 @@ export const { version: VERSION } = JSON.parse(
 /** A channel as those see it who look on. What is absent is not there yet. */
 export interface MonitoredChannel {
 	readonly controller: Controller;
+	readonly modifiers?: readonly Modifier[] | undefined;
 	preview?: PreviewFeed;
 	view?: () => RunView;
 	report?: () => RunReport;
@@ -127,13 +129,13 @@ export class Monitor {
 	}
 
 	#served(): ServedChannel[] {
-		return [...this.#channels].flatMap(([name, { controller, preview, view, flicker, report }]) => {
+		return [...this.#channels].flatMap(([name, { controller, modifiers, preview, view, flicker, report }]) => {
 			if (!view || !report) return [];
 			const run = () => {
 				const reading = flicker?.();
 				return { ...view(), ...(reading && { flicker: reading }) };
 			};
-			return [{ name, controller, preview, run, report }];
+			return [{ name, controller, modifiers, preview, run, report }];
 		});
 	}
 

@@ -49,13 +49,15 @@ export const show = ({
 };
 
 /** What the page and the plugin in OBS show of the run. */
-export const runView = (recorder: Recorder, state: RunView['engine']['state'], source: string): RunView => {
+export const runView = (recorder: Recorder, state: RunView['engine']['state'], source: SourceInfo): RunView => {
 	const report = recorder.report();
 	const { fps, latencyMsP50, latencyMsP95 } = recorder.progress();
 	return {
 		engine: { state, model: report.model, provider: report.provider, restarts: report.engineRestarts },
-		source,
+		source: source.name,
+		framePeriodMs: (1000 * source.frameRate.den) / source.frameRate.num,
 		painted: report.size,
+		batchSize: report.batchSize,
 		fps,
 		latencyMs: { p50: latencyMsP50, p95: latencyMsP95 },
 		sideStreamMs: report.sideStreamMs,

@@ -107,6 +107,7 @@ export const runRelayChannel = async (
 	follow();
 	const monitored: MonitoredChannel = {
 		controller,
+		modifiers: manifest.modifiers,
 		problem: () => problemOf(relay.state(), { input, onlyWhenWatched: ndi.onlyWhenWatched }, monitored),
 		standstill: () => {
 			const { sentAgeMs } = relay.state();

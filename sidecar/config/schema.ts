@@ -180,6 +180,17 @@ export type GraphSpec = z.infer<typeof GraphSpec>;
 
 const Int8Graph = z.strictObject({ file: fileName, sha256 });
 
+const Modifier = z.strictObject({
+	name: kebabName.meta(help('What a control says')),
+	phrase: z
+		.string()
+		.regex(/^[^,\s](?:[^,]*[^,\s])?$/, 'expected words without a comma')
+		.max(60)
+		.meta(help('What the prompt says')),
+});
+/** Words that a model knows in any prompt, for controls that add them and take them out. */
+export type Modifier = z.infer<typeof Modifier>;
+
 const SymbolicSize = z.strictObject({
 	multipleOf: z.int().min(1).max(256),
 	min: sizePx,
@@ -231,6 +242,7 @@ export const ModelManifest = z
 			precision: tuningFields.precision,
 		}),
 		styles: z.array(kebabName).max(1000),
+		modifiers: z.array(Modifier).max(32).exactOptional(),
 		graphs: z.strictObject({
 			te_vision: GraphSpec,
 			te_text: GraphSpec,

@@ -251,6 +251,28 @@ describe('the controls', () => {
 		expect((await control()).prompt).toBe('a 2nd painting, by candle light');
 	});
 
+	test('put modifiers into the prompt and take them out, as the prompt says', async () => {
+		const prompt = page.getByRole('textbox', { name: 'Prompt' });
+		const muted = page.getByRole('button', { name: 'muted', exact: true });
+		const { prompt: plain } = await control();
+		await page.getByRole('button', { name: 'muted', pressed: false }).click();
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe(`${plain}, muted colors`);
+		await page.getByRole('button', { name: 'muted', pressed: true }).waitFor();
+		expect(await prompt.inputValue()).toBe(`${plain}, muted colors`);
+		await page.getByRole('button', { name: 'dark' }).click();
+		await muted.press('Enter');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe(`${plain}, dark`);
+		await ask({ type: 'prompt', text: 'Muted colors, all of them' }); // somebody else
+		await page.getByRole('button', { name: 'muted', pressed: true }).waitFor();
+		await page.getByRole('button', { name: 'dark', pressed: false }).waitFor();
+		await ask({ type: 'prompt', text: 'muted colors' });
+		await expect.poll(() => prompt.inputValue(), PATIENCE).toBe('muted colors');
+		await muted.click(); // nothing else is left: the style as it is
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe(plain);
+		await ask({ type: 'style', name: 'passthrough' }); // there is nothing to modify
+		await expect.poll(() => muted.isDisabled(), PATIENCE).toBe(true);
+	});
+
 	test('move strength, fade and seed', async () => {
 		await page.getByRole('slider', { name: 'Strength' }).press('Home');
 		await expect.poll(async () => (await control()).strength, PATIENCE).toBe(0);

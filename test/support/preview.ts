@@ -14,7 +14,9 @@ export const PRESETS = [
 export const runView = (): RunView => ({
 	engine: { state: 'painting', model: 'lite', provider: 'cpu', restarts: 0 },
 	source: 'scene',
+	framePeriodMs: 1000 / 24,
 	painted: { width: 512, height: 288 },
+	batchSize: 1,
 	fps: 24,
 	latencyMs: { p50: 80, p95: 110 },
 	sideStreamMs: 12,
@@ -93,7 +95,10 @@ export const openServer = async ({
 		...(requestMs !== undefined && { requestMs }),
 		...(nowMs && { nowMs }),
 		version: '0.0.0',
-		channels: () => [{ name, controller, preview, run, report: runReport }, ...others()],
+		channels: () => [
+			{ name, controller, modifiers: [{ name: 'muted', phrase: 'muted colors' }], preview, run, report: runReport },
+			...others(),
+		],
 		subscribe: (listener) => controller.subscribe(listener),
 		health,
 		metrics,

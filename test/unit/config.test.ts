@@ -333,6 +333,13 @@ describe('model manifest', () => {
 		expect(read({ ...manifest, int8, tuning })).toMatchObject({ int8, tuning });
 	});
 
+	test('may name modifiers, by words that a prompt can have between commas', () => {
+		const modifiers = [{ name: 'muted', phrase: 'muted colors' }];
+		expect(read({ ...manifest, modifiers }).modifiers).toEqual(modifiers);
+		for (const phrase of ['', ' muted', 'muted, dark', 'x'.repeat(61)])
+			expect(() => read({ ...manifest, modifiers: [{ name: 'muted', phrase }] }), phrase).toThrow(/phrase/);
+	});
+
 	test('may have one fixed size', () => {
 		expect(read({ ...manifest, size: { fixed: [512, 512] } }).size).toEqual({ fixed: [512, 512] });
 	});

@@ -59,6 +59,7 @@ describe('the page', () => {
 		['/plot.js', 'text/javascript'],
 		['/link.js', 'text/javascript'],
 		['/login.js', 'text/javascript'],
+		['/modifiers.js', 'text/javascript'],
 	])('%s is served as %s, under a policy that lets nothing else in', async (path, type) => {
 		const { server } = await open();
 		const response = await fetch(new URL(path, server.url));
@@ -98,6 +99,7 @@ describe('the API', () => {
 			channels: ['main'],
 			channel: 'main',
 			control: expect.objectContaining({ style: 'oil-painting', epoch: 0, strength: 1, fadeS: 0.5 }),
+			modifiers: [{ name: 'muted', phrase: 'muted colors' }],
 			run: runView(),
 		});
 		const presets = await (await fetch(new URL('/api/presets', server.url))).json();

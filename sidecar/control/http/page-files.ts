@@ -11,6 +11,7 @@ const PAGE_FILES: Record<string, [file: string, type: string]> = {
 	'/page.js': ['page.js', 'text/javascript'],
 	'/stage.js': ['stage.js', 'text/javascript'],
 	'/plot.js': ['plot.js', 'text/javascript'],
+	'/modifiers.js': ['modifiers.js', 'text/javascript'],
 	'/login.js': ['login.js', 'text/javascript'],
 	'/link.js': ['link.js', 'text/javascript'],
 };

@@ -1,3 +1,4 @@
+import type { Modifier } from '../../config/schema.ts';
 import type { ControlView } from '../controller.ts';
 import type { ChatAnswer, RunReport, RunView, ServerState } from './served.ts';
 
@@ -79,7 +80,9 @@ const runView = object<RunView>(
 			restarts: count,
 		}),
 		source: text,
+		framePeriodMs: ms('How long a frame of the source lasts, ms'),
 		painted: size(),
+		batchSize: count,
 		fps: number('Frames a second over the last seconds'),
 		latencyMs: percentiles(),
 		sideStreamMs: ms('Time of a batch in the stream of the encoder, p50, ms'),
@@ -103,6 +106,10 @@ export const serverState = object<ServerState>({
 	channels: { type: 'array', items: text },
 	channel: text,
 	control: controlView,
+	modifiers: {
+		type: 'array',
+		items: object<Modifier>({ name: text, phrase: { ...text, description: 'What a prompt says of it' } }),
+	},
 	run: runView,
 });
 

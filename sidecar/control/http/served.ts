@@ -1,3 +1,4 @@
+import type { Modifier } from '../../config/schema.ts';
 import type { Controller, ControlView } from '../controller.ts';
 import type { OscListening } from '../osc/page.ts';
 
@@ -12,7 +13,10 @@ export interface RunView {
 		restarts: number;
 	};
 	source: string;
+	/** How long a frame of the source lasts. */
+	framePeriodMs: number;
 	painted: { width: number; height: number };
+	batchSize: number;
 	/** Over the last seconds, as the latency. */
 	fps: number;
 	latencyMs: { p50: number; p95: number };
@@ -69,6 +73,8 @@ export interface ServerState {
 	channels: readonly string[];
 	channel: string;
 	control: ControlView;
+	/** What the channel's model knows besides styles. */
+	modifiers: readonly Modifier[];
 	run: RunView;
 }
 
@@ -81,6 +87,8 @@ export interface PreviewFeed {
 export interface ServedChannel {
 	name: string;
 	controller: Controller;
+	/** Absent where the model names none. */
+	modifiers?: readonly Modifier[] | undefined;
 	/** Absent until there is a picture. */
 	preview: PreviewFeed | undefined;
 	run: () => RunView;
@@ -113,10 +121,14 @@ export interface Served {
 export const channelNamed = ({ channels }: Served, name: string | undefined): ServedChannel | undefined =>
 	name === undefined ? channels()[0] : channels().find((channel) => channel.name === name);
 
-export const stateOf = ({ version, channels }: Served, { name, controller, run }: ServedChannel): ServerState => ({
+export const stateOf = (
+	{ version, channels }: Served,
+	{ name, controller, modifiers = [], run }: ServedChannel,
+): ServerState => ({
 	version,
 	channels: channels().map((channel) => channel.name),
 	channel: name,
 	control: controller.view(),
+	modifiers,
 	run: run(),
 });

@@ -1,5 +1,6 @@
 // The page: shows what the sidecar says, and asks it for what the user wants. Nothing here decides anything.
 import { command, commandLine, listen, logLines, presets as fetchPresets, watch } from './link.js';
+import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
 import { openStage, readFrame } from './stage.js';
 
@@ -128,6 +129,16 @@ const showPrompt = (text) => {
 	if (!isEdited) prompt.value = text;
 };
 
+const modifiers = openModifiers({
+	group: element('modifiers'),
+	promptNow: () => prompt.value,
+	paint: (text) => {
+		prompt.value = text;
+		paintPrompt();
+	},
+	onEmpty: () => void ask({ type: 'style', name: state.control.style }),
+});
+
 const showControl = (control) => {
 	showStyle(control);
 	showPrompt(control.prompt);
@@ -241,6 +252,11 @@ const show = (newest) => {
 	state = newest;
 	showChannels(state);
 	showControl(state.control);
+	modifiers.show({
+		modifiers: state.modifiers,
+		prompt: prompt.value,
+		isPainting: state.control.style !== PASSTHROUGH,
+	});
 	showRun(state.run);
 };
 
