@@ -23,6 +23,9 @@ import { ringSocketPath } from './frame/shared-ring.ts';
 import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { openObsSource } from './ingest/obs-source.ts';
 import { loadNative } from './native.ts';
+import { Recording } from './recording/recording.ts';
+import { Replay } from './recording/replay.ts';
+import { ReplaySource } from './recording/replay-source.ts';
 import type { Progress, Report } from './telemetry/report.ts';
 
 /** How often the dialog in OBS hears how the run goes. */
@@ -43,25 +46,39 @@ interface RunOptions {
  * Joins source, engine, sinks and control, runs them to the end and gives the report.
  * Errors: whatever SidecarError stopped it; sinks that were not finished leave nothing behind.
  */
-export const runApp = async (
-	configuration: Configuration,
-	{ signal, onProgress, sinks = [] }: RunOptions,
-): Promise<Report> => {
+export const runApp = async (given: Configuration, { signal, onProgress, sinks = [] }: RunOptions): Promise<Report> => {
+	const replay = given.source.startsWith('replay:')
+		? await Replay.open(given.source.slice('replay:'.length))
+		: undefined;
+	const configuration = replay?.configuration(given) ?? given;
 	const access = await httpAccessOf(configuration, process.env);
 	const osc = oscSettingsOf(configuration);
-	const preset = await choosePreset(configuration);
+	const preset = replay?.header.preset ?? (await choosePreset(configuration));
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
+	replay?.compareModel(folder.manifest);
 	const tuning = resolveTuning(folder.manifest, configuration.tuning);
 	checkTuning(folder.manifest, tuning);
 	// What is painted as fast as it can is to be of one piece.
 	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
 	const { fadeS } = configuration;
+	const presets = replay?.header.presets ?? library.presets;
 	const newController = (leadMs: () => number | undefined = () => undefined) =>
-		new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs: () => 1000 * (leadMs() ?? 0) });
+		new Controller({
+			presets,
+			preset,
+			tuning,
+			fadeS,
+			nowUs: replay?.nowUs ?? nowUs,
+			leadUs: () => 1000 * (leadMs() ?? 0),
+		});
 	// Commands come from OBS before there is anything to be late.
 	let delayMs: () => number | undefined = () => undefined;
 	const controller = newController(() => delayMs());
-	using _led = library.lead(controller);
+	await using recording = configuration.record
+		? await Recording.open(configuration.record, { version: VERSION, preset, presets: [...presets], fadeS })
+		: undefined;
+	using _recorded = recording?.follow(controller);
+	using _led = replay ? undefined : library.lead(controller);
 	const native = loadNative();
 
 	using limit = stopAfter(signal, configuration.durationS);
@@ -84,12 +101,14 @@ export const runApp = async (
 			hasPlugin: () => link?.stream !== undefined,
 			nowUs,
 		});
-	await using source = await openSource(configuration, {
-		taps: link && tapsOf(link, () => link.stream),
-		shoot: obs && ((name) => obs.shoot(name, limit.signal)),
-		native,
-		signal: limit.signal,
-	});
+	await using source = replay
+		? new ReplaySource(replay, configuration.pace)
+		: await openSource(configuration, {
+				taps: link && tapsOf(link, () => link.stream),
+				shoot: obs && ((name) => obs.shoot(name, limit.signal)),
+				native,
+				signal: limit.signal,
+			});
 
 	const failing = (canvas: Canvas, whose: Controller, policy: () => FailurePolicy = () => configuration.failure) => {
 		const { painted } = canvas;
@@ -118,6 +137,8 @@ export const runApp = async (
 		...shared,
 		controller,
 		source,
+		...(recording && { recording }),
+		...(replay && { replay }),
 		openSinks: async (canvas) => {
 			const { painted, fit, source: info } = canvas;
 			const preview = new PreviewSink({ size: painted, fit, native });

@@ -111,7 +111,7 @@ withLog(withJson(addSettings(program.command('run').description('paint a source 
 	});
 
 /** What a relay has no use for: its sources and sinks are NDI's. */
-const NOT_FOR_RELAY = new Set(['source', 'sinks', 'cameraSize', 'cameraFormat', 'fps', 'pace', 'output']);
+const NOT_FOR_RELAY = new Set(['source', 'sinks', 'cameraSize', 'cameraFormat', 'fps', 'pace', 'output', 'record']);
 
 const addNetwork = (command: Command): Command =>
 	command

@@ -13,6 +13,8 @@ import type { ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
 import type { Fit } from '../native.ts';
+import type { Recording } from '../recording/recording.ts';
+import type { Replay } from '../recording/replay.ts';
 import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
@@ -56,6 +58,10 @@ export interface ChannelSettings {
 	openSinks: (canvas: Canvas) => Promise<readonly FrameSink[]>;
 	/** Lets others look on, from before the first frame until what it gives is disposed of. */
 	attach: (channel: ChannelView) => Promise<AsyncDisposable>;
+	/** Keeps what is painted. */
+	recording?: Recording;
+	/** What the frames were painted with, where they are a recording's. */
+	replay?: Replay;
 	/** Hears how long things take. */
 	times?: TimesObserver;
 	/** The sinks know when each frame is due, and want it as soon as it is there. */
@@ -80,6 +86,8 @@ export const runChannel = async ({
 	source,
 	openSinks,
 	attach,
+	recording,
+	replay,
 	times,
 	sinksPace = false,
 	glassToGlassMs,
@@ -101,6 +109,13 @@ export const runChannel = async ({
 		waitingMax: batchSize,
 	});
 	await using egress = new Egress(await openSinks(canvas));
+	await recording?.begin({
+		source: { name: info.name, layout: info.layout, frameRate: info.frameRate },
+		model: { name: manifest.name, sha256: manifest.graphs.unet.sha256 },
+		painted,
+		fit: canvas.fit,
+		tuning,
+	});
 	const recorder = new Recorder(
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
 		{ nowUs, ...(times && { times }) },
@@ -111,7 +126,7 @@ export const runChannel = async ({
 				{
 					folder,
 					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
-					precision: int8Graphs ?? parameters.tuning.precision,
+					precision: int8Graphs ?? replay?.int8Graphs ?? parameters.tuning.precision,
 					painted,
 					fit: canvas.fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
@@ -120,10 +135,14 @@ export const runChannel = async ({
 					frameBytes: pictureByteLength(info.layout),
 					inFlightMax: inEngineMax,
 				},
-				listener,
+				recording ? recording.hearing(listener) : listener,
 			),
 		ring,
-		parametersNow: () => controller.parametersAt(nowUs()),
+		parametersNow: (frame) => {
+			const atUs = replay ? replay.advance(controller, frame) : nowUs();
+			if (frame) recording?.keep(frame, ring.bytes(frame.slot), atUs);
+			return controller.parametersAt(atUs);
+		},
 		batchSize,
 		keepsAll,
 		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
@@ -193,7 +212,7 @@ export const runChannel = async ({
 	);
 	try {
 		const frames = take(ring.frames(stop.signal), configuration.frames ?? Infinity, () => recorder.frameIn());
-		for await (const frame of engine.paint(frames)) {
+		for await (const frame of engine.paint(keepsAll && recording ? recording.paced(frames) : frames)) {
 			await output.present(frame);
 			if (output === egress) onShown(frame, 'new', nowUs());
 		}
@@ -202,6 +221,7 @@ export const runChannel = async ({
 	}
 	const { end, error } = await ended;
 	await output.finish();
+	await recording?.finish();
 	if (error !== undefined) throw error;
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);

@@ -1,6 +1,7 @@
 import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { loadConfiguration, type ConfigurationOrigins } from '../config/load-config.ts';
+import type { Configuration } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
 import { log } from '../telemetry/logger.ts';
@@ -13,6 +14,7 @@ export const run = async (
 	{ signal, json }: { signal: AbortSignal; json: boolean },
 ): Promise<void> => {
 	const configuration = await loadConfiguration(origins);
+	refuseOwnStyle(configuration, origins);
 	if (configuration.report) await expectWritableFolder(configuration.report);
 	const { runApp } = await import('../app.ts');
 	const startedUs = nowUs();
@@ -32,6 +34,16 @@ export const summaryOf = (report: Report, seconds: number): string => {
 		`${framesOut} of ${framesIn} frames painted${framesDropped ? ` (${framesDropped} dropped)` : ''} in ${seconds.toFixed(1)} s: ` +
 		`${fps.toFixed(1)} frames/s, latency ${Math.round(latencyMs.p50)} ms (p95 ${Math.round(latencyMs.p95)} ms), ${rssPeakMiB} MiB`
 	);
+};
+
+/** What a recording is painted with is in it; whoever types something else means something else. */
+const refuseOwnStyle = ({ source }: Configuration, { flags }: ConfigurationOrigins): void => {
+	const own = ['style', 'prompt', 'strength', 'seed', 'fade'].find((flag) => flags[flag] !== undefined);
+	if (own !== undefined && source.startsWith('replay:'))
+		throw new SidecarError(
+			'ERR_CONFIG',
+			`A replay brings its styles and all that was asked meanwhile. Leave --${own} out, or paint the recording's frames.mkv as a file.`,
+		);
 };
 
 /** A run of an hour must not find out at its end that the report has nowhere to go. */

@@ -83,15 +83,17 @@ const environmentLayer = (environment: Record<string, string | undefined>): Laye
 
 /** Paths in a file are meant from where the file lies, or it would mean something else in each working folder. */
 const fromFolder = (layer: Layer, folder: string): Layer => {
-	const stream = (name: unknown) =>
-		typeof name === 'string' && name.startsWith('file:') ? `file:${resolve(folder, name.slice(5))}` : name;
+	const stream = (name: unknown) => {
+		const [, kind, own] = (typeof name === 'string' && /^(file|replay):(.+)$/s.exec(name)) || [];
+		return own === undefined ? name : `${kind}:${resolve(folder, own)}`;
+	};
 	const path = (name: unknown) =>
 		typeof name === 'string' && /[/\\]|\.json$/.test(name) ? resolve(folder, name) : name;
 	const moved: Layer = { ...layer };
 	if ('source' in moved) moved['source'] = stream(moved['source']);
 	if (Array.isArray(moved['sinks'])) moved['sinks'] = moved['sinks'].map(stream);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
-	if (typeof moved['report'] === 'string') moved['report'] = resolve(folder, moved['report']);
+	for (const key of ['report', 'record']) if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
 	const { http } = moved;
 	if (isRecord(http) && typeof http['tokenFile'] === 'string')
 		moved['http'] = { ...http, tokenFile: resolve(folder, http['tokenFile']) };

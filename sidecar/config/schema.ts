@@ -309,7 +309,7 @@ const fadeField = z
 	.max(60)
 	.meta(help('How long a change of style fades from the old to the new; 0 cuts', 's'));
 
-const COMMANDS = [
+const SETTLED_COMMANDS = [
 	/** `fadeS` is for this change alone, which keeps step with something else and waits for no beat. */
 	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64), fadeS: fadeField.exactOptional() }),
 	z.strictObject({ type: z.literal('next') }),
@@ -317,7 +317,6 @@ const COMMANDS = [
 	z.strictObject({ type: z.literal('prompt'), text: promptField }),
 	z.strictObject({ type: z.literal('strength'), value: strengthField }),
 	z.strictObject({ type: z.literal('seed'), value: seedField }),
-	z.strictObject({ type: z.literal('newStrokes') }),
 	z.strictObject({ type: z.literal('fade'), seconds: fadeField }),
 	z.strictObject({ type: z.literal('toggle') }),
 	z.strictObject({ type: z.literal('panic'), on: z.boolean() }),
@@ -329,6 +328,11 @@ const COMMANDS = [
 	}),
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
 ] as const;
+const COMMANDS = [...SETTLED_COMMANDS, z.strictObject({ type: z.literal('newStrokes') })] as const;
+
+/** Those that always do the same to the same state: a random seed has been chosen. */
+export const SettledCommand = z.discriminatedUnion('type', SETTLED_COMMANDS);
+export type SettledCommand = z.infer<typeof SettledCommand>;
 
 /** Everything that can be asked of a running sidecar, from wherever it comes. What they do: control/control-state.ts. */
 export const Command = z.discriminatedUnion('type', COMMANDS, {
@@ -338,6 +342,67 @@ export const Command = z.discriminatedUnion('type', COMMANDS, {
 			: 'expected an object with a type',
 });
 export type Command = z.infer<typeof Command>;
+
+const GraphRoleName = z.enum(['te_vision', 'te_text', 'vae_encoder', 'lllite_cond', 'unet', 'vae_decoder']);
+
+// -- Recordings -----------------------------------------------------------------------------------------
+
+const pictureSide = z.int().min(1).max(16_384);
+
+/** `recording.json`: what was there when the recording began. */
+export const RecordingHeader = z.strictObject({
+	format: z.literal('allaprima-recording'),
+	formatVersion: z.literal(1),
+	version: z.string().max(64),
+	startedAt: z.iso.datetime(),
+	source: z.strictObject({
+		name: z.string().max(4096),
+		layout: z.strictObject({
+			format: z.enum(['RGB', 'BGRA', 'RGBA', 'NV12', 'I420', 'UYVY']),
+			width: pictureSide,
+			height: pictureSide,
+			matrix: z.enum(['bt601', 'bt709']),
+			range: z.enum(['limited', 'full']),
+		}),
+		frameRate: z.strictObject({ num: z.int().min(1).max(1_000_000), den: z.int().min(1).max(1_000_000) }),
+	}),
+	model: z.strictObject({ name: kebabName, sha256 }),
+	painted: z.strictObject({ width: pictureSide, height: pictureSide }),
+	fit: z.enum(['cover', 'contain', 'stretch']),
+	tuning: Tuning,
+	preset: Preset,
+	presets: z.array(Preset).max(2001),
+	fadeS: fadeField,
+});
+export type RecordingHeader = z.infer<typeof RecordingHeader>;
+
+const timeUs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+const countUs = z.int().min(0);
+
+/** `events.jsonl`: a line for each thing that made a difference to the painting, in the order in which they came. */
+export const RecordingEvent = z.discriminatedUnion('type', [
+	/** The next frame of the video, painted with the parameters of that time. */
+	z.strictObject({
+		type: z.literal('frame'),
+		sequence: z.int().min(0),
+		timestampUs: countUs,
+		durationUs: countUs,
+		atUs: timeUs,
+	}),
+	z.strictObject({ type: z.literal('command'), command: SettledCommand, atUs: timeUs, leadUs: timeUs }),
+	z.strictObject({ type: z.literal('presets'), presets: z.array(Preset).max(2001), atUs: timeUs }),
+	z.strictObject({ type: z.literal('armed'), name: z.string().max(64).exactOptional() }),
+	z.strictObject({ type: z.literal('released'), atUs: timeUs }),
+	/** An engine began to paint, and knew nothing of the paintings before. */
+	z.strictObject({
+		type: z.literal('engine'),
+		provider: z.string().max(64),
+		int8Graphs: z.array(GraphRoleName).max(6),
+	}),
+	/** Frames that were painted and are not here, for the disk was slower than they came. */
+	z.strictObject({ type: z.literal('lost'), frames: z.int().min(1) }),
+]);
+export type RecordingEvent = z.infer<typeof RecordingEvent>;
 
 // -- The plugin in OBS -------------------------------------------------------------------------------------
 
@@ -542,13 +607,13 @@ export const Configuration = z.strictObject({
 	source: z
 		.string()
 		.regex(
-			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+)$/s,
-			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE or ndi:NAME',
+			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|replay:.+)$/s,
+			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME or replay:FOLDER',
 		)
 		.default('scene')
 		.meta(
 			help(
-				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, or ndi:NAME',
+				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, or replay:FOLDER',
 			),
 		),
 	cameraSize: z
@@ -627,6 +692,11 @@ export const Configuration = z.strictObject({
 		.default('off')
 		.meta(help('Where OSC is obeyed: a UDP port of this machine, or with osc.allow in a file ADDRESS:PORT')),
 	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
+	record: z
+		.string()
+		.min(1)
+		.exactOptional()
+		.meta(help('New folder for what is painted and all that is asked meanwhile, to be painted again by replay:FOLDER')),
 	obs: z
 		.strictObject({
 			scenes: z

@@ -31,6 +31,7 @@ const PLACEHOLDERS: Record<string, string> = {
 	cameraSize: 'WxH',
 	cameraFormat: 'NAME',
 	report: 'FILE',
+	record: 'FOLDER',
 	durationS: 'S',
 	fadeS: 'S',
 	http: 'PORT|HOST:PORT|auto|off',

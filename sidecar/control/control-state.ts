@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Command, Preset, Tuning } from '../config/schema.ts';
+import type { Preset, SettledCommand, Tuning } from '../config/schema.ts';
 import { PASSTHROUGH, resolveParameters, type Parameters } from '../parameters.ts';
 import { unknownStyle } from './presets.ts';
 import { nextBoundary, NO_TAPS, tappedTempo, tempoOf, withTap, type Taps, type Tempo } from './tempo.ts';
@@ -83,9 +83,6 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		settled: resolveParameters(preset, tuning, 0),
 	});
 };
-
-/** A random seed is the caller's to choose, so that the same commands always give the same states. */
-export type SettledCommand = Exclude<Command, { type: 'newStrokes' }>;
 
 /**
  * The state after a command; the same object where there is nothing to do. `leadUs` is how long a change takes to be

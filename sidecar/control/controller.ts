@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { Command, Preset } from '../config/schema.ts';
+import type { Command, Preset, SettledCommand } from '../config/schema.ts';
 import type { Parameters } from '../parameters.ts';
 import {
 	apply,
@@ -11,7 +11,6 @@ import {
 	setPresets,
 	type ControlOptions,
 	type ControlState,
-	type SettledCommand,
 } from './control-state.ts';
 
 /** The target as control surfaces show it. */
@@ -35,6 +34,17 @@ export interface ControlView {
 	pending?: string;
 }
 
+/**
+ * What changes the state, with the clock as it was: the same inputs, in order and with the same looks between them, give the
+ * same states.
+ */
+export type ControlInput =
+	| { type: 'command'; command: SettledCommand; atUs: number; leadUs: number }
+	| { type: 'presets'; presets: readonly Preset[]; atUs: number }
+	| { type: 'armed'; name: string | undefined }
+	/** Nobody looked when a switch was due. */
+	| { type: 'released'; atUs: number };
+
 /** Holds the state, and tells who wants to know when it changed. */
 export class Controller {
 	#state: ControlState;
@@ -43,6 +53,7 @@ export class Controller {
 	readonly #leadUs: () => number;
 	#release: NodeJS.Timeout | undefined;
 	readonly #listeners = new Set<() => void>();
+	readonly #witnesses = new Set<(input: ControlInput) => void>();
 
 	constructor({
 		nowUs,
@@ -79,12 +90,25 @@ export class Controller {
 	apply(command: Command): void {
 		const settled: SettledCommand =
 			command.type === 'newStrokes' ? { type: 'seed', value: this.#randomSeed() } : command;
-		this.#become(apply(this.#state, settled, this.#nowUs(), this.#leadUs()));
+		this.take({ type: 'command', command: settled, atUs: this.#nowUs(), leadUs: this.#leadUs() });
 	}
 
 	/** The presets as their files are now. */
 	setPresets(presets: readonly Preset[]): void {
-		this.#become(setPresets(this.#state, presets, this.#nowUs()));
+		this.take({ type: 'presets', presets, atUs: this.#nowUs() });
+	}
+
+	/** Not a change that anybody sees. */
+	arm(name: string | undefined): void {
+		this.take({ type: 'armed', name });
+	}
+
+	/** Errors: ERR_STYLE; the state stays as it is. */
+	take(input: ControlInput): void {
+		const after = afterInput(this.#state, input);
+		for (const witness of this.#witnesses) witness(input);
+		if (input.type === 'armed') this.#state = after;
+		else this.#become(after);
 	}
 
 	#become(state: ControlState): void {
@@ -94,15 +118,10 @@ export class Controller {
 		// Whoever paints makes the switch by looking; this is for when nobody does.
 		if (state.pending)
 			this.#release = setTimeout(
-				() => this.#become(release(this.#state, this.#nowUs())),
+				() => this.take({ type: 'released', atUs: this.#nowUs() }),
 				(state.pending.atUs - this.#nowUs()) / 1000 + 1,
 			).unref();
 		for (const listener of this.#listeners) listener();
-	}
-
-	/** Not a change that anybody sees. */
-	arm(name: string | undefined): void {
-		this.#state = arm(this.#state, name);
 	}
 
 	parametersAt(nowUs: number): Parameters {
@@ -134,4 +153,23 @@ export class Controller {
 		this.#listeners.add(listener);
 		return () => void this.#listeners.delete(listener);
 	}
+
+	/** Calls `witness` with each input that was taken, until the function it gives is called. */
+	witness(witness: (input: ControlInput) => void): () => void {
+		this.#witnesses.add(witness);
+		return () => void this.#witnesses.delete(witness);
+	}
 }
+
+const afterInput = (state: ControlState, input: ControlInput): ControlState => {
+	switch (input.type) {
+		case 'command':
+			return apply(state, input.command, input.atUs, input.leadUs);
+		case 'presets':
+			return setPresets(state, input.presets, input.atUs);
+		case 'armed':
+			return arm(state, input.name);
+		case 'released':
+			return release(state, input.atUs);
+	}
+};

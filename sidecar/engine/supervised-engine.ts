@@ -4,7 +4,7 @@ import { pictureByteLength, type Frame, type Picture, type StyledFrame } from '.
 import type { FrameRing } from '../frame/ring.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
-import type { Engine, EngineObserver, EngineState, ParametersNow } from './engine.ts';
+import type { Engine, EngineObserver, EngineState } from './engine.ts';
 import type { EngineHandle, EngineListener } from './engine-process.ts';
 import type { Answer, Timings } from './engine-protocol.ts';
 import {
@@ -28,7 +28,8 @@ export interface SupervisedEngineSettings {
 	) => EngineHandle;
 	/** Where the frames' pixels are; each slot is given back when its frame was answered. */
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
-	parametersNow: ParametersNow;
+	/** In force now; `frame` is what they are for, with its pixels still in the ring: it is sent next. */
+	parametersNow: (frame?: Frame) => Parameters;
 	batchSize: number;
 	/** Every frame is painted, however long it takes; else frames that cannot be painted in time pass unpainted. */
 	keepsAll: boolean;
@@ -177,7 +178,7 @@ export class SupervisedEngine implements Engine {
 				this.#pulls--;
 				this.#owed++;
 				this.#inFlight.push(frame);
-				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parametersNow());
+				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parametersNow(frame));
 			}
 			if (this.#sourceEnd !== 'open' && this.#held.length === 0 && !this.#isEndTold) {
 				this.#isEndTold = true;

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SidecarError } from '../errors.ts';
 import { FfmpegChild, fileUrl } from '../ffmpeg.ts';
-import { nowUs } from '../frame/clock.ts';
+import { nowUs, sleepUntil } from '../frame/clock.ts';
 import { pictureByteLength } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { type Clip, endWarnings, openClip } from './clip.ts';
@@ -123,9 +122,4 @@ const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): s
 		// With more threads the encoder of raw video holds each frame back until the next has come.
 		['-threads', '1', '-f', 'rawvideo', '-flush_packets', '1', 'pipe:1'],
 	].flat();
-};
-
-const sleepUntil = async (dueUs: number, signal: AbortSignal): Promise<void> => {
-	const waitMs = (dueUs - nowUs()) / 1000;
-	if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {});
 };

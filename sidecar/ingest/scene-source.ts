@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { nowUs } from '../frame/clock.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { nowUs, sleepUntil } from '../frame/clock.ts';
 import { type FrameRate, type PictureLayout, pictureByteLength, type Size } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { FrameSource, Pace, SourceEnd, SourceInfo } from './frame-source.ts';
@@ -70,8 +70,3 @@ class SceneSource implements FrameSource {
 }
 
 const timestampUs = (sequence: number, { num, den }: FrameRate): number => Math.round((sequence * 1e6 * den) / num);
-
-const sleepUntil = async (dueUs: number, signal: AbortSignal): Promise<void> => {
-	const waitMs = (dueUs - nowUs()) / 1000;
-	await (waitMs > 0 ? sleep(waitMs, undefined, { signal }).catch(() => {}) : nextTurn());
-};

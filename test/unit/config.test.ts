@@ -206,7 +206,7 @@ describe('what is wrong is said with its origin and its key', () => {
 		[
 			'an unknown source',
 			{ source: 'spout:Studio' },
-			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE or ndi:NAME/s,
+			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME or replay:FOLDER/s,
 		],
 		['an unknown sink', { sink: ['null', 'somewhere'] }, /flag --sink.*null, obs, file:PATH, v4l2:DEVICE or ndi:NAME/s],
 		['a camera without a device', { source: 'camera:' }, /flag --source/],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Preset } from '../../sidecar/config/schema.ts';
+import type { Command, Preset, SettledCommand } from '../../sidecar/config/schema.ts';
 import { readCommand, styleCommand } from '../../sidecar/control/commands.ts';
 import {
 	arm,
@@ -9,7 +9,6 @@ import {
 	parametersAt,
 	setPresets,
 	type ControlState,
-	type SettledCommand,
 } from '../../sidecar/control/control-state.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { presetOf, tuningOf } from '../support/frames.ts';
@@ -395,6 +394,40 @@ describe('the controller', () => {
 	});
 });
 
+test('what a witness heard gives another controller the same pictures at the same times', () => {
+	const options = { presets: PRESETS, preset: OIL, tuning: tuningOf(), fadeS: 0.5 };
+	const steps = fc.oneof(
+		commands,
+		fc.constant<Command>({ type: 'newStrokes' }),
+		fc.constant<Command>({ type: 'tempo', bpm: 240 }),
+		fc.constantFrom<Command>({ type: 'quantise', to: 'beat' }, { type: 'quantise', to: 'off' }),
+		fc.subarray(PRESETS, { minLength: 2 }),
+		fc.constantFrom('watercolor', undefined).map((armed) => ({ armed })),
+		fc.nat({ max: 400_000 }).map((laterUs) => ({ laterUs })),
+	);
+	fc.assert(
+		fc.property(fc.array(steps, { maxLength: 60 }), (asked) => {
+			let us = 0;
+			const controller = new Controller({ ...options, nowUs: () => us, leadUs: () => 30_000 });
+			const second = new Controller({ ...options, nowUs: () => us });
+			controller.witness((input) => second.take(structuredClone(input)));
+			for (const step of asked) {
+				try {
+					if (Array.isArray(step)) controller.setPresets(step);
+					else if ('armed' in step) controller.arm(step.armed);
+					else if ('laterUs' in step) us += step.laterUs;
+					else controller.apply(step);
+				} catch (error) {
+					expect(error).toMatchObject({ code: 'ERR_STYLE' });
+				}
+				us += 10_000;
+				expect(second.parametersAt(us)).toEqual(controller.parametersAt(us));
+			}
+			expect(second.view()).toEqual(controller.view());
+		}),
+	);
+});
+
 describe('commands from outside', () => {
 	test.each([
 		[{ type: 'style', name: 'oil-painting' }],
@@ -413,7 +446,10 @@ describe('commands from outside', () => {
 	test.each<[unknown, RegExp]>([
 		[null, /expected an object/],
 		['next', /expected an object/],
-		[{}, /expected one of style, next, previous, prompt, strength, seed, newStrokes, fade, toggle, panic/],
+		[
+			{},
+			/expected one of style, next, previous, prompt, strength, seed, fade, toggle, panic, tap, tempo, quantise, newStrokes/,
+		],
 		[{ type: 'explode' }, /expected one of style/],
 		[{ type: '__proto__' }, /expected one of style/],
 		[{ type: 'next', by: 2 }, /Unrecognized key: "by"/],

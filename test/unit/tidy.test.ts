@@ -27,6 +27,8 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	inference: { values: ['frame', 'native', 'config'] },
 	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
 	control: { values: ['config', 'parameters'] },
+	// What was painted, and by whom it was asked: both ends of it.
+	recording: { values: ['config', 'ffmpeg', 'frame', 'ingest'], types: ['control', 'engine'] },
 	telemetry: { values: ['frame', 'native'], types: ['config'] },
 	app: {
 		values: [
@@ -40,6 +42,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'native',
 			'ndi',
 			'parameters',
+			'recording',
 			'telemetry',
 		],
 	},
