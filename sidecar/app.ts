@@ -4,6 +4,7 @@ import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
 import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
 import { httpAccessOf } from './config/http-access.ts';
+import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
 import { resolveTuning, type Configuration } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
@@ -53,6 +54,7 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 	const configuration = replay?.configuration(given) ?? given;
 	const access = await httpAccessOf(configuration, process.env);
 	const osc = oscSettingsOf(configuration);
+	const midi = midiSettingsOf(configuration);
 	const preset = replay?.header.preset ?? (await choosePreset(configuration));
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	replay?.compareModel(folder.manifest);
@@ -75,7 +77,12 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 	let delayMs: () => number | undefined = () => undefined;
 	const controller = newController(() => delayMs());
 	await using recording = configuration.record
-		? await Recording.open(configuration.record, { version: VERSION, preset, presets: [...presets], fadeS })
+		? await Recording.open(configuration.record, {
+				version: VERSION,
+				preset,
+				presets: [...presets],
+				...(fadeS !== undefined && { fadeS }),
+			})
 		: undefined;
 	using _recorded = recording?.follow(controller);
 	using _led = replay ? undefined : library.lead(controller);
@@ -163,7 +170,7 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 			monitored.queue = channel.queue;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
-			const serving = await monitor.serve({ access, osc });
+			const serving = await monitor.serve({ access, osc, midi });
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
 				[Symbol.asyncDispose]: async () => {

@@ -24,6 +24,10 @@ static pthread_mutex_t queue_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char* queue[QUEUE_MAX];
 static size_t queue_count;
 
+/** Negative: not known. */
+static atomic_int transition_ms = -1;
+static atomic_bool is_transition_news;
+
 static obs_data_t* message_of(const char* type) {
 	obs_data_t* message = obs_data_create();
 	obs_data_set_string(message, "type", type);
@@ -84,6 +88,20 @@ void messages_scene_switch_started(const char* scene, int duration_ms) {
 	enqueue(message);
 }
 
+void messages_transition(int duration_ms) {
+	atomic_store(&transition_ms, duration_ms);
+	atomic_store(&is_transition_news, true);
+	link_wake();
+}
+
+static void say_transition(void) {
+	const int duration_ms = atomic_load(&transition_ms);
+	if (duration_ms < 0) return;
+	obs_data_t* message = message_of("transition");
+	obs_data_set_int(message, "durationMs", duration_ms);
+	say(message);
+}
+
 void messages_stream_removed(const char* stream_id) {
 	obs_data_t* message = message_of("stream_removed");
 	obs_data_set_string(message, "id", stream_id);
@@ -92,6 +110,7 @@ void messages_stream_removed(const char* stream_id) {
 
 void messages_greet(void) {
 	clear_queue();
+	atomic_store(&is_transition_news, true);
 	struct stream* streams[STREAMS_MAX];
 	const size_t count = streams_list(streams);
 	for (size_t i = 0; i < count; ++i) atomic_store(&streams[i]->is_dirty, true);
@@ -175,6 +194,7 @@ void messages_say_news(void) {
 		if (atomic_exchange(&streams[i]->has_news, false)) say_shown(streams[i]);
 	}
 	streams_release(streams, count);
+	if (atomic_exchange(&is_transition_news, false)) say_transition();
 	say_queue();
 }
 

@@ -27,6 +27,8 @@ void messages_link_changed(enum link_state state);
 /** `stream_id` is null where the command is for all. */
 void messages_command(const char* stream_id, obs_data_t* command);
 void messages_scene_switch_started(const char* scene, int duration_ms);
+/** Of the transition chosen now; told to whoever comes later, too. */
+void messages_transition(int duration_ms);
 void messages_stream_removed(const char* stream_id);
 
 /** Frees what was not said. */

@@ -35,6 +35,7 @@ static void on_frontend_event(enum obs_frontend_event event, void* param) {
 	case OBS_FRONTEND_EVENT_FINISHED_LOADING:
 		hotkeys_restore();
 		transitions_hook();
+		transitions_tell_current();
 		break;
 	case OBS_FRONTEND_EVENT_PROFILE_CHANGED:
 		hotkeys_restore();
@@ -42,6 +43,11 @@ static void on_frontend_event(enum obs_frontend_event event, void* param) {
 	case OBS_FRONTEND_EVENT_TRANSITION_LIST_CHANGED:
 	case OBS_FRONTEND_EVENT_SCENE_COLLECTION_CHANGED:
 		transitions_hook();
+		transitions_tell_current();
+		break;
+	case OBS_FRONTEND_EVENT_TRANSITION_CHANGED:
+	case OBS_FRONTEND_EVENT_TRANSITION_DURATION_CHANGED:
+		transitions_tell_current();
 		break;
 	case OBS_FRONTEND_EVENT_SCENE_COLLECTION_CHANGING:
 		transitions_unhook();

@@ -51,6 +51,17 @@ static void on_start(void* param, calldata_t* data) {
 	obs_source_release(to);
 }
 
+void transitions_tell_current(void) {
+	obs_source_t* transition = obs_frontend_get_current_transition();
+	if (!transition) return;
+	const char* id = obs_source_get_unversioned_id(transition);
+	const bool is_cut = id && strcmp(id, "cut_transition") == 0;
+	// A stinger does not say how long it is.
+	if (is_cut || !obs_transition_fixed(transition))
+		messages_transition(is_cut ? 0 : obs_frontend_get_transition_duration());
+	obs_source_release(transition);
+}
+
 void transitions_unhook(void) {
 	for (size_t i = 0; i < hooked.num; ++i) {
 		obs_source_t* transition = obs_weak_source_get_source(hooked.array[i]);

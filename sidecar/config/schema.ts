@@ -325,6 +325,8 @@ const SETTLED_COMMANDS = [
 		type: z.literal('tempo'),
 		bpm: z.number().min(30).max(300).meta(help('How fast the music is', 'beats/min')),
 		beatsPerBar: z.int().min(1).max(16).exactOptional(),
+		/** The moment at which it comes is the beginning of a bar. */
+		downbeat: z.boolean().exactOptional(),
 	}),
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
 ] as const;
@@ -372,7 +374,7 @@ export const RecordingHeader = z.strictObject({
 	tuning: Tuning,
 	preset: Preset,
 	presets: z.array(Preset).max(2001),
-	fadeS: fadeField,
+	fadeS: fadeField.exactOptional(),
 });
 export type RecordingHeader = z.infer<typeof RecordingHeader>;
 
@@ -392,6 +394,7 @@ export const RecordingEvent = z.discriminatedUnion('type', [
 	z.strictObject({ type: z.literal('command'), command: SettledCommand, atUs: timeUs, leadUs: timeUs }),
 	z.strictObject({ type: z.literal('presets'), presets: z.array(Preset).max(2001), atUs: timeUs }),
 	z.strictObject({ type: z.literal('armed'), name: z.string().max(64).exactOptional() }),
+	z.strictObject({ type: z.literal('transition'), seconds: fadeField }),
 	z.strictObject({ type: z.literal('released'), atUs: timeUs }),
 	/** An engine began to paint, and knew nothing of the paintings before. */
 	z.strictObject({
@@ -440,6 +443,7 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		to: z.string().max(512),
 		durationMs: z.number().min(0).max(600_000),
 	}),
+	z.object({ type: z.literal('transition'), durationMs: z.number().min(0).max(600_000) }),
 	z.object({
 		type: z.literal('shown'),
 		id: streamId,
@@ -548,6 +552,89 @@ const OscListen = z.strictObject({
 		.max(16)
 		.exactOptional()
 		.meta(help('Who is told changes without asking, as ADDRESS:PORT')),
+});
+
+// -- MIDI ---------------------------------------------------------------------------------------------------
+
+/** `note 36`, `cc 1`, `program 0`: a control on any channel, or as `channel 10 note 36` on one. */
+export const MIDI_CONTROL = /^(?:channel ([1-9]|1[0-6]) )?(note|cc|program) (\d|[1-9]\d|1[01]\d|12[0-7])$/;
+/** In a file; what a person maps stays far below. */
+export const MIDI_BINDINGS_MAX = 512;
+
+const MIDI_COMMANDS = [
+	z.strictObject({ type: z.literal('style'), name: z.string().min(1).max(64) }),
+	/** By its place in the order of next and previous, from 0. */
+	z.strictObject({ type: z.literal('styleAt'), index: z.int().min(0).max(999) }),
+	z.strictObject({ type: z.literal('next') }),
+	z.strictObject({ type: z.literal('previous') }),
+	z.strictObject({ type: z.literal('toggle') }),
+	z.strictObject({ type: z.literal('prompt'), text: promptField }),
+	/** Without `on`, each press turns it over. */
+	z.strictObject({ type: z.literal('panic'), on: z.boolean().exactOptional() }),
+	z.strictObject({ type: z.literal('seed'), value: seedField }),
+	z.strictObject({ type: z.literal('newStrokes') }),
+	z.strictObject({ type: z.literal('tap') }),
+	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
+	/** These follow the control where they say no value. */
+	z.strictObject({ type: z.literal('strength'), value: strengthField.exactOptional() }),
+	z.strictObject({ type: z.literal('fade'), seconds: fadeField.exactOptional() }),
+	z.strictObject({ type: z.literal('tempo'), bpm: z.number().min(30).max(300).exactOptional() }),
+	/** For a control that the default mapping has, and that is to do nothing. */
+	z.strictObject({ type: z.literal('nothing') }),
+] as const;
+
+/** What a control of a controller asks for. */
+export const MidiCommand = z.discriminatedUnion('type', MIDI_COMMANDS, {
+	error: ({ code }) =>
+		code === 'invalid_union'
+			? `expected one of ${MIDI_COMMANDS.map(({ shape }) => shape.type.value).join(', ')}`
+			: 'expected an object with a type',
+});
+export type MidiCommand = z.infer<typeof MidiCommand>;
+
+const midiControl = z
+	.string()
+	.regex(MIDI_CONTROL, 'expected note N, cc N or program N, or the same after channel 1 to 16, N from 0 to 127');
+
+/** What controls do, by the name of the control. */
+export const MidiMapping = z
+	.record(midiControl, MidiCommand)
+	.refine(
+		(mapping) => Object.keys(mapping).length <= MIDI_BINDINGS_MAX,
+		`expected at most ${MIDI_BINDINGS_MAX} controls`,
+	);
+export type MidiMapping = z.infer<typeof MidiMapping>;
+
+/** `midi.json`: what was learned. */
+export const MidiFile = z.strictObject({
+	format: z.literal('allaprima-midi'),
+	formatVersion: z.literal(1),
+	mapping: MidiMapping,
+});
+export type MidiFile = z.infer<typeof MidiFile>;
+
+/** The control that is touched next is to do this. */
+export const LearnMidi = z.strictObject({ command: MidiCommand });
+export type LearnMidi = z.infer<typeof LearnMidi>;
+
+/** A control that is to do again what it did before it was learned. */
+export const ForgetMidi = z.strictObject({ control: midiControl });
+export type ForgetMidi = z.infer<typeof ForgetMidi>;
+
+const midiPort = z.string().trim().min(1).max(256);
+
+const MidiListen = z.strictObject({
+	port: z
+		.union([midiPort, z.array(midiPort).min(1).max(16)])
+		.exactOptional()
+		.meta(help('A part of the name of a port, or several, or all; else all')),
+	channel: z
+		.union([z.literal('all'), z.int().min(1).max(16)])
+		.exactOptional()
+		.meta(help('The channel that is heard; else all')),
+	mapping: MidiMapping.exactOptional().meta(help('What controls do, over the default mapping')),
+	feedback: z.boolean().exactOptional().meta(help('Whether controllers show what is in force; else they do')),
+	clock: z.boolean().exactOptional().meta(help('Whether a MIDI clock tells the tempo; else it does')),
 });
 
 // -- NDI ----------------------------------------------------------------------------------------------------
@@ -668,7 +755,9 @@ export const Configuration = z.strictObject({
 	staleAfterMs: staleAfterField.default(1000),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
 	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
-	fadeS: fadeField.default(0.5),
+	fadeS: fadeField
+		.exactOptional()
+		.meta(help("How long a change of style fades; 0 cuts; else as long as OBS's transition, or half a second", 's')),
 	http: z
 		.union([httpPort, z.literal(['auto', 'off']), HttpListen], {
 			error: 'expected a port of 0 to 65535, HOST:PORT, auto, off, or in a file {port, host, hosts, tokenFile}',
@@ -691,6 +780,12 @@ export const Configuration = z.strictObject({
 		})
 		.default('off')
 		.meta(help('Where OSC is obeyed: a UDP port of this machine, or with osc.allow in a file ADDRESS:PORT')),
+	midi: z
+		.union([midiPort, MidiListen], {
+			error: 'expected a part of the name of a port, all, off, or in a file {port, channel, mapping, feedback, clock}',
+		})
+		.default('off')
+		.meta(help('Controllers by MIDI that are obeyed: a part of the name of a port, all, or off')),
 	report: z.string().min(1).exactOptional().meta(help('File for the report of the run, as JSON')),
 	record: z
 		.string()

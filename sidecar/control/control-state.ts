@@ -37,6 +37,8 @@ export interface ControlState {
 	/** When the epoch last rose. */
 	readonly changedUs: number;
 	readonly fadeS: number;
+	/** Nobody said how long; OBS's transition may. */
+	readonly isFadeOfTransition: boolean;
 	/** Nothing but the slate is to be shown, whatever is painted. */
 	readonly panic: boolean;
 	readonly fade: Fade | undefined;
@@ -57,8 +59,11 @@ export interface ControlOptions {
 	/** To begin with; need not be among the others. */
 	preset: Preset;
 	tuning: Tuning;
-	fadeS: number;
+	/** Undefined: as long as OBS's transition, and half a second where there is none. */
+	fadeS: number | undefined;
 }
+
+const FADE_S = 0.5;
 
 export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions, nowUs: number): ControlState => {
 	const extra = named(presets, preset.name) ? undefined : preset;
@@ -72,7 +77,8 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		painted: paints(preset) ? preset : undefined,
 		epoch: 0,
 		changedUs: nowUs,
-		fadeS,
+		fadeS: fadeS ?? FADE_S,
+		isFadeOfTransition: fadeS === undefined,
 		panic: false,
 		fade: undefined,
 		tempo: undefined,
@@ -108,7 +114,7 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 		case 'seed':
 			return aim(state, { ...target, seed: command.value }, nowUs);
 		case 'fade':
-			return command.seconds === state.fadeS ? state : Object.freeze({ ...state, fadeS: command.seconds });
+			return withFade(state, command.seconds, false);
 		case 'toggle':
 			return change(paints(headingFor(state)) ? presetNamed(state, PASSTHROUGH) : canvasFor(state));
 		case 'panic':
@@ -156,6 +162,15 @@ export const setPresets = (state: ControlState, files: readonly Preset[], nowUs:
 
 const asksTheSame = (a: Preset, b: Preset): boolean =>
 	a.prompt === b.prompt && a.strength === b.strength && a.seed === b.seed;
+
+/** OBS has another transition, or another length of it. */
+export const setTransition = (state: ControlState, seconds: number): ControlState =>
+	state.isFadeOfTransition ? withFade(state, seconds, true) : state;
+
+const withFade = (state: ControlState, fadeS: number, isFadeOfTransition: boolean): ControlState =>
+	fadeS === state.fadeS && isFadeOfTransition === state.isFadeOfTransition
+		? state
+		: Object.freeze({ ...state, fadeS, isFadeOfTransition });
 
 /** The state once a switch whose time has come is made; the same object where none is. */
 export const release = (state: ControlState, nowUs: number): ControlState =>

@@ -9,6 +9,7 @@ import {
 	progressAt,
 	release,
 	setPresets,
+	setTransition,
 	type ControlOptions,
 	type ControlState,
 } from './control-state.ts';
@@ -42,6 +43,7 @@ export type ControlInput =
 	| { type: 'command'; command: SettledCommand; atUs: number; leadUs: number }
 	| { type: 'presets'; presets: readonly Preset[]; atUs: number }
 	| { type: 'armed'; name: string | undefined }
+	| { type: 'transition'; seconds: number }
 	/** Nobody looked when a switch was due. */
 	| { type: 'released'; atUs: number };
 
@@ -101,6 +103,11 @@ export class Controller {
 	/** Not a change that anybody sees. */
 	arm(name: string | undefined): void {
 		this.take({ type: 'armed', name });
+	}
+
+	/** How long OBS's transition takes: so long fades last, where nobody said how long. */
+	followTransition(seconds: number): void {
+		this.take({ type: 'transition', seconds });
 	}
 
 	/** Errors: ERR_STYLE; the state stays as it is. */
@@ -169,6 +176,8 @@ const afterInput = (state: ControlState, input: ControlInput): ControlState => {
 			return setPresets(state, input.presets, input.atUs);
 		case 'armed':
 			return arm(state, input.name);
+		case 'transition':
+			return setTransition(state, input.seconds);
 		case 'released':
 			return release(state, input.atUs);
 	}

@@ -74,6 +74,7 @@ export class ObsLink implements AsyncDisposable {
 	/** What a filter asked for last: only what changed in its dialog is a command. */
 	readonly #asked = new Map<string, Pick<ObsStream, 'style' | 'prompt' | 'strength'>>();
 	readonly #glassToGlass = new Map<string, { p50: number; p95: number }>();
+	#transitionS: number | undefined;
 	#wakes: (() => void)[] = [];
 	#unsubscribe: (() => void) | undefined;
 
@@ -122,6 +123,7 @@ export class ObsLink implements AsyncDisposable {
 	 */
 	serve(name: string | undefined, channel: ObsChannel): Disposable {
 		this.#channels.set(name, channel);
+		if (this.#transitionS !== undefined) channel.controller.followTransition(this.#transitionS);
 		const unsubscribe = channel.controller.subscribe(() => this.announce(name));
 		for (const stream of this.streams) {
 			this.#follow(stream);
@@ -235,9 +237,16 @@ export class ObsLink implements AsyncDisposable {
 			case 'scene_switch_started': {
 				const style = Object.hasOwn(this.#options.scenes, message.to) ? this.#options.scenes[message.to] : undefined;
 				if (style === undefined) return;
-				const fadeS = Math.min(message.durationMs / 1000, 60);
-				return this.#carryOut(peer, { type: 'style', name: style, fadeS }, this.#controllersOf(peer));
+				return this.#carryOut(
+					peer,
+					{ type: 'style', name: style, fadeS: secondsOf(message) },
+					this.#controllersOf(peer),
+				);
 			}
+			case 'transition':
+				this.#transitionS = secondsOf(message);
+				for (const controller of this.#controllersOf(peer)) controller.followTransition(this.#transitionS);
+				return;
 			case 'shown': {
 				const stream = peer.streams.get(message.id);
 				if (stream && this.#channelOf(stream)) this.#glassToGlass.set(stream.name, message.glassToGlassMs);
@@ -319,6 +328,9 @@ export class ObsLink implements AsyncDisposable {
 		for (const { socket, streams } of this.#peers) if (streams.has(message.id)) send(socket, message);
 	}
 }
+
+/** Of a transition, as a fade takes it. */
+const secondsOf = ({ durationMs }: { durationMs: number }): number => Math.min(durationMs / 1000, 60);
 
 const readMessage = (line: string): ObsMessage => {
 	let value: unknown;

@@ -118,6 +118,10 @@ export class ObsWebsocket implements AsyncDisposable {
 			this.#scenes.set(sceneName, style);
 			if (this.#shownScene === oldSceneName) this.#shownScene = sceneName;
 		});
+		const followTransition = () => this.#followTransition(socket);
+		socket.on('CurrentSceneTransitionChanged', followTransition);
+		socket.on('CurrentSceneTransitionDurationChanged', followTransition);
+		await followTransition();
 		const { currentProgramSceneName } = await socket.call('GetSceneList');
 		this.#sceneShown(currentProgramSceneName);
 		await this.#rememberOffsets(socket);
@@ -137,6 +141,18 @@ export class ObsWebsocket implements AsyncDisposable {
 				log.warn({ scene, reason: error.message }, 'scene without its style');
 			}
 		}, SETTLE_MS);
+	}
+
+	/** A stinger does not say how long it is. */
+	async #followTransition(socket: OBSWebSocket): Promise<void> {
+		try {
+			const { transitionKind, transitionDuration } = await socket.call('GetCurrentSceneTransition');
+			const durationMs = transitionKind === 'cut_transition' ? 0 : (transitionDuration as number | null);
+			if (durationMs === null || this.#options.hasPlugin()) return;
+			this.#options.controller.followTransition(Math.min(durationMs / 1000, 60));
+		} catch (error) {
+			log.debug({ reason: (error as Error).message }, 'transition not known');
+		}
 	}
 
 	#arm(scene: string): void {

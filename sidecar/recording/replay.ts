@@ -59,12 +59,13 @@ export class Replay {
 	/** The configuration of then, where this one says nothing else. */
 	configuration(given: Configuration): Configuration {
 		const { model, painted, fit, tuning, fadeS } = this.header;
+		const { fadeS: _, ...own } = given;
 		return {
-			...given,
+			...own,
 			...(given.size === 'auto' && { size: painted, fit }),
 			model: given.model ?? model.name,
 			tuning: { ...tuning, ...given.tuning },
-			fadeS,
+			...(fadeS !== undefined && { fadeS }),
 		};
 	}
 

@@ -190,6 +190,24 @@ describe('a scene switch is told at its start, with where it goes', () => {
 		await obs.socket.call('SetCurrentSceneTransitionDuration', { transitionDuration: 250 });
 	});
 
+	it('and how long the transition takes that is chosen, at each change and to who comes later', async () => {
+		const told = async (durationMs: number, by: () => Promise<unknown>) => {
+			echo.heard.length = 0;
+			await by();
+			const saysSo = (message: Record<string, unknown>) => message['durationMs'] === durationMs;
+			expect(await echo.hears('transition', saysSo)).toEqual({ type: 'transition', durationMs });
+		};
+		const choose = (transitionName: string) => () => obs.socket.call('SetCurrentSceneTransition', { transitionName });
+		const last = (transitionDuration: number) => () =>
+			obs.socket.call('SetCurrentSceneTransitionDuration', { transitionDuration });
+		await told(320, last(320));
+		await told(0, choose('Cut'));
+		await told(320, choose('Fade'));
+		await told(250, last(250));
+		await echo.kill();
+		await told(250, async () => (echo = await ObsEcho.start(obs.runtimeFolder)));
+	});
+
 	it('by a fade, five times of five', async () => {
 		for (const scene of scenes) expect(await cutTo(scene)).toEqual({ to: scene, durationMs: 250 });
 	});

@@ -70,6 +70,25 @@ const armed = () => controller.parametersAt(nowUs()).conditioning.find(({ weight
 const offset = async () =>
 	(await obs.socket.call('GetInputAudioSyncOffset', { inputName: 'Microphone' })).inputAudioSyncOffset;
 
+describe('the length of fades', () => {
+	it("is that of OBS's transition, where nobody gave one, and follows it", async () => {
+		const { presets, target } = controller;
+		controller = new Controller({ presets, preset: target, tuning: tuningOf(), fadeS: undefined, nowUs });
+		const fadeS = () => controller.view().fadeS;
+		await join();
+		await until(() => fadeS() === 0.1);
+		await obs.socket.call('SetCurrentSceneTransition', { transitionName: 'Cut' });
+		await until(() => fadeS() === 0);
+		await obs.socket.call('SetCurrentSceneTransition', { transitionName: 'Fade' });
+		await until(() => fadeS() === 0.1);
+		await obs.socket.call('SetCurrentSceneTransitionDuration', { transitionDuration: 200 });
+		await until(() => fadeS() === 0.2);
+		controller.apply({ type: 'fade', seconds: 3 });
+		await obs.socket.call('SetCurrentSceneTransitionDuration', { transitionDuration: 100 });
+		expect(fadeS()).toBe(3);
+	});
+});
+
 describe('styles by scene', () => {
 	it('follow the program, and the scene that is shown already', async () => {
 		await show('Break');

@@ -52,7 +52,6 @@ describe('what is in force', () => {
 			fit: 'cover',
 			output: 'source',
 			pace: 'source',
-			fadeS: 0.5,
 			http: 'auto',
 			chat: 'off',
 			osc: 'off',

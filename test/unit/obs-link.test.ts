@@ -151,6 +151,24 @@ describe('a plugin', () => {
 		expect(conditioning.map(({ weight }) => weight)).toEqual([0.5, 0.5]);
 	});
 
+	it('says how long the transition takes: so long do fades last that nobody gave a length', async () => {
+		const options = { presets: controller.presets, preset: controller.target, tuning: tuningOf(), nowUs: () => 0 };
+		const [free, late] = [0, 1].map(() => new Controller({ ...options, fadeS: undefined }));
+		const runState = () => ({ engine: 'painting', fps: 24, latencyMs: 84 });
+		const plugin = await PluginEnd.connect(path());
+		link.serve('Game / two', { controller: free!, painted: '/two.painted', runState });
+		expect(free!.view().fadeS).toBe(0.5);
+		plugin.say({ type: 'transition', durationMs: 300 });
+		await heard(plugin);
+		expect([controller.view().fadeS, free!.view().fadeS]).toEqual([0.5, 0.3]);
+		link.serve('Late / three', { controller: late!, painted: '/three.painted', runState });
+		expect(late!.view().fadeS).toBe(0.3);
+		free!.apply({ type: 'fade', seconds: 2 });
+		plugin.say({ type: 'transition', durationMs: 0 });
+		await heard(plugin);
+		expect([free!.view().fadeS, late!.view().fadeS]).toEqual([2, 0]);
+	});
+
 	it('is told of a scene whose style there is not', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.say({ type: 'scene_switch_started', to: 'Lost', durationMs: 0 });
