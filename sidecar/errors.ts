@@ -12,6 +12,7 @@ const EXIT_CODES = {
 	ERR_PROVIDER: 3, // no execution provider could be started
 	ERR_NATIVE: 4, // native addon missing or not loadable
 	ERR_NDI: 4, // NDI's runtime is missing, not loadable or of the wrong version, or refused what was asked of it
+	ERR_MIDI: 4, // MIDI's library or the system's sequencer is missing, or may not be used
 	ERR_RUNTIME: 4, // an external program or library (ffmpeg, onnxruntime) is missing
 	ERR_SOURCE_READ: 1, // the source failed while running
 	ERR_SINK_WRITE: 1, // the sink failed while running (a full disk, say)

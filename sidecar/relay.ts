@@ -7,6 +7,7 @@ import { prepareChannel, runRelayChannel, type PreparedChannel } from './app/rel
 import { RelayChannels } from './app/relay-channels.ts';
 import { serveWatchdog } from './app/service.ts';
 import { httpAccessOf } from './config/http-access.ts';
+import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
 import type { Configuration } from './config/schema.ts';
 import { PresetLibrary } from './control/preset-library.ts';
@@ -37,6 +38,7 @@ export const runRelay = async (
 ): Promise<Record<string, Report>> => {
 	const access = await httpAccessOf(configuration, process.env);
 	const osc = oscSettingsOf(configuration);
+	const midi = midiSettingsOf(configuration);
 	const first = await prepareAll(configuration);
 	using limit = stopAfter(signal, configuration.durationS);
 	using _config = configureNetwork(configuration);
@@ -45,7 +47,7 @@ export const runRelay = async (
 	using library = await PresetLibrary.open({ watch: true });
 	const monitor = new Monitor();
 	const engines = new EnginePool();
-	await using _serving = await monitor.serve({ access, osc });
+	await using _serving = await monitor.serve({ access, osc, midi });
 
 	const channels = new RelayChannels((channel, channelSignal) =>
 		runRelayChannel(channel, { library, monitor, engines, signal: channelSignal }),

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { HttpAccess } from '../config/http-access.ts';
+import type { MidiSettings } from '../config/midi-settings.ts';
 import type { OscSettings } from '../config/osc-settings.ts';
 import type { Modifier } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
 import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
+import { startMidi, type MidiSurface } from '../control/midi/surface.ts';
 import { startOscServer, type OscServer } from '../control/osc/server.ts';
 import { nowUs } from '../frame/clock.ts';
 import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
@@ -59,27 +61,36 @@ export class Monitor {
 		return this.#metrics.timesOf(name);
 	}
 
-	/** The page and the API, and OSC, where they are wanted. Errors: ERR_CONFIG where a port cannot be had. */
+	/**
+	 * The page and the API, OSC and MIDI, where they are wanted. Errors: ERR_CONFIG where a port cannot be had, ERR_MIDI where
+	 * this machine has no MIDI.
+	 */
 	async serve({
 		access,
 		osc,
+		midi,
 	}: {
 		access: HttpAccess | undefined;
 		osc: OscSettings | undefined;
+		midi: MidiSettings | undefined;
 	}): Promise<AsyncDisposable> {
-		const oscServer = osc && (await this.#serveOsc(osc));
+		const opened: AsyncDisposable[] = [];
+		const close = async () => {
+			for (const one of opened.reverse()) await one[Symbol.asyncDispose]();
+		};
+		const keep = <T extends AsyncDisposable>(one: T): T => {
+			opened.push(one);
+			return one;
+		};
 		try {
-			const server = access && (await this.#serveHttp(access, oscServer));
-			return {
-				[Symbol.asyncDispose]: async () => {
-					await server?.[Symbol.asyncDispose]();
-					await oscServer?.[Symbol.asyncDispose]();
-				},
-			};
+			const oscServer = osc && keep(await this.#serveOsc(osc));
+			const surface = midi && keep(await this.#serveMidi(midi));
+			if (access) keep(await this.#serveHttp(access, { osc: oscServer, midi: surface }));
 		} catch (error) {
-			await oscServer?.[Symbol.asyncDispose]();
+			await close();
 			throw error;
 		}
+		return { [Symbol.asyncDispose]: close };
 	}
 
 	#serveOsc(settings: OscSettings): Promise<OscServer> {
@@ -92,10 +103,24 @@ export class Monitor {
 		});
 	}
 
-	#serveHttp(access: HttpAccess, osc: OscServer | undefined): Promise<HttpServer> {
+	#serveMidi(settings: MidiSettings): Promise<MidiSurface> {
+		return startMidi({
+			...settings,
+			channels: () => [...this.#channels.values()],
+			subscribe: (listener) => this.#subscribe(listener),
+			nowUs,
+			after: (us, work) => stopping(setTimeout(work, us / 1000)),
+		});
+	}
+
+	#serveHttp(
+		access: HttpAccess,
+		{ osc, midi }: { osc: OscServer | undefined; midi: MidiSurface | undefined },
+	): Promise<HttpServer> {
 		return startHttpServer({
 			...access,
 			...(osc && { osc }),
+			...(midi && { midi }),
 			version: VERSION,
 			channels: () => this.#served(),
 			subscribe: (listener) => this.#subscribe(listener),

@@ -156,7 +156,7 @@ const refuseSharedFiles = async ({ source, sinks, report }: Configuration): Prom
 	}
 };
 
-/** A port of a flag leaves what the file says of it, such as a token or a list of senders, where it is. */
+/** A port of a flag leaves what the file says of it, such as a token, a list of senders or a mapping, where it is. */
 const joinedListen = (values: unknown[]): unknown =>
 	values.reduce((joined: unknown, value) => {
 		if (value === undefined) return joined;
@@ -185,6 +185,10 @@ export const loadConfiguration = async ({
 	if (ndi) joined.ndi = { ...joined.ndi, ...ndi };
 	if (layers.some(({ http }) => isRecord(http))) joined['http'] = joinedListen(layers.map(({ http }) => http));
 	if (joined['osc'] !== undefined) joined['osc'] = joinedListen(layers.map(({ osc }) => osc));
+	if (joined['midi'] !== undefined)
+		joined['midi'] = joinedListen(
+			layers.map(({ midi }) => (typeof midi === 'string' && midi !== 'off' ? { port: midi } : midi)),
+		);
 	const configuration = parse(Configuration, joined, 'Configuration');
 	await refuseSharedFiles(configuration);
 	return Object.freeze(configuration);

@@ -36,6 +36,7 @@ const PLACEHOLDERS: Record<string, string> = {
 	fadeS: 'S',
 	http: 'PORT|HOST:PORT|auto|off',
 	osc: 'PORT|ADDRESS:PORT|off',
+	midi: 'NAME|all|off',
 };
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

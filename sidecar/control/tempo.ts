@@ -8,7 +8,7 @@ export interface Tempo {
 
 export const BPM_LEAST = 30;
 export const BPM_MOST = 300;
-const BEATS_PER_BAR = 4;
+export const BEATS_PER_BAR = 4;
 
 /** Of this many taps the tempo is told, so that one that is off does not throw it. */
 const TAPS_KEPT = 8;
@@ -23,16 +23,16 @@ export const nextBoundary = (tempo: Tempo, us: number, unit: 'beat' | 'bar'): nu
 	return tempo.downbeatUs + Math.ceil((us - tempo.downbeatUs) / stepUs - 1e-9) * stepUs;
 };
 
-/** Another tempo from now on; the beat that was goes on where there was one. */
+/** Another tempo from now on; the beat that was goes on where there was one, unless a bar begins now. */
 export const tempoOf = (
-	{ bpm, beatsPerBar }: { bpm: number; beatsPerBar?: number | undefined },
+	{ bpm, beatsPerBar, downbeat }: { bpm: number; beatsPerBar?: number | undefined; downbeat?: boolean | undefined },
 	before: Tempo | undefined,
 	nowUs: number,
 ): Tempo =>
 	Object.freeze({
 		bpm,
 		beatsPerBar: beatsPerBar ?? before?.beatsPerBar ?? BEATS_PER_BAR,
-		downbeatUs: before ? lastBar(before, nowUs) : nowUs,
+		downbeatUs: before && !downbeat ? lastBar(before, nowUs) : nowUs,
 	});
 
 const lastBar = (tempo: Tempo, us: number): number => {

@@ -2,6 +2,7 @@ import type { Preset } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import type { HttpAccess } from '../../sidecar/config/http-access.ts';
 import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../../sidecar/control/http/served.ts';
+import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
 import { presetOf, tuningOf } from './frames.ts';
 
@@ -70,6 +71,7 @@ export const openServer = async ({
 	others = () => [],
 	health = () => ({ failing: [], unready: [] }),
 	metrics = async () => '',
+	midi,
 }: {
 	preview?: PreviewFeed;
 	run?: () => RunView;
@@ -85,6 +87,7 @@ export const openServer = async ({
 	others?: () => readonly ServedChannel[];
 	health?: () => Health;
 	metrics?: () => Promise<string>;
+	midi?: MidiServed;
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
 	const controller = newController(nowUs, presets);
 	const server = await startHttpServer({
@@ -102,6 +105,7 @@ export const openServer = async ({
 		subscribe: (listener) => controller.subscribe(listener),
 		health,
 		metrics,
+		...(midi && { midi }),
 	});
 	return { server, controller };
 };

@@ -54,6 +54,7 @@ describe('what is in force', () => {
 			pace: 'source',
 			http: 'auto',
 			chat: 'off',
+			midi: 'off',
 			osc: 'off',
 			tuning: {},
 		});

@@ -3,10 +3,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { HttpServer } from '../../sidecar/control/http/server.ts';
 import type { OpenApiDocument, OpenApiOperation } from '../../sidecar/control/http/openapi.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
+import { startMidi, type MidiSurface } from '../../sidecar/control/midi/surface.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { ask, upgradeStatusOf } from '../support/http.ts';
 import { complaintsOf as complaintsOfValue } from '../support/json-schema.ts';
+import { Cables } from '../support/midi.ts';
 import { openServer } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
@@ -14,15 +16,31 @@ setLog({ level: 'silent' });
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 let server: HttpServer;
 let document: OpenApiDocument;
+let controls: MidiSurface;
+const cables = new Cables('Pads');
 beforeAll(async () => {
 	const chat = { styles: ['pencil-sketch'], coolDownS: 0, perUserCoolDownS: 0, maxPerMinute: 60 };
 	folder = await openTemporaryFolder();
 	vi.stubEnv('XDG_DATA_HOME', folder.at('.')); // what is kept there
-	({ server } = await openServer({ access: { chat }, metrics: async () => 'up 1\n' }));
+	controls = await startMidi({
+		port: ['all'],
+		channel: 'all',
+		mapping: {},
+		feedback: true,
+		clock: true,
+		channels: () => [],
+		subscribe: () => () => {},
+		nowUs: () => 0,
+		after: () => () => {},
+		path: folder.at('midi.json'),
+		ports: cables,
+	});
+	({ server } = await openServer({ access: { chat }, metrics: async () => 'up 1\n', midi: controls }));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });
 afterAll(async () => {
 	await server[Symbol.asyncDispose]();
+	await controls[Symbol.asyncDispose]();
 	vi.unstubAllEnvs();
 	await folder[Symbol.asyncDispose]();
 });
@@ -31,6 +49,8 @@ afterAll(async () => {
 const BODIES: Record<string, unknown> = {
 	'POST /api/commands': { type: 'style', name: 'pencil-sketch' },
 	'POST /api/presets': { name: 'as-seen', title: 'As seen' },
+	'POST /api/midi/learn': { command: { type: 'next' } },
+	'POST /api/midi/forget': { control: 'channel 1 note 1' },
 	'POST /api/chat': { style: 'Pencil sketch', user: 'somebody' },
 };
 const PATH_VALUES: Record<string, string> = { name: 'pencil-sketch', state: 'off' };
@@ -64,6 +84,7 @@ describe('the document', () => {
 			expect(body !== undefined, route).toBe(requestBody !== undefined);
 			if (requestBody)
 				expect(complaintsOf(requestBody.content['application/json']!.schema, body), route).toBeUndefined();
+			if (route === 'POST /api/midi/forget') cables.send('Pads', 0x90, 1, 1); // so that something was learned
 			const answer = await ask(server.port, path, {
 				method,
 				...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),

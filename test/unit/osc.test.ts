@@ -786,7 +786,7 @@ describe('a relay', () => {
 		const [first, second] = [newController(), newController()];
 		monitor.add('CAM 1', { controller: first, problem: () => undefined });
 		const osc = { host: '127.0.0.1', port: await freeUdpPort(), allow: [], feedback: [] };
-		opened.push(await monitor.serve({ access: undefined, osc }));
+		opened.push(await monitor.serve({ access: undefined, osc, midi: undefined }));
 		const client = await OscClient.open(osc.port);
 		opened.push(client);
 		await client.send('/allaprima/state');
@@ -807,7 +807,7 @@ describe('a relay', () => {
 		opened.push(server);
 		const osc = { host: '127.0.0.1', port: await freeUdpPort(), allow: [], feedback: [] };
 		const access = { host: '127.0.0.1', port: server.port, hosts: [] };
-		await expect(new Monitor().serve({ access, osc })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+		await expect(new Monitor().serve({ access, osc, midi: undefined })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
 		expect((await open({ port: osc.port })).server.port).toBe(osc.port);
 	});
 });

@@ -1,6 +1,10 @@
 /** An element with a text in it. */
 export const element = (tag: string, text: string): string => `<${tag}>${escaped(text)}</${tag}>`;
 
+/** A row of a table: cells of `th` or `td`, with texts in them. */
+export const row = (tag: 'th' | 'td', cells: readonly string[]): string =>
+	`<tr>${cells.map((cell) => element(tag, cell)).join('')}</tr>`;
+
 /** A whole page without a script: its title, which is text, and the lines of its body, which are HTML. */
 export const plainPage = (title: string, body: readonly string[]): string =>
 	[

@@ -1,6 +1,15 @@
-import { ChatRequest, Command, jsonSchemaOf, SavePreset } from '../../config/schema.ts';
+import { ChatRequest, Command, ForgetMidi, jsonSchemaOf, LearnMidi, SavePreset } from '../../config/schema.ts';
 import type { RouteName } from './routes.ts';
-import { chatAnswer, logAnswer, presetView, runReport, savedPreset, serverState, ticketAnswer } from './schemas.ts';
+import {
+	chatAnswer,
+	logAnswer,
+	midiView,
+	presetView,
+	runReport,
+	savedPreset,
+	serverState,
+	ticketAnswer,
+} from './schemas.ts';
 
 /** What one route is for, as /api tells it. */
 export interface Operation {
@@ -72,6 +81,23 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		},
 		answer: { schema: chatAnswer },
 	},
+	'GET /api/midi': {
+		summary: 'Ports of MIDI, and what controls do',
+		refusals: { 404: 'MIDI is off' },
+		answer: { schema: midiView },
+	},
+	'POST /api/midi/learn': {
+		summary: 'Maps the control that is touched within half a minute to a command, and keeps that',
+		body: jsonSchemaOf(LearnMidi),
+		refusals: { 400: 'A command that is none', 404: 'MIDI is off' },
+		answer: { schema: midiView },
+	},
+	'POST /api/midi/forget': {
+		summary: 'Forgets what was learned of a control',
+		body: jsonSchemaOf(ForgetMidi),
+		refusals: { 400: 'Nothing was learned of it', 404: 'MIDI is off' },
+		answer: { schema: midiView },
+	},
 	'POST /api/tickets': {
 		summary: 'A ticket for one WebSocket, as ?ticket=, where there is a token',
 		answer: { schema: ticketAnswer },
@@ -85,6 +111,7 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		ofChannel: true,
 		answer: { type: 'text/html' },
 	},
+	'GET /midi': { summary: 'A page with the ports of MIDI, and what controls do', answer: { type: 'text/html' } },
 };
 
 /** Paths of WebSockets, which OpenAPI has no words for, with what goes over them. */

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, parse, SavePreset } from '../../config/schema.ts';
+import { ChatRequest, ForgetMidi, LearnMidi, parse, SavePreset } from '../../config/schema.ts';
 import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
+import { midiPage } from '../midi/page.ts';
+import type { MidiServed } from '../midi/surface.ts';
 import { oscPage } from '../osc/page.ts';
 import { presetOfNow } from '../preset-snapshot.ts';
 import { savePreset } from '../preset-store.ts';
@@ -42,6 +44,9 @@ export const ROUTES = {
 	'POST /api/styles/{name}/activate': (call) => activate(call),
 	'POST /api/panic/{state}': (call) => panic(call),
 	'POST /api/chat': (call) => chat(call),
+	'GET /api/midi': ({ served }) => json(midiOf(served).view()),
+	'POST /api/midi/learn': (call) => learnMidi(call),
+	'POST /api/midi/forget': (call) => forgetMidi(call),
 	'POST /api/tickets': ({ access }) => json(access.newTicket()),
 	'GET /api/log': () => json({ lines: recentLines() }),
 	'GET /healthz': ({ served }) => healthAnswer(served.health().failing),
@@ -51,6 +56,7 @@ export const ROUTES = {
 		body: await served.metrics(),
 	}),
 	'GET /osc': (call) => osc(call),
+	'GET /midi': ({ served }) => ({ type: 'text/html; charset=utf-8', body: midiPage(served.midi?.view()) }),
 } satisfies Record<`${'GET' | 'POST'} /${string}`, Handler>;
 
 export type RouteName = keyof typeof ROUTES;
@@ -173,6 +179,24 @@ const chat = async (call: Call): Promise<Answer> => {
 		status: CHAT_STATUS[reason],
 		headers: retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) },
 	};
+};
+
+/** Errors: ERR_MIDI, as refusals. */
+const midiOf = ({ midi }: Served): MidiServed => {
+	if (midi) return midi;
+	throw new Refusal(404, 'ERR_MIDI', 'MIDI is off. Turn it on with --midi NAME, or --midi all.');
+};
+
+const learnMidi = async ({ request, served }: Call): Promise<Answer> => {
+	const midi = midiOf(served);
+	midi.learn(parse(LearnMidi, await readJson(request), 'What is to be learned', 'ERR_COMMAND').command);
+	return json(midi.view());
+};
+
+const forgetMidi = async ({ request, served }: Call): Promise<Answer> => {
+	const midi = midiOf(served);
+	await midi.forget(parse(ForgetMidi, await readJson(request), 'What is to be forgotten', 'ERR_COMMAND').control);
+	return json(midi.view());
 };
 
 const osc = (call: Call): Answer => {

@@ -1,5 +1,6 @@
 import type { Modifier } from '../../config/schema.ts';
 import type { ControlView } from '../controller.ts';
+import type { MidiView } from '../midi/surface.ts';
 import type { ChatAnswer, RunReport, RunView, ServerState } from './served.ts';
 
 /**
@@ -169,6 +170,34 @@ export const runReport = object<RunReport>(
 		date: { ...text, description: 'ISO 8601, when the run began' },
 	},
 	['glassToGlassMs'],
+);
+
+export const midiView = object<MidiView>(
+	{
+		ports: {
+			type: 'array',
+			items: object<MidiView['ports'][number]>({
+				name: text,
+				direction: { ...text, enum: ['in', 'out'] },
+				isOpen: { ...flag, description: 'Whether it is listened to, or told' },
+			}),
+		},
+		counts: object<MidiView['counts']>({ obeyed: count, refused: count, unmapped: count }),
+		learning: object<NonNullable<MidiView['learning']>>({
+			command: { ...text, description: 'The command whose control is waited for' },
+			expiresInS: number('How long, s'),
+		}),
+		learned: object<NonNullable<MidiView['learned']>>({ control: text, command: text }),
+		mapping: {
+			type: 'array',
+			items: object<MidiView['mapping'][number]>({
+				control: { ...text, description: 'note, cc or program and its number, perhaps after a channel' },
+				command: text,
+				from: { ...text, enum: ['learned', 'configuration', 'default'] },
+			}),
+		},
+	},
+	['learning', 'learned'],
 );
 
 export const ticketAnswer = object<{ ticket: string; expiresInS: number }>({

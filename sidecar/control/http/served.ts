@@ -1,5 +1,6 @@
 import type { Modifier } from '../../config/schema.ts';
 import type { Controller, ControlView } from '../controller.ts';
+import type { MidiServed } from '../midi/surface.ts';
 import type { OscListening } from '../osc/page.ts';
 
 /** What is served: the channels that are painted, and what each has to say. Where it comes from is for app/ to know. */
@@ -115,6 +116,8 @@ export interface Served {
 	metrics: () => Promise<string>;
 	/** Absent where OSC is off. */
 	osc?: OscListening;
+	/** Absent where MIDI is off. */
+	midi?: MidiServed;
 }
 
 /** Without a name, the first. */

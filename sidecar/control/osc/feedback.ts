@@ -1,4 +1,5 @@
 import { log } from '../../telemetry/logger.ts';
+import { Paced, untold, type Timing } from '../telling.ts';
 import type { OscArgument } from './codec.ts';
 
 /** Where messages come from or go to. */
@@ -7,16 +8,12 @@ export interface OscPeer {
 	readonly port: number;
 }
 
-export interface OscFeedbackOptions {
+export interface OscFeedbackOptions extends Timing {
 	/** Everything that is told, by address, as it is now. */
 	values: () => ReadonlyMap<string, OscArgument>;
 	send: (address: string, value: OscArgument, to: OscPeer) => void;
 	/** Whether the socket keeps up. */
 	isFree: () => boolean;
-	/** Microseconds, monotonic. */
-	nowUs: () => number;
-	/** Calls back after that many microseconds, unless what it gives is called before. */
-	after: (us: number, work: () => void) => () => void;
 }
 
 /** Besides those of the configuration. */
@@ -52,12 +49,12 @@ export class OscFeedback implements Disposable {
 	readonly #options: OscFeedbackOptions;
 	readonly #problemAddress: string;
 	#subscribers: Subscriber[] = [];
-	#flushedUs = -Infinity;
-	#cancel: (() => void) | undefined;
+	readonly #paced: Paced;
 
 	constructor(fixed: readonly OscPeer[], problemAddress: string, options: OscFeedbackOptions) {
 		this.#options = options;
 		this.#problemAddress = problemAddress;
+		this.#paced = new Paced(() => this.#flush(), EVERY_US, options);
 		for (const peer of fixed) this.#add(peer, peer, { isFixed: true, hasAsked: true });
 		this.changed();
 	}
@@ -110,17 +107,11 @@ export class OscFeedback implements Disposable {
 
 	/** Something may have changed: it is told soon, and together with what comes until then. */
 	changed(): void {
-		if (this.#cancel) return;
-		const { after, nowUs } = this.#options;
-		this.#cancel = after(Math.max(0, this.#flushedUs + EVERY_US - nowUs()), () => {
-			this.#cancel = undefined;
-			this.#flush();
-		});
+		this.#paced.ask();
 	}
 
 	[Symbol.dispose](): void {
-		this.#cancel?.();
-		this.#cancel = () => {}; // nothing is told after this
+		this.#paced[Symbol.dispose]();
 	}
 
 	/** Those who are told what the sender asks for; those of the configuration may send from any port. */
@@ -153,8 +144,7 @@ export class OscFeedback implements Disposable {
 	}
 
 	#flush(): void {
-		const { values, isFree, nowUs } = this.#options;
-		this.#flushedUs = nowUs();
+		const { values, isFree } = this.#options;
 		this.#forgetSilent();
 		if (this.#subscribers.length === 0) return;
 		const now = values();
@@ -168,11 +158,7 @@ export class OscFeedback implements Disposable {
 		const { send } = this.#options;
 		if (problem !== undefined) send(this.#problemAddress, { tag: 's', value: problem }, to);
 		subscriber.problem = undefined;
-		for (const address of told.keys()) if (!now.has(address)) told.delete(address);
-		const news = [...now].filter(([address, { tag, value }]) => {
-			const known = told.get(address);
-			return known?.tag !== tag || known.value !== value;
-		});
+		const news = untold(told, now, (a, b) => a.tag === b.tag && a.value === b.value);
 		for (const [address, value] of news.slice(0, MESSAGES)) {
 			told.set(address, value);
 			send(address, value, to);

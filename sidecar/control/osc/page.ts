@@ -1,6 +1,6 @@
 import { OSC_PORT } from '../../config/schema.ts';
 import type { Controller } from '../controller.ts';
-import { element, escaped, plainPage } from '../http/html.ts';
+import { element, escaped, plainPage, row } from '../http/html.ts';
 import { channelSegment, OSC_ADDRESSES, OSC_ROOT } from './addresses.ts';
 import type { OscArgument } from './codec.ts';
 import type { OscChannel } from './server.ts';
@@ -59,6 +59,3 @@ const rowsOf = (controller: Controller): string[][] =>
 		const now = told.length > 0 ? told : [[path, undefined] as const];
 		return now.map(([own, value]) => [own, takes, does, value ? `${value.tag} ${value.value}` : '']);
 	});
-
-const row = (tag: string, cells: readonly string[]): string =>
-	`<tr>${cells.map((cell) => element(tag, cell)).join('')}</tr>`;
