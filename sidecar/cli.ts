@@ -172,13 +172,15 @@ withJson(addNetwork(ndi.command('list').description('the sources that can be see
 	},
 );
 
-const toSidecar = (command: Command): Command =>
+const toProcess = (command: Command): Command =>
 	withJson(
 		command
-			.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first')
 			.option('--port <PORT>', 'where it listens, else what the configuration says')
 			.option('--http <URL>', 'where one of another machine listens; its token is in ALLAPRIMA_HTTP_TOKEN'),
 	);
+
+const toSidecar = (command: Command): Command =>
+	toProcess(command.option('--channel <NAME>', 'of a relay: the painted stream that is meant, else the first'));
 
 toSidecar(
 	program.command('style').description('change the style of the running sidecar').argument('<NAME|next|previous>'),
@@ -215,6 +217,36 @@ toSidecar(
 ).action(async (word: 'off' | 'beat' | 'bar', options: ControlFlags) => {
 	const { setTempo } = await import('./commands/control.ts');
 	await setTempo({ type: 'quantise', to: word }, controlOptions(options));
+});
+
+const midi = program.command('midi').description('controllers by MIDI');
+withJson(midi.command('list').description('the ports of this machine')).action(async (options: { json?: boolean }) => {
+	const { listMidiPorts } = await import('./commands/midi.ts');
+	await listMidiPorts(wantsJson(options));
+});
+toProcess(midi.command('show').description('ports and mapping of the running sidecar')).action(
+	async (options: ControlFlags) => {
+		const { showMidi } = await import('./commands/midi.ts');
+		await showMidi(controlOptions(options));
+	},
+);
+toProcess(
+	midi
+		.command('learn')
+		.description('map the control that is touched next, and keep that')
+		.argument('<COMMAND...>', 'style NAME, style-at N, next, previous, toggle, panic, strength, fade, tempo, tap, ...'),
+).action(async (words: string[], options: ControlFlags) => {
+	const { learnMidi } = await import('./commands/midi.ts');
+	await learnMidi(words, controlOptions(options));
+});
+toProcess(
+	midi
+		.command('forget')
+		.description('forget what was learned of a control')
+		.argument('<CONTROL...>', 'as midi show calls it, such as: channel 1 note 36'),
+).action(async (words: string[], options: ControlFlags) => {
+	const { forgetMidi } = await import('./commands/midi.ts');
+	await forgetMidi(words.join(' '), controlOptions(options));
 });
 
 const presets = program.command('presets').description('the styles there are');

@@ -10,7 +10,7 @@ import { printTable, printValue } from './print.ts';
 
 const ANSWER_MS = 5000;
 
-interface ControlOptions {
+export interface ControlOptions {
 	/** Where a sidecar of another machine listens. */
 	http?: string;
 	/** As the flag has it; else what the configuration says. */
@@ -50,7 +50,7 @@ export const setPanic = async (on: boolean, options: ControlOptions): Promise<vo
  * Errors: ERR_CONTROL where none runs, ERR_STYLE where one of that name is there or nothing is painted.
  */
 export const savePresetOfNow = async (wish: SavePreset, options: ControlOptions): Promise<void> => {
-	const saved = await post<SavedPreset>('/api/presets', wish, options, isSaved);
+	const saved = await askSidecar<SavedPreset>('/api/presets', wish, options, isSaved);
 	if (options.json) return printValue(saved);
 	printTable([[saved.name, saved.path]]);
 	if (!saved.hasThumbnail) process.stderr.write(`${saved.name} has no thumbnail: there was no picture to be had\n`);
@@ -89,11 +89,12 @@ interface Answer {
 }
 
 const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>
-	await post<Answer>('/api/commands', command, options, ({ control }) => control !== undefined);
+	await askSidecar<Answer>('/api/commands', command, options, ({ control }) => control !== undefined);
 
-const post = async <T extends object>(
+/** Sends the body, or without one asks. Errors: ERR_CONTROL where no sidecar answers, ERR_STYLE, ERR_COMMAND. */
+export const askSidecar = async <T extends object>(
 	path: string,
-	body: object,
+	body: object | undefined,
 	options: ControlOptions,
 	isAnswer: (answer: Partial<T>) => boolean,
 ): Promise<T> => {
@@ -103,9 +104,9 @@ const post = async <T extends object>(
 	let response: Response;
 	try {
 		response = await fetch(asked, {
-			method: 'POST',
+			method: body ? 'POST' : 'GET',
 			headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }) },
-			body: JSON.stringify(body),
+			...(body && { body: JSON.stringify(body) }),
 			redirect: 'error',
 			signal: AbortSignal.timeout(ANSWER_MS),
 		});

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { openMidiPorts } from '../control/midi/ports.ts';
 import { listPresets } from '../control/presets.ts';
 import { exitCodeOf, isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { FfmpegChild } from '../ffmpeg.ts';
@@ -90,6 +91,21 @@ const checks: Check[] = [
 		},
 		remedy: SETUP,
 		code: 'ERR_NATIVE',
+	},
+	{
+		// None is no fault: --midi alone needs it.
+		what: 'MIDI',
+		look: async () => {
+			try {
+				using ports = await openMidiPorts();
+				return `${ports.inputs().length} ports to listen to`;
+			} catch (error) {
+				if (isSidecarError(error) && error.code === 'ERR_MIDI') return `none; --midi needs it. ${error.message}`;
+				throw error;
+			}
+		},
+		remedy: SETUP,
+		code: 'ERR_MIDI',
 	},
 	{
 		what: 'onnxruntime',

@@ -142,6 +142,7 @@ describe('doctor', () => {
 			'ffmpeg',
 			'video devices',
 			'NDI runtime',
+		'MIDI',
 			'onnxruntime',
 			'models',
 			'presets',
