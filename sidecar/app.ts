@@ -168,6 +168,7 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 			monitored.view = channel.view;
 			monitored.report = channel.report;
 			monitored.queue = channel.queue;
+			monitored.thumbnails = channel.thumbnails;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
 			const serving = await monitor.serve({ access, osc, midi });

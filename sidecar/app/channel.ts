@@ -1,6 +1,6 @@
 import type { Configuration, Tuning } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { RunView } from '../control/http/served.ts';
+import type { RunView, ThumbnailFeed } from '../control/http/served.ts';
 import { Egress } from '../egress/egress.ts';
 import type { FrameSink } from '../egress/frame-sink.ts';
 import { PacedEgress } from '../egress/paced-egress.ts';
@@ -19,6 +19,7 @@ import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
+import { openSampling } from './sampling.ts';
 
 /** Batches in the engine at a time: one being encoded, one being denoised, one on its way out. */
 const BATCHES_IN_ENGINE = 3;
@@ -44,6 +45,7 @@ export interface ChannelView extends Canvas {
 	report: () => Report;
 	/** Frames on their way. */
 	queue: () => { waiting: number; painting: number };
+	thumbnails: ThumbnailFeed;
 }
 
 export interface ChannelSettings {
@@ -151,6 +153,7 @@ export const runChannel = async ({
 		every: (us, work) => stopping(setInterval(work, us / 1000)),
 		after: (us, work) => stopping(setTimeout(work, us / 1000)),
 	});
+	await using sampling = openSampling({ configuration, folder, tuning, controller, canvas, engines, engine });
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
 	await using output =
@@ -184,7 +187,7 @@ export const runChannel = async ({
 		count();
 		return recorder.report();
 	};
-	await using _attached = await attach({ ...canvas, view, report, queue });
+	await using _attached = await attach({ ...canvas, view, report, queue, thumbnails: sampling.sampler });
 	if (!info.isLive) await untilAborted(engine.ready, signal);
 	log.info(
 		{
@@ -213,6 +216,7 @@ export const runChannel = async ({
 	try {
 		const frames = take(ring.frames(stop.signal), configuration.frames ?? Infinity, () => recorder.frameIn());
 		for await (const frame of engine.paint(keepsAll && recording ? recording.paced(frames) : frames)) {
+			sampling.sampler.see(frame);
 			await output.present(frame);
 			if (output === egress) onShown(frame, 'new', nowUs());
 		}

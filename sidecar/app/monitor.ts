@@ -4,7 +4,7 @@ import type { MidiSettings } from '../config/midi-settings.ts';
 import type { OscSettings } from '../config/osc-settings.ts';
 import type { Modifier } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../control/http/served.ts';
+import type { Health, PreviewFeed, RunReport, RunView, ServedChannel, ThumbnailFeed } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
 import { startMidi, type MidiSurface } from '../control/midi/surface.ts';
 import { startOscServer, type OscServer } from '../control/osc/server.ts';
@@ -23,6 +23,7 @@ export interface MonitoredChannel {
 	readonly controller: Controller;
 	readonly modifiers?: readonly Modifier[] | undefined;
 	preview?: PreviewFeed;
+	thumbnails?: ThumbnailFeed;
 	view?: () => RunView;
 	report?: () => RunReport;
 	queue?: () => ChannelNumbers['queue'];
@@ -154,14 +155,16 @@ export class Monitor {
 	}
 
 	#served(): ServedChannel[] {
-		return [...this.#channels].flatMap(([name, { controller, modifiers, preview, view, flicker, report }]) => {
-			if (!view || !report) return [];
-			const run = () => {
-				const reading = flicker?.();
-				return { ...view(), ...(reading && { flicker: reading }) };
-			};
-			return [{ name, controller, modifiers, preview, run, report }];
-		});
+		return [...this.#channels].flatMap(
+			([name, { controller, modifiers, preview, thumbnails, view, flicker, report }]) => {
+				if (!view || !report) return [];
+				const run = () => {
+					const reading = flicker?.();
+					return { ...view(), ...(reading && { flicker: reading }) };
+				};
+				return [{ name, controller, modifiers, preview, thumbnails, run, report }];
+			},
+		);
 	}
 
 	#numbers(): ChannelNumbers[] {

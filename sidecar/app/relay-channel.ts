@@ -139,10 +139,11 @@ export const runRelayChannel = async (
 					const policy = { policy: () => failure, painted, isPanic: () => controller.isPanic };
 					return [relaySinkOf(relay), new FailureSink(preview, policy), flicker];
 				},
-				attach: async ({ view, report: soFar, queue }) => {
+				attach: async ({ view, report: soFar, queue, thumbnails }) => {
 					monitored.view = view;
 					monitored.report = soFar;
 					monitored.queue = queue;
+					monitored.thumbnails = thumbnails;
 					return { [Symbol.asyncDispose]: () => Promise.resolve() };
 				},
 				times: monitor.timesOf(name),

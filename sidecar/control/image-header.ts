@@ -7,6 +7,7 @@ export interface ImageHeader {
 }
 export const IMAGE_TYPES = ['png', 'jpg', 'webp'] as const;
 export type ImageType = (typeof IMAGE_TYPES)[number];
+export const IMAGE_MEDIA_TYPES: Record<ImageType, string> = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' };
 
 /** Of a PNG, JPEG or WebP file; undefined of anything else, and of one that is cut off before its size. */
 export const imageHeaderOf = (bytes: Buffer): ImageHeader | undefined => {

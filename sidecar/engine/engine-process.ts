@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
-import { pictureByteLength, rgbLayout, type Frame, type Picture } from '../frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Frame, type Picture, type Size } from '../frame/frame.ts';
 import { ringPair, SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
 import type { Parameters } from '../parameters.ts';
 import {
@@ -53,6 +53,8 @@ export interface EngineSettings extends OpenRequest, LineRequest {
 	frameBytes: number;
 	/** Frames that may be in the engine at a time. */
 	inFlightMax: number;
+	/** What the other lines of its process are painted at, where that is not this line's size. */
+	paintedBeside?: Size;
 }
 
 const running = new Set<ChildProcess>();
@@ -65,13 +67,13 @@ export class EnginePool {
 	readonly #processes = new Set<EngineProcess>();
 
 	/** Errors: ERR_RING. */
-	start({ frameBytes, inFlightMax, ...request }: EngineSettings, listener: EngineListener): EngineHandle {
+	start(settings: EngineSettings, listener: EngineListener): EngineHandle {
+		const { frameBytes, inFlightMax, paintedBeside, ...request } = settings;
 		const { folder, provider, precision, painted, logLevel } = request;
-		let process = [...this.#processes].find((one) => one.serves(request));
+		const open = { folder, provider, precision, painted: paintedBeside ?? painted, logLevel };
+		let process = [...this.#processes].find((one) => one.serves(open));
 		if (!process) {
-			process = new EngineProcess({ folder, provider, precision, painted, logLevel }, () =>
-				this.#processes.delete(process!),
-			);
+			process = new EngineProcess(open, () => this.#processes.delete(process!));
 			this.#processes.add(process);
 		}
 		return process.open(request, { frameBytes, inFlightMax, listener });

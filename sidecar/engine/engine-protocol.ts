@@ -13,7 +13,7 @@ import type { StreamsSettings } from './streams.ts';
  */
 
 /** Lines that a process may have had by its end: the descriptors of their rings are given to it at its birth. */
-export const LINES_MAX = 8;
+export const LINES_MAX = 16;
 /** The child's descriptor of the reading end of a line's ring of frames. */
 export const framesFdOf = (line: number): number => 4 + 2 * line;
 /** And of the writing end of its ring of paintings. */

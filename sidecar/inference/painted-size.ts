@@ -6,17 +6,17 @@ import type { Size } from '../frame/frame.ts';
 const AUTO_PIXELS = 512 * 288;
 
 /**
- * The painted size for a source under `--size auto`: about 147,000 pixels, sides as the model needs them,
+ * The painted size for a source under `--size auto`: about so many pixels, sides as the model needs them,
  * the aspect as near to the source's as that allows (its error counts four times as much as the area's).
  */
-export const autoPaintedSize = ({ size }: ModelManifest, source: Size): Size => {
+export const autoPaintedSize = ({ size }: ModelManifest, source: Size, pixels = AUTO_PIXELS): Size => {
 	if ('fixed' in size) return { width: size.fixed[0], height: size.fixed[1] };
 	const { multipleOf, min, max } = size;
 	let best: { width: number; height: number; cost: number } | undefined;
 	for (let width = min[0]; width <= max[0]; width += multipleOf) {
 		for (let height = min[1]; height <= max[1]; height += multipleOf) {
 			const aspectError = Math.abs(Math.log((width / height) * (source.height / source.width)));
-			const areaError = Math.abs(Math.log((width * height) / AUTO_PIXELS));
+			const areaError = Math.abs(Math.log((width * height) / pixels));
 			const cost = 4 * aspectError + areaError;
 			if (!best || cost < best.cost) best = { width, height, cost };
 		}

@@ -18,6 +18,9 @@ const seconds = Number(process.env['CONTROL_BENCH_SECONDS'] ?? 3);
 const times = Math.max(3, Math.round(seconds / 3));
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const BEAT_MS = 600;
+/** The page's grid: each style again as soon as its thumbnail is no longer fresh. */
+const STYLES = 8;
+const SAMPLE_MS = 1250;
 const EPOCH_AT = 16; // egress/preview-sink.ts
 
 let folder: string;
@@ -117,7 +120,7 @@ it('measures how soon a change of style is seen', { timeout: 60_000 + times * 50
 	expect(delays).toHaveLength(times);
 });
 
-it('measures what control costs the line', { timeout: 60_000 + seconds * 6000 }, async () => {
+it('measures what control costs the line', { timeout: 60_000 + seconds * 8000 }, async () => {
 	const alone = await rate();
 	let frames = 0;
 	const socket = watch(() => frames++);
@@ -131,6 +134,21 @@ it('measures what control costs the line', { timeout: 60_000 + seconds * 6000 },
 		'must: 5 %',
 	);
 	socket.close();
+	const styles = (await (await fetch(`http://127.0.0.1:${port}/api/presets`)).json()) as { name: string }[];
+	let painted = 0;
+	const sampled = await rate(async () => {
+		for (const end = performance.now() + seconds * 1000; performance.now() < end; await sleep(SAMPLE_MS)) {
+			const { name } = styles[painted % STYLES]!;
+			const { status } = await fetch(`http://127.0.0.1:${port}/api/thumbnails/${name}`);
+			if (status === 200) painted++;
+		}
+	});
+	row(
+		`while ${STYLES} thumbnails are renewed every ten seconds`,
+		`${sampled.toFixed(1)}, ${(100 * (1 - sampled / alone)).toFixed(1)} % less`,
+		'must: 2 %',
+	);
+	expect(painted).toBeGreaterThan(0);
 	const changing = await rate(async () => {
 		for (const end = performance.now() + seconds * 1000; performance.now() < end; await sleep(50))
 			await ask({ type: 'next' });

@@ -1,7 +1,14 @@
 import type { Preset } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import type { HttpAccess } from '../../sidecar/config/http-access.ts';
-import type { Health, PreviewFeed, RunReport, RunView, ServedChannel } from '../../sidecar/control/http/served.ts';
+import type {
+	Health,
+	PreviewFeed,
+	RunReport,
+	RunView,
+	ServedChannel,
+	ThumbnailFeed,
+} from '../../sidecar/control/http/served.ts';
 import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
 import { presetOf, tuningOf } from './frames.ts';
@@ -61,6 +68,7 @@ export const newController = (nowUs = () => 0, presets: readonly Preset[] = PRES
 /** A server on a free port, with a controller of its own and nothing to show unless it is given. */
 export const openServer = async ({
 	preview = { watch: () => ({ ready: () => {}, [Symbol.dispose]: () => {} }) },
+	thumbnails,
 	run = runView,
 	nowUs = () => 0,
 	access = {},
@@ -74,6 +82,7 @@ export const openServer = async ({
 	midi,
 }: {
 	preview?: PreviewFeed;
+	thumbnails?: ThumbnailFeed;
 	run?: () => RunView;
 	nowUs?: () => number;
 	/** What is not as by default: a free port of this machine, for everybody on it. */
@@ -99,7 +108,15 @@ export const openServer = async ({
 		...(nowMs && { nowMs }),
 		version: '0.0.0',
 		channels: () => [
-			{ name, controller, modifiers: [{ name: 'muted', phrase: 'muted colors' }], preview, run, report: runReport },
+			{
+				name,
+				controller,
+				modifiers: [{ name: 'muted', phrase: 'muted colors' }],
+				preview,
+				thumbnails,
+				run,
+				report: runReport,
+			},
 			...others(),
 		],
 		subscribe: (listener) => controller.subscribe(listener),

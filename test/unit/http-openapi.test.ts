@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { HttpServer } from '../../sidecar/control/http/server.ts';
 import type { OpenApiDocument, OpenApiOperation } from '../../sidecar/control/http/openapi.ts';
+import type { Thumbnail } from '../../sidecar/control/http/served.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
 import { startMidi, type MidiSurface } from '../../sidecar/control/midi/surface.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
@@ -35,7 +36,17 @@ beforeAll(async () => {
 		path: folder.at('midi.json'),
 		ports: cables,
 	});
-	({ server } = await openServer({ access: { chat }, metrics: async () => 'up 1\n', midi: controls }));
+	const thumbnailOf = async (): Promise<Thumbnail> => ({
+		kind: 'picture',
+		type: 'image/png',
+		bytes: Buffer.from('PNG'),
+	});
+	({ server } = await openServer({
+		access: { chat },
+		metrics: async () => 'up 1\n',
+		midi: controls,
+		thumbnails: { thumbnailOf },
+	}));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });
 afterAll(async () => {
@@ -107,6 +118,7 @@ describe('the document', () => {
 			['/api/commands', 'POST', '{', 400],
 			['/api/styles/oil/activate', 'POST', undefined, 404],
 			['/api/styles/%ff/activate', 'POST', undefined, 404],
+			['/api/thumbnails/oil', 'GET', undefined, 404],
 			['/api/panic/maybe', 'POST', undefined, 404],
 			['/api/chat', 'POST', chat, 404],
 		] as const) {

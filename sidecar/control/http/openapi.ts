@@ -96,9 +96,10 @@ const operationOf = (
 			: []),
 	];
 	const content = 'schema' in answer ? { 'application/json': { schema: answer.schema } } : { [answer.type]: {} };
+	const isText = 'type' in answer && answer.type.startsWith('text/');
 	const refused = Object.entries(refusals).map(([status, description]) => [
 		status,
-		{ description, content: 'schema' in answer ? ERROR : content },
+		{ description, content: isText ? content : ERROR },
 	]);
 	return {
 		summary,

@@ -51,6 +51,17 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		status: 201,
 		answer: { schema: savedPreset },
 	},
+	'GET /api/thumbnails/{name}': {
+		summary:
+			'A small painting of the live picture in a style, at most 10 s old; else the picture that the preset has of its own',
+		ofChannel: true,
+		refusals: {
+			404: 'No such style, or one that has no thumbnail',
+			409: 'Not while panic is on',
+			503: 'Not yet: again after the seconds of Retry-After',
+		},
+		answer: { type: 'image/png' },
+	},
 	'POST /api/commands': {
 		summary: 'Carries out one command',
 		ofChannel: true,

@@ -1,20 +1,22 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, ForgetMidi, LearnMidi, parse, SavePreset } from '../../config/schema.ts';
+import { ChatRequest, ForgetMidi, LearnMidi, parse, SavePreset, type Preset } from '../../config/schema.ts';
 import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
+import { IMAGE_MEDIA_TYPES } from '../image-header.ts';
 import { midiPage } from '../midi/page.ts';
 import type { MidiServed } from '../midi/surface.ts';
 import { oscPage } from '../osc/page.ts';
 import { presetOfNow } from '../preset-snapshot.ts';
 import { savePreset } from '../preset-store.ts';
+import { ownThumbnail } from '../preset-thumbnail.ts';
 import { presetFolders, unknownStyle } from '../presets.ts';
 import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
 import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
 import type { ErrorAnswer, PresetView, SavedPreset } from './schemas.ts';
-import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel } from './served.ts';
+import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel, type Thumbnail } from './served.ts';
 
 /** A request with everything that it can be answered from. */
 export interface Call {
@@ -40,6 +42,7 @@ export const ROUTES = {
 	'GET /api/report': (call) => json(channelOf(call).report()),
 	'GET /api/presets': (call) => json(presetsOf(channelOf(call))),
 	'POST /api/presets': (call) => savePresetOfNow(call),
+	'GET /api/thumbnails/{name}': (call) => thumbnail(call),
 	'POST /api/commands': (call) => command(call),
 	'POST /api/styles/{name}/activate': (call) => activate(call),
 	'POST /api/panic/{state}': (call) => panic(call),
@@ -134,13 +137,39 @@ const command = async (call: Call): Promise<Answer> => {
 	return json(stateOf(call.served, channel));
 };
 
+/** The preset that the path names. Errors: ERR_STYLE, as a refusal. */
+const presetIn = ({ path }: Call, { controller }: ServedChannel): Preset => {
+	const name = path['name']!;
+	const preset = controller.presets.find((known) => known.name === name);
+	if (preset) return preset;
+	const names = controller.presets.map((known) => known.name);
+	throw new Refusal(404, 'ERR_STYLE', unknownStyle(name, names).message);
+};
+
+const THUMBNAIL_STATUS = { later: 503, panic: 409, none: 404 } as const;
+
+const thumbnail = async (call: Call): Promise<Answer> => {
+	const channel = channelOf(call);
+	const preset = presetIn(call, channel);
+	const live: Thumbnail = (await channel.thumbnails?.thumbnailOf(preset.name)) ?? {
+		kind: 'later',
+		reason: 'Nothing is painted yet.',
+	};
+	if (live.kind === 'picture') return { type: live.type, body: live.bytes };
+	const own = await ownThumbnail(preset, presetFolders());
+	if (own) return { type: IMAGE_MEDIA_TYPES[own.type], body: own.bytes };
+	throw new Refusal(
+		THUMBNAIL_STATUS[live.kind],
+		'ERR_THUMBNAIL',
+		live.reason,
+		live.kind === 'later' ? { 'Retry-After': '2' } : {},
+	);
+};
+
 const activate = (call: Call): Answer => {
 	const channel = channelOf(call);
-	const { controller } = channel;
-	const name = call.path['name']!;
-	const names = controller.presets.map((preset) => preset.name);
-	if (!names.includes(name)) throw new Refusal(404, 'ERR_STYLE', unknownStyle(name, names).message);
-	controller.apply({ type: 'style', name });
+	const { name } = presetIn(call, channel);
+	channel.controller.apply({ type: 'style', name });
 	return json(stateOf(call.served, channel));
 };
 

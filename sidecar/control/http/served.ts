@@ -84,6 +84,20 @@ export interface PreviewFeed {
 	watch(send: (message: Uint8Array) => void): Disposable & { ready(): void };
 }
 
+/** A small picture of a style. */
+export type Thumbnail =
+	| { kind: 'picture'; type: string; bytes: Buffer }
+	/** There may be one in a moment. */
+	| { kind: 'later'; reason: string }
+	| { kind: 'panic'; reason: string }
+	/** There is none, as the channel is set up. */
+	| { kind: 'none'; reason: string };
+
+/** Paints thumbnails from the live picture; `app/style-sampler.ts` is one. */
+export interface ThumbnailFeed {
+	thumbnailOf(style: string): Promise<Thumbnail>;
+}
+
 /** One channel as the page steers it. */
 export interface ServedChannel {
 	name: string;
@@ -92,6 +106,7 @@ export interface ServedChannel {
 	modifiers?: readonly Modifier[] | undefined;
 	/** Absent until there is a picture. */
 	preview: PreviewFeed | undefined;
+	thumbnails?: ThumbnailFeed | undefined;
 	run: () => RunView;
 	report: () => RunReport;
 }
