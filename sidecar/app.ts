@@ -6,12 +6,14 @@ import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf }
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import { resolveTuning, type Configuration } from './config/schema.ts';
+import { resolveTuning, type Configuration, type SceneStyle } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { PresetLibrary } from './control/preset-library.ts';
 import { choosePreset } from './control/presets.ts';
+import { SceneStore } from './control/scene-store.ts';
+import { SceneTable } from './control/scene-table.ts';
 import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
 import { FlickerMeter } from './egress/flicker-meter.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
@@ -39,6 +41,8 @@ interface RunOptions {
 	/** Ends the run cleanly: what was painted so far is written. */
 	signal: AbortSignal;
 	onProgress?: (progress: Progress) => void;
+	/** What the configuration was read from, where that is a file: edits are kept there. */
+	configurationFile?: string | undefined;
 	/** Sinks of the caller's own; the run disposes of them. */
 	sinks?: readonly FrameSink[];
 }
@@ -47,7 +51,10 @@ interface RunOptions {
  * Joins source, engine, sinks and control, runs them to the end and gives the report.
  * Errors: whatever SidecarError stopped it; sinks that were not finished leave nothing behind.
  */
-export const runApp = async (given: Configuration, { signal, onProgress, sinks = [] }: RunOptions): Promise<Report> => {
+export const runApp = async (
+	given: Configuration,
+	{ signal, onProgress, configurationFile, sinks = [] }: RunOptions,
+): Promise<Report> => {
 	const replay = given.source.startsWith('replay:')
 		? await Replay.open(given.source.slice('replay:'.length))
 		: undefined;
@@ -90,6 +97,13 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 
 	using limit = stopAfter(signal, configuration.durationS);
 	const obsFilter = obsFilterOf(configuration);
+	const store = new SceneStore({ configurationFile });
+	const scenes = new SceneTable({
+		rows: obsFilter || configuration.obs.websocket ? await scenesOf(configuration, store) : [],
+		paint: (name) => {
+			for (const own of link?.controllers ?? [controller]) own.apply({ type: 'style', name });
+		},
+	});
 	await using link =
 		obsFilter &&
 		(await openObsLink({
@@ -97,12 +111,13 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 			path: ringSocketPath('sidecar'),
 			version: VERSION,
 			controller,
-			scenes: configuration.obs.scenes,
+			scenes,
 		}));
 	await using obs =
 		configuration.obs.websocket &&
 		new ObsWebsocket({
 			obs: configuration.obs,
+			scenes,
 			controller,
 			delayMs: () => link?.glassToGlassMs()?.p50,
 			hasPlugin: () => link?.stream !== undefined,
@@ -171,7 +186,12 @@ export const runApp = async (given: Configuration, { signal, onProgress, sinks =
 			monitored.thumbnails = channel.thumbnails;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
-			const serving = await monitor.serve({ access, osc, midi });
+			const serving = await monitor.serve({
+				access,
+				osc,
+				midi,
+				scenes: link || obs ? { table: scenes, store } : undefined,
+			});
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
 				[Symbol.asyncDispose]: async () => {
@@ -234,6 +254,10 @@ const announce = (
 		},
 	};
 };
+
+/** Of the configuration, else those that were edited on the page. */
+const scenesOf = async ({ obs: { scenes } }: Configuration, store: SceneStore): Promise<SceneStyle[]> =>
+	scenes ? Object.entries(scenes).map(([scene, style]) => ({ scene, style })) : await store.load();
 
 const pixelsOf = ({ width, height }: Size): number => width * height;
 

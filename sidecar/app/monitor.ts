@@ -4,7 +4,15 @@ import type { MidiSettings } from '../config/midi-settings.ts';
 import type { OscSettings } from '../config/osc-settings.ts';
 import type { Modifier } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { Health, PreviewFeed, RunReport, RunView, ServedChannel, ThumbnailFeed } from '../control/http/served.ts';
+import type {
+	Health,
+	PreviewFeed,
+	RunReport,
+	RunView,
+	ServedChannel,
+	ServedScenes,
+	ThumbnailFeed,
+} from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
 import { startMidi, type MidiSurface } from '../control/midi/surface.ts';
 import { startOscServer, type OscServer } from '../control/osc/server.ts';
@@ -70,10 +78,12 @@ export class Monitor {
 		access,
 		osc,
 		midi,
+		scenes,
 	}: {
 		access: HttpAccess | undefined;
 		osc: OscSettings | undefined;
 		midi: MidiSettings | undefined;
+		scenes?: ServedScenes | undefined;
 	}): Promise<AsyncDisposable> {
 		const opened: AsyncDisposable[] = [];
 		const close = async () => {
@@ -86,7 +96,7 @@ export class Monitor {
 		try {
 			const oscServer = osc && keep(await this.#serveOsc(osc));
 			const surface = midi && keep(await this.#serveMidi(midi));
-			if (access) keep(await this.#serveHttp(access, { osc: oscServer, midi: surface }));
+			if (access) keep(await this.#serveHttp(access, { osc: oscServer, midi: surface, scenes }));
 		} catch (error) {
 			await close();
 			throw error;
@@ -116,12 +126,17 @@ export class Monitor {
 
 	#serveHttp(
 		access: HttpAccess,
-		{ osc, midi }: { osc: OscServer | undefined; midi: MidiSurface | undefined },
+		{
+			osc,
+			midi,
+			scenes,
+		}: { osc: OscServer | undefined; midi: MidiSurface | undefined; scenes: ServedScenes | undefined },
 	): Promise<HttpServer> {
 		return startHttpServer({
 			...access,
 			...(osc && { osc }),
 			...(midi && { midi }),
+			scenes,
 			version: VERSION,
 			channels: () => this.#served(),
 			subscribe: (listener) => this.#subscribe(listener),

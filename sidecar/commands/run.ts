@@ -1,6 +1,6 @@
 import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { loadConfiguration, type ConfigurationOrigins } from '../config/load-config.ts';
+import { configurationFileOf, loadConfiguration, type ConfigurationOrigins } from '../config/load-config.ts';
 import type { Configuration } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
@@ -21,7 +21,11 @@ export const run = async (
 	let report: Report;
 	{
 		using line = new ProgressLine(process.stderr, log, nowUs);
-		report = await runApp(configuration, { signal, onProgress: (progress) => line.show(progress) });
+		report = await runApp(configuration, {
+			signal,
+			configurationFile: configurationFileOf(origins),
+			onProgress: (progress) => line.show(progress),
+		});
 	}
 	if (configuration.report) await writeReport(configuration.report, report);
 	process.stderr.write(`${summaryOf(report, (nowUs() - startedUs) / 1e6)}\n`);

@@ -1,6 +1,8 @@
 import {
+	applyEdits,
 	createScanner,
 	findNodeAtLocation,
+	modify,
 	parseTree,
 	printParseErrorCode,
 	type Node,
@@ -77,6 +79,17 @@ export const readJsonText = (text: string, file: string, code: ErrorCode): JsonT
 			return place(node.parent?.type === 'property' ? node.parent.offset : node.offset);
 		},
 	};
+};
+
+/** The text with another value at `path`, and all else as it is, in the indentation and the line ends that it has. */
+export const withJsonValue = (text: string, path: JsonPath, value: unknown): string => {
+	const indentation = /^([ \t]+)\S/m.exec(text)?.[1] ?? '\t';
+	const formattingOptions = {
+		insertSpaces: !indentation.includes('\t'),
+		tabSize: indentation.includes('\t') ? 1 : indentation.length,
+		eol: text.includes('\r\n') ? '\r\n' : '\n',
+	};
+	return applyEdits(text, modify(text, [...path], value, { formattingOptions }));
 };
 
 type Refuse = (offset: number, reason: string) => never;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -163,6 +164,15 @@ const joinedListen = (values: unknown[]): unknown =>
 		const own = typeof value === 'number' ? { port: value } : value;
 		return isRecord(joined) && isRecord(own) ? { ...joined, ...own } : own;
 	}, undefined);
+
+/** The file that a run with these origins reads; undefined where there is none. */
+export const configurationFileOf = ({
+	environment,
+	file = environment['ALLAPRIMA_CONFIG'],
+}: Pick<ConfigurationOrigins, 'environment' | 'file'>): string | undefined => {
+	const path = file ?? join(configurationFolder(environment), 'allaprima.json');
+	return file !== undefined || existsSync(path) ? path : undefined;
+};
 
 /** Defaults < file < environment < flags. Errors: ERR_CONFIG, naming where the value came from and its key. */
 export const loadConfiguration = async ({

@@ -637,6 +637,48 @@ const MidiListen = z.strictObject({
 	clock: z.boolean().exactOptional().meta(help('Whether a MIDI clock tells the tempo; else it does')),
 });
 
+// -- Scenes of OBS ------------------------------------------------------------------------------------------
+
+export const SCENE_NAME_MAX = 256;
+const SCENES_MAX = 500;
+const sceneName = z
+	.string()
+	.min(1)
+	.max(SCENE_NAME_MAX)
+	.refine((name) => name !== '__proto__', 'expected a scene by another name than __proto__');
+const sceneStyle = z.string().min(1).max(64);
+const sceneStyles = z
+	.record(sceneName, sceneStyle)
+	.refine((scenes) => Object.keys(scenes).length <= SCENES_MAX, `expected at most ${SCENES_MAX} scenes`);
+
+const SceneStyle = z.strictObject({
+	scene: sceneName.meta(help('Name of the scene, as OBS has it')),
+	style: sceneStyle.meta(help('Name of the style that it is painted in')),
+});
+export type SceneStyle = z.infer<typeof SceneStyle>;
+
+/** The table as it is to be, in place of the one there is. */
+export const SetScenes = z.strictObject({
+	scenes: z
+		.array(SceneStyle)
+		.max(SCENES_MAX)
+		.refine((rows) => new Set(rows.map(({ scene }) => scene)).size === rows.length, 'expected each scene once'),
+	revision: z
+		.int()
+		.min(0)
+		.exactOptional()
+		.meta(help('Of the table that was changed: where there is a newer one, nothing is done')),
+});
+export type SetScenes = z.infer<typeof SetScenes>;
+
+/** The table of who has no configuration file. */
+export const SceneFile = z.strictObject({
+	format: z.literal('allaprima-scenes'),
+	formatVersion: z.literal(1),
+	scenes: sceneStyles,
+});
+export type SceneFile = z.infer<typeof SceneFile>;
+
 // -- NDI ----------------------------------------------------------------------------------------------------
 
 /** A source by its name, or by where it is when discovery is not to be had. */
@@ -794,10 +836,9 @@ export const Configuration = z.strictObject({
 		.meta(help('New folder for what is painted and all that is asked meanwhile, to be painted again by replay:FOLDER')),
 	obs: z
 		.strictObject({
-			scenes: z
-				.record(z.string().min(1).max(512), z.string().min(1).max(64))
-				.default({})
-				.meta(help('Style by scene: what is painted when OBS switches to it')),
+			scenes: sceneStyles
+				.exactOptional()
+				.meta(help('Style by scene: what is painted when OBS switches to it; where absent, what the page kept')),
 			audioInputs: z
 				.array(z.string().min(1).max(512))
 				.max(64)
@@ -819,7 +860,7 @@ export const Configuration = z.strictObject({
 				.exactOptional()
 				.meta(help('How to reach OBS without the plugin')),
 		})
-		.default({ scenes: {}, audioInputs: [] })
+		.default({ audioInputs: [] })
 		.meta(help('What OBS has to do with styles')),
 	ndi: Ndi.default(Ndi.parse({})).meta(help('What the NDI relay paints, and how it finds it')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),

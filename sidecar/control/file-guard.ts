@@ -63,10 +63,11 @@ export const isTaken = async (path: string): Promise<boolean> =>
 
 /**
  * Writes whole files or none, in their order, into folders that are there. A symbolic link in their place is replaced,
- * never followed. Unless they may `replace`, whatever is there stays. Errors: ERR_STYLE.
+ * never followed. Unless they may `replace`, whatever is there stays. Permissions are `mode` where it is given, from the
+ * first byte on. Errors: ERR_STYLE.
  */
 export const writeGuarded = async (
-	files: readonly { path: string; content: Uint8Array | string }[],
+	files: readonly { path: string; content: Uint8Array | string; mode?: number }[],
 	{ replace }: { replace: boolean },
 ): Promise<void> => {
 	const suffix = `${randomBytes(6).toString('hex')}.tmp`;
@@ -74,10 +75,10 @@ export const writeGuarded = async (
 	const placed: string[] = [];
 	let current = '';
 	try {
-		for (const { path, content } of files) {
+		for (const { path, content, mode } of files) {
 			current = path;
 			const temporary = join(dirname(path), `.${basename(path)}.${suffix}`);
-			await writeNew(temporary, content, () => written.push({ temporary, path }));
+			await writeNew(temporary, { content, mode }, () => written.push({ temporary, path }));
 		}
 		for (const { temporary, path } of written) {
 			current = path;
@@ -100,10 +101,15 @@ export const writeGuarded = async (
 	}
 };
 
-const writeNew = async (path: string, content: Uint8Array | string, onMade: () => void): Promise<void> => {
-	const file = await open(path, 'wx');
+const writeNew = async (
+	path: string,
+	{ content, mode }: { content: Uint8Array | string; mode: number | undefined },
+	onMade: () => void,
+): Promise<void> => {
+	const file = await open(path, 'wx', mode === undefined ? 0o666 : 0o600);
 	onMade();
 	try {
+		if (mode !== undefined) await file.chmod(mode);
 		await file.writeFile(content);
 		await file.sync();
 	} finally {

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { ObsMessage, parse, type Configuration } from '../config/schema.ts';
+import { ObsMessage, parse } from '../config/schema.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { readCommand } from './commands.ts';
 import type { Controller } from './controller.ts';
+import type { SceneTable } from './scene-table.ts';
 
 /** What this and the plugin speak: obs-bridge/protocol.md. */
 const PROTOCOL = 1;
@@ -37,7 +38,7 @@ export interface ObsLinkOptions {
 	/** A part of the stream's name; the first stream there is, where it is left out. */
 	wanted: string | undefined;
 	/** Styles by the scenes that are switched to. */
-	scenes: Configuration['obs']['scenes'];
+	scenes: SceneTable;
 }
 
 /** One filter that is painted. */
@@ -94,6 +95,12 @@ export class ObsLink implements AsyncDisposable {
 		const { wanted } = this.#options;
 		const all = [...this.#peers].flatMap(({ streams }) => [...streams.values()]);
 		return all.filter(({ name }) => wanted === undefined || name.includes(wanted));
+	}
+
+	/** Of all filters that are painted, the run's own first. */
+	get controllers(): Controller[] {
+		const others = [...this.#channels.values()].map(({ controller }) => controller);
+		return [...new Set([this.#options.controller, ...others])];
 	}
 
 	named(name: string): ObsStream | undefined {
@@ -235,7 +242,9 @@ export class ObsLink implements AsyncDisposable {
 			case 'command':
 				return this.#carryOut(peer, message.command, this.#controllersOf(peer, message.id));
 			case 'scene_switch_started': {
-				const style = Object.hasOwn(this.#options.scenes, message.to) ? this.#options.scenes[message.to] : undefined;
+				const { scenes } = this.#options;
+				scenes.show(message.to);
+				const style = scenes.styleOf(message.to);
 				if (style === undefined) return;
 				return this.#carryOut(
 					peer,
@@ -257,8 +266,7 @@ export class ObsLink implements AsyncDisposable {
 	/** Of one stream, or of all: whose filters come and go hear of panic through the plugin, which shows it by itself. */
 	#controllersOf(peer: Peer, id?: string): Controller[] {
 		const stream = id === undefined ? undefined : peer.streams.get(id);
-		const own = this.#options.controller;
-		if (!stream) return [...new Set([own, ...[...this.#channels.values()].map(({ controller }) => controller)])];
+		if (!stream) return this.controllers;
 		const controller = this.#controllerOf(stream);
 		return controller ? [controller] : [];
 	}

@@ -5,6 +5,7 @@ import { isSidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { AUDIO_OFFSET_START, measured, type AudioOffset } from './audio-offset.ts';
 import type { Controller } from './controller.ts';
+import type { SceneTable } from './scene-table.ts';
 
 /** Between attempts: twice as long each time, up to the second. */
 const RETRY_MS = { first: 500, longest: 10_000 };
@@ -24,7 +25,9 @@ const OFFSETS_KEPT = { realm: 'OBS_WEBSOCKET_DATA_REALM_GLOBAL', slotName: 'alla
 type KeptOffsets = Record<string, { beforeMs: number; setMs: number }>;
 
 export interface ObsWebsocketOptions {
-	obs: Configuration['obs'];
+	obs: Pick<Configuration['obs'], 'websocket' | 'audioInputs'>;
+	/** Styles by scene, and what scenes there are. */
+	scenes: SceneTable;
 	controller: Controller;
 	/** From render to program, as the plugin measured it last. */
 	delayMs: () => number | undefined;
@@ -42,8 +45,6 @@ export class ObsWebsocket implements AsyncDisposable {
 	readonly #ending = new AbortController();
 	readonly #running: Promise<void>;
 	#socket: OBSWebSocket | undefined;
-	/** By the names that scenes have now; a scene may be renamed while the style stays meant. */
-	#scenes: Map<string, string>;
 	#settling: NodeJS.Timeout | undefined;
 	#shownScene: string | undefined;
 	#offset: AudioOffset = AUDIO_OFFSET_START;
@@ -52,7 +53,6 @@ export class ObsWebsocket implements AsyncDisposable {
 
 	constructor(options: ObsWebsocketOptions) {
 		this.#options = options;
-		this.#scenes = new Map(Object.entries(options.obs.scenes));
 		this.#running = this.#run();
 	}
 
@@ -112,19 +112,24 @@ export class ObsWebsocket implements AsyncDisposable {
 		socket.on('CurrentPreviewSceneChanged', ({ sceneName }) => this.#arm(sceneName));
 		socket.on('StudioModeStateChanged', () => this.#options.controller.arm(undefined));
 		socket.on('SceneNameChanged', ({ oldSceneName, sceneName }) => {
-			const style = this.#scenes.get(oldSceneName);
-			if (style === undefined) return;
-			this.#scenes.delete(oldSceneName);
-			this.#scenes.set(sceneName, style);
+			this.#options.scenes.rename(oldSceneName, sceneName);
 			if (this.#shownScene === oldSceneName) this.#shownScene = sceneName;
 		});
-		const followTransition = () => this.#followTransition(socket);
+		const followTransition = () => void this.#followTransition(socket);
 		socket.on('CurrentSceneTransitionChanged', followTransition);
 		socket.on('CurrentSceneTransitionDurationChanged', followTransition);
-		await followTransition();
-		const { currentProgramSceneName } = await socket.call('GetSceneList');
+		await this.#followTransition(socket);
+		socket.on('SceneListChanged', ({ scenes }) => this.#scenesThere(scenes));
+		const { currentProgramSceneName, scenes } = await socket.call('GetSceneList');
+		this.#scenesThere(scenes);
 		this.#sceneShown(currentProgramSceneName);
 		await this.#rememberOffsets(socket);
+	}
+
+	/** OBS lists them from the last to the first. */
+	#scenesThere(scenes: readonly { sceneName?: unknown }[]): void {
+		const names = scenes.map(({ sceneName }) => sceneName).filter((name) => typeof name === 'string');
+		this.#options.scenes.know(names.toReversed());
 	}
 
 	#sceneShown(scene: string): void {
@@ -132,7 +137,8 @@ export class ObsWebsocket implements AsyncDisposable {
 		this.#settling = setTimeout(() => {
 			const isNews = scene !== this.#shownScene;
 			this.#shownScene = scene;
-			const style = this.#scenes.get(scene);
+			this.#options.scenes.show(scene);
+			const style = this.#options.scenes.styleOf(scene);
 			if (!isNews || style === undefined || this.#options.hasPlugin()) return;
 			try {
 				this.#options.controller.apply({ type: 'style', name: style });
@@ -156,7 +162,7 @@ export class ObsWebsocket implements AsyncDisposable {
 	}
 
 	#arm(scene: string): void {
-		this.#options.controller.arm(this.#scenes.get(scene));
+		this.#options.controller.arm(this.#options.scenes.styleOf(scene));
 	}
 
 	/** After OBS came back, and after a sidecar that died, what was there before us is still what was there before that. */

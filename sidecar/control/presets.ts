@@ -17,13 +17,13 @@ export const FILES_MAX = 1000;
 /** A preset file as it was found; `error` where it cannot be used. */
 export type PresetFile = { path: string; name: string } & ({ preset: Preset } | { error: Error });
 
+/** Where what a user made is kept. */
+export const dataFolder = (environment: Record<string, string | undefined> = process.env): string =>
+	join(environment['XDG_DATA_HOME'] || join(environment['HOME'] || homedir(), '.local', 'share'), 'allaprima');
+
 /** The user's own presets, then ours: a user's preset replaces ours of the same name. */
 export const presetFolders = (environment: Record<string, string | undefined> = process.env): string[] => [
-	join(
-		environment['XDG_DATA_HOME'] || join(environment['HOME'] || homedir(), '.local', 'share'),
-		'allaprima',
-		'presets',
-	),
+	join(dataFolder(environment), 'presets'),
 	fileURLToPath(new URL('../../presets', import.meta.url)),
 ];
 

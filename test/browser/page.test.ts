@@ -1,7 +1,7 @@
 // The page in a real browser, against a real sidecar that paints the built-in scene.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -16,6 +16,9 @@ const PATIENCE = { timeout: 30_000, interval: 50 };
 
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 const environment = () => ({ PATH: process.env['PATH'], HOME: folder.at('home') });
+
+/** With an OBS that is not there, so that there is a table of scenes. */
+const configurationFile = () => folder.at('home/.config/allaprima/allaprima.json');
 
 interface Sidecar {
 	child: ChildProcess;
@@ -52,6 +55,11 @@ let browser: Browser;
 let sidecar: Sidecar;
 beforeAll(async () => {
 	folder = await openTemporaryFolder();
+	await mkdir(folder.at('home/.config/allaprima'), { recursive: true });
+	await writeFile(
+		configurationFile(),
+		'{\n  "fadeS": 0.4,\n  "obs": { "websocket": { "url": "ws://127.0.0.1:1" } }\n}\n',
+	);
 	[sidecar, browser] = await Promise.all([
 		startSidecar(),
 		chromium.launch({
@@ -331,6 +339,76 @@ describe('the controls', () => {
 		await seed.fill('5000000000');
 		await seed.press('Enter');
 		await expect.poll(() => page.getByRole('alert').textContent(), PATIENCE).toMatch(/value/);
+	});
+});
+
+describe('the table of scenes', () => {
+	const section = () => page.locator('#scenes');
+	const rows = () => section().locator('tbody tr').allInnerTexts();
+	const scenes = async () =>
+		(
+			(await (await fetch(new URL('/api/scenes', sidecar.url))).json()) as {
+				scenes: { scene: string; style: string }[];
+			}
+		).scenes;
+	const kept = async () =>
+		(JSON.parse(await readFile(configurationFile(), 'utf8')) as { obs: { scenes: Record<string, string> } }).obs.scenes;
+	const add = async (scene: string, style: string) => {
+		await page.getByRole('combobox', { name: 'Scene to add' }).fill(scene);
+		await page.getByRole('combobox', { name: 'Its style' }).selectOption(style);
+		await page.getByRole('button', { name: 'Add', exact: true }).click();
+		await page.getByRole('combobox', { name: `Style of ${scene}` }).waitFor();
+	};
+	beforeEach(async () => {
+		await page.getByText('Scenes of OBS').click();
+	});
+
+	test('is edited in place: in force at once, and kept in the configuration file', async () => {
+		await add('Interview', 'pencil-sketch');
+		await add('Break', 'anime');
+		expect(await scenes()).toEqual([
+			{ scene: 'Interview', style: 'pencil-sketch' },
+			{ scene: 'Break', style: 'anime' },
+		]);
+		await page.getByRole('combobox', { name: 'Style of Interview' }).selectOption('van-gogh');
+		await expect.poll(kept, PATIENCE).toEqual({ Interview: 'van-gogh', Break: 'anime' });
+		await page.getByRole('button', { name: 'Remove Interview' }).click();
+		await expect.poll(kept, PATIENCE).toEqual({ Break: 'anime' });
+		await expect.poll(() => section().locator('.note').textContent(), PATIENCE).toContain('allaprima.json');
+		expect(await readFile(configurationFile(), 'utf8')).toMatch(/^\{\n {2}"fadeS": 0\.4,\n/);
+		await page.reload();
+		await page.getByText('Scenes of OBS').click();
+		await page.getByRole('combobox', { name: 'Style of Break' }).waitFor();
+		expect(complaints).toEqual([]);
+	});
+
+	test('shows what somebody else changed, and a change of both', async () => {
+		await add('Interview', 'anime');
+		const url = new URL('/api/scenes', sidecar.url);
+		const other = [...(await scenes()), { scene: 'Game', style: 'watercolor' }];
+		await fetch(url, {
+			method: 'PUT',
+			headers: { 'Content-Type': 'application/json' },
+			body: JSON.stringify({ scenes: other }),
+		});
+		await page.getByRole('combobox', { name: 'Style of Interview' }).selectOption('ukiyo-e');
+		await expect
+			.poll(scenes, PATIENCE)
+			.toEqual(other.map((row) => (row.scene === 'Interview' ? { ...row, style: 'ukiyo-e' } : row)));
+		await page.getByRole('combobox', { name: 'Style of Game' }).waitFor();
+	});
+
+	test('shows any name as text, and says what cannot be', async () => {
+		const hostile = '<img src=x onerror="document.title=1"> \u202e "&lt;';
+		await add(hostile, 'anime');
+		expect((await rows()).join()).toContain(hostile);
+		expect(await section().locator('img').count()).toBe(0);
+		await page.getByRole('combobox', { name: 'Scene to add' }).fill('__proto__');
+		await page.getByRole('combobox', { name: 'Scene to add' }).press('Enter');
+		await expect.poll(() => section().getByRole('alert').textContent(), PATIENCE).toMatch(/another name/);
+		expect(await page.title()).toBe('Alla Prima');
+		await page.getByRole('button', { name: `Remove ${hostile}` }).click();
+		await expect.poll(rows, PATIENCE).not.toContain(hostile);
 	});
 });
 

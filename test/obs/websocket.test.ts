@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { ObsWebsocket } from '../../sidecar/control/obs-websocket.ts';
+import { SceneTable } from '../../sidecar/control/scene-table.ts';
 import { nowUs } from '../../sidecar/frame/clock.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { until } from '../support/engines.ts';
@@ -13,6 +14,7 @@ setLog({ level: 'silent' });
 let obs: Obs;
 let controller: Controller;
 let websocket: ObsWebsocket | undefined;
+let scenes: SceneTable;
 let delayMs: number | undefined;
 let hasPlugin: boolean;
 
@@ -33,6 +35,13 @@ beforeEach(async () => {
 	await show('Elsewhere');
 	const presets = ['oil-painting', 'pencil-sketch', 'watercolor', 'passthrough'].map((name) => presetOf(name));
 	controller = new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0, nowUs });
+	scenes = new SceneTable({
+		rows: [
+			{ scene: 'Interview', style: 'pencil-sketch' },
+			{ scene: 'Break', style: 'watercolor' },
+		],
+		paint: (name) => controller.apply({ type: 'style', name }),
+	});
 	delayMs = undefined;
 	hasPlugin = false;
 });
@@ -52,10 +61,10 @@ const show = async (sceneName: string) => {
 const join = async (password = OBS_PASSWORD) => {
 	websocket = new ObsWebsocket({
 		obs: {
-			scenes: { Interview: 'pencil-sketch', Break: 'watercolor' },
 			audioInputs: ['Microphone', 'not there'],
 			websocket: { url: obs.websocketUrl, password },
 		},
+		scenes,
 		controller,
 		delayMs: () => delayMs,
 		hasPlugin: () => hasPlugin,
@@ -108,8 +117,26 @@ describe('styles by scene', () => {
 		await show('Pause');
 		await until(() => style() === 'watercolor');
 		expect(controller.change.epoch).toBe(1);
+		expect(scenes.rows).toContainEqual({ scene: 'Pause', style: 'watercolor' });
 		await show('Elsewhere');
 		await obs.socket.call('SetSceneName', { sceneName: 'Pause', newSceneName: 'Break' });
+	});
+
+	it('are edited while OBS runs, and the page is told which scenes there are', async () => {
+		await join();
+		await until(() => scenes.known.length > 0);
+		const created = ['Interview', 'Break', 'Elsewhere'];
+		expect(scenes.known.filter((name) => created.includes(name))).toEqual(created);
+		scenes.replace([{ scene: 'Elsewhere', style: 'pencil-sketch' }]); // it is shown
+		await until(() => style() === 'pencil-sketch');
+		await show('Break'); // no row any more
+		scenes.replace([...scenes.rows, { scene: 'Interview', style: 'watercolor' }]);
+		await show('Interview');
+		await until(() => style() === 'watercolor');
+		await obs.socket.call('CreateScene', { sceneName: 'Late' });
+		await until(() => scenes.known.includes('Late'));
+		await obs.socket.call('RemoveScene', { sceneName: 'Late' });
+		await until(() => !scenes.known.includes('Late'));
 	});
 
 	it('are the plugin’s to switch where it is there', async () => {

@@ -8,6 +8,7 @@ import type {
 	RunView,
 	ServedChannel,
 	ThumbnailFeed,
+	ServedScenes,
 } from '../../sidecar/control/http/served.ts';
 import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
@@ -80,6 +81,7 @@ export const openServer = async ({
 	health = () => ({ failing: [], unready: [] }),
 	metrics = async () => '',
 	midi,
+	scenes,
 }: {
 	preview?: PreviewFeed;
 	thumbnails?: ThumbnailFeed;
@@ -97,6 +99,7 @@ export const openServer = async ({
 	health?: () => Health;
 	metrics?: () => Promise<string>;
 	midi?: MidiServed;
+	scenes?: ServedScenes;
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
 	const controller = newController(nowUs, presets);
 	const server = await startHttpServer({
@@ -123,6 +126,7 @@ export const openServer = async ({
 		health,
 		metrics,
 		...(midi && { midi }),
+		scenes,
 	});
 	return { server, controller };
 };

@@ -142,7 +142,7 @@ describe('doctor', () => {
 			'ffmpeg',
 			'video devices',
 			'NDI runtime',
-		'MIDI',
+			'MIDI',
 			'onnxruntime',
 			'models',
 			'presets',

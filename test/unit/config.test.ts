@@ -37,7 +37,7 @@ describe('what is in force', () => {
 			sinks: ['null'],
 			failure: 'passthrough',
 			staleAfterMs: 1000,
-			obs: { scenes: {}, audioInputs: [] },
+			obs: { audioInputs: [] },
 			ndi: {
 				extraIps: [],
 				onlyWhenWatched: true,

@@ -5,6 +5,8 @@ import type { OpenApiDocument, OpenApiOperation } from '../../sidecar/control/ht
 import type { Thumbnail } from '../../sidecar/control/http/served.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
 import { startMidi, type MidiSurface } from '../../sidecar/control/midi/surface.ts';
+import { SceneStore } from '../../sidecar/control/scene-store.ts';
+import { SceneTable } from '../../sidecar/control/scene-table.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { ask, upgradeStatusOf } from '../support/http.ts';
@@ -41,11 +43,14 @@ beforeAll(async () => {
 		type: 'image/png',
 		bytes: Buffer.from('PNG'),
 	});
+	const table = new SceneTable({ rows: [{ scene: 'Interview', style: 'pencil-sketch' }], paint: () => {} });
+	const store = new SceneStore({ configurationFile: undefined });
 	({ server } = await openServer({
 		access: { chat },
 		metrics: async () => 'up 1\n',
 		midi: controls,
 		thumbnails: { thumbnailOf },
+		scenes: { table, store },
 	}));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });
@@ -62,6 +67,7 @@ const BODIES: Record<string, unknown> = {
 	'POST /api/presets': { name: 'as-seen', title: 'As seen' },
 	'POST /api/midi/learn': { command: { type: 'next' } },
 	'POST /api/midi/forget': { control: 'channel 1 note 1' },
+	'PUT /api/scenes': { scenes: [{ scene: 'Interview', style: 'oil-painting' }] },
 	'POST /api/chat': { style: 'Pencil sketch', user: 'somebody' },
 };
 const PATH_VALUES: Record<string, string> = { name: 'pencil-sketch', state: 'off' };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { openObsLink, type ObsLink } from '../../sidecar/control/obs-link.ts';
+import { SceneTable } from '../../sidecar/control/scene-table.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { presetOf, tuningOf } from '../support/frames.ts';
 import { PluginEnd } from '../support/obs-plugin.ts';
@@ -12,6 +13,7 @@ setLog({ level: 'silent' });
 
 let folder: string;
 let controller: Controller;
+let scenes: SceneTable;
 let link: ObsLink;
 const path = () => join(folder, 'sidecar.sock');
 
@@ -21,13 +23,20 @@ const openLink = (wanted?: string) =>
 		version: '0.1.0',
 		controller,
 		wanted,
-		scenes: { Interview: 'pencil-sketch', Lost: 'no-such-style' },
+		scenes,
 	});
 
 beforeEach(async () => {
 	folder = await mkdtemp(join(tmpdir(), 'allaprima-link-'));
 	const presets = ['oil-painting', 'pencil-sketch', 'passthrough'].map((name) => presetOf(name));
 	controller = new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs: () => 0 });
+	scenes = new SceneTable({
+		rows: [
+			{ scene: 'Interview', style: 'pencil-sketch' },
+			{ scene: 'Lost', style: 'no-such-style' },
+		],
+		paint: () => {},
+	});
 	link = await openLink();
 });
 afterEach(async () => {
@@ -212,6 +221,19 @@ describe('two filters', () => {
 		plugin.say({ type: 'scene_switch_started', to: 'Interview', durationMs: 0 });
 		await heard(plugin);
 		expect([style(), other.view().style]).toEqual(['pencil-sketch', 'pencil-sketch']);
+	});
+
+	it('follow the table of scenes as it is edited, and tell it which scene OBS shows', async () => {
+		const { plugin, other } = await setUp();
+		scenes.replace([{ scene: 'Break', style: 'passthrough' }]);
+		plugin.say({ type: 'scene_switch_started', to: 'Interview', durationMs: 0 }); // not any more
+		await heard(plugin);
+		expect(style()).toBe('oil-painting');
+		plugin.say({ type: 'scene_switch_started', to: 'Break', durationMs: 0 });
+		await heard(plugin);
+		expect([style(), other.view().style]).toEqual(['passthrough', 'passthrough']);
+		expect(scenes.known).toEqual(['Interview', 'Break']);
+		expect(link.controllers).toEqual([controller, other]);
 	});
 
 	it('are the run’s own in turn: the second when the first is gone', async () => {

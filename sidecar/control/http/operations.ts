@@ -1,4 +1,12 @@
-import { ChatRequest, Command, ForgetMidi, jsonSchemaOf, LearnMidi, SavePreset } from '../../config/schema.ts';
+import {
+	ChatRequest,
+	Command,
+	ForgetMidi,
+	jsonSchemaOf,
+	LearnMidi,
+	SavePreset,
+	SetScenes,
+} from '../../config/schema.ts';
 import type { RouteName } from './routes.ts';
 import {
 	chatAnswer,
@@ -7,6 +15,7 @@ import {
 	presetView,
 	runReport,
 	savedPreset,
+	scenesAnswer,
 	serverState,
 	ticketAnswer,
 } from './schemas.ts';
@@ -108,6 +117,22 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		body: jsonSchemaOf(ForgetMidi),
 		refusals: { 400: 'Nothing was learned of it', 404: 'MIDI is off' },
 		answer: { schema: midiView },
+	},
+	'GET /api/scenes': {
+		summary: 'What is painted in which scene of OBS, and the scenes that OBS told of',
+		refusals: { 404: 'OBS is not in use' },
+		answer: { schema: scenesAnswer },
+	},
+	'PUT /api/scenes': {
+		summary:
+			'Replaces what is painted in which scene: in force at once, and kept in the configuration file or for the user',
+		body: jsonSchemaOf(SetScenes),
+		refusals: {
+			400: 'No table, or an unknown style',
+			404: 'OBS is not in use',
+			409: 'Changed by somebody else meanwhile',
+		},
+		answer: { schema: scenesAnswer },
 	},
 	'POST /api/tickets': {
 		summary: 'A ticket for one WebSocket, as ?ticket=, where there is a token',

@@ -14,7 +14,7 @@ export const channelNameOf = (request: IncomingMessage): string | undefined =>
 	queryOf(request).get('channel') ?? undefined;
 
 /** A form of a foreign page cannot send this type. Errors: ERR_COMMAND, as refusals. */
-export const readJson = async (request: IncomingMessage): Promise<unknown> => {
+export const readJson = async (request: IncomingMessage, byteLengthMax = BODY_BYTES): Promise<unknown> => {
 	if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
 		throw new Refusal(415, 'ERR_COMMAND', 'A command is sent as application/json.');
 	const chunks: Buffer[] = [];
@@ -23,9 +23,9 @@ export const readJson = async (request: IncomingMessage): Promise<unknown> => {
 		request.on('data', (chunk: Buffer) => {
 			byteLength += chunk.length;
 			chunks.push(chunk);
-			if (byteLength <= BODY_BYTES) return;
+			if (byteLength <= byteLengthMax) return;
 			request.pause();
-			reject(new Refusal(413, 'ERR_COMMAND', `A command has at most ${BODY_BYTES} bytes.`));
+			reject(new Refusal(413, 'ERR_COMMAND', `A command has at most ${byteLengthMax} bytes.`));
 		});
 		request.on('end', resolve);
 		request.on('close', () => reject(new Refusal(400, 'ERR_COMMAND', 'The request was cut off.')));

@@ -15,6 +15,7 @@ import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
 import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
+import { readScenes, writeScenes } from './scenes.ts';
 import type { ErrorAnswer, PresetView, SavedPreset } from './schemas.ts';
 import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel, type Thumbnail } from './served.ts';
 
@@ -50,6 +51,8 @@ export const ROUTES = {
 	'GET /api/midi': ({ served }) => json(midiOf(served).view()),
 	'POST /api/midi/learn': (call) => learnMidi(call),
 	'POST /api/midi/forget': (call) => forgetMidi(call),
+	'GET /api/scenes': (call) => readScenes(call),
+	'PUT /api/scenes': (call) => writeScenes(call),
 	'POST /api/tickets': ({ access }) => json(access.newTicket()),
 	'GET /api/log': () => json({ lines: recentLines() }),
 	'GET /healthz': ({ served }) => healthAnswer(served.health().failing),
@@ -60,7 +63,7 @@ export const ROUTES = {
 	}),
 	'GET /osc': (call) => osc(call),
 	'GET /midi': ({ served }) => ({ type: 'text/html; charset=utf-8', body: midiPage(served.midi?.view()) }),
-} satisfies Record<`${'GET' | 'POST'} /${string}`, Handler>;
+} satisfies Record<`${'GET' | 'POST' | 'PUT'} /${string}`, Handler>;
 
 export type RouteName = keyof typeof ROUTES;
 

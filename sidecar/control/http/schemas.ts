@@ -1,4 +1,4 @@
-import type { Modifier } from '../../config/schema.ts';
+import type { Modifier, SceneStyle } from '../../config/schema.ts';
 import type { ControlView } from '../controller.ts';
 import type { MidiView } from '../midi/surface.ts';
 import type { ChatAnswer, RunReport, RunView, ServerState } from './served.ts';
@@ -102,17 +102,43 @@ const runView = object<RunView>(
 	['flicker'],
 );
 
-export const serverState = object<ServerState>({
-	version: text,
-	channels: { type: 'array', items: text },
-	channel: text,
-	control: controlView,
-	modifiers: {
-		type: 'array',
-		items: object<Modifier>({ name: text, phrase: { ...text, description: 'What a prompt says of it' } }),
+export const serverState = object<ServerState>(
+	{
+		version: text,
+		channels: { type: 'array', items: text },
+		channel: text,
+		control: controlView,
+		modifiers: {
+			type: 'array',
+			items: object<Modifier>({ name: text, phrase: { ...text, description: 'What a prompt says of it' } }),
+		},
+		scenesRevision: {
+			...count,
+			description: 'Rises with each change of what GET /api/scenes gives; absent where OBS is not in use',
+		},
+		run: runView,
 	},
-	run: runView,
-});
+	['scenesRevision'],
+);
+
+export interface ScenesAnswer {
+	revision: number;
+	scenes: readonly SceneStyle[];
+	known: readonly string[];
+	keptIn?: string;
+	problem?: string;
+}
+
+export const scenesAnswer = object<ScenesAnswer>(
+	{
+		revision: count,
+		scenes: { type: 'array', items: object<SceneStyle>({ scene: text, style: text }) },
+		known: { type: 'array', items: text, description: 'Scenes that OBS told of' },
+		keptIn: { ...text, description: 'The file that has it now, where the sidecar runs' },
+		problem: { ...text, description: 'Why it is in force for this run alone' },
+	},
+	['keptIn', 'problem'],
+);
 
 export interface PresetView {
 	name: string;

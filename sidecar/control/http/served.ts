@@ -1,7 +1,8 @@
-import type { Modifier } from '../../config/schema.ts';
+import type { Modifier, SceneStyle } from '../../config/schema.ts';
 import type { Controller, ControlView } from '../controller.ts';
 import type { MidiServed } from '../midi/surface.ts';
 import type { OscListening } from '../osc/page.ts';
+import type { SceneTable } from '../scene-table.ts';
 
 /** What is served: the channels that are painted, and what each has to say. Where it comes from is for app/ to know. */
 
@@ -76,6 +77,8 @@ export interface ServerState {
 	control: ControlView;
 	/** What the channel's model knows besides styles. */
 	modifiers: readonly Modifier[];
+	/** Of the table of scenes; absent where OBS is not in use. */
+	scenesRevision?: number;
 	run: RunView;
 }
 
@@ -111,6 +114,12 @@ export interface ServedChannel {
 	report: () => RunReport;
 }
 
+/** The table of scenes in force, and where it is kept. */
+export interface ServedScenes {
+	table: SceneTable;
+	store: { keep: (rows: readonly SceneStyle[]) => Promise<string> };
+}
+
 /** What is wrong, a line each; empty where nothing is. */
 export interface Health {
 	/** Only a new start helps. */
@@ -129,6 +138,8 @@ export interface Served {
 	health: () => Health;
 	/** In Prometheus' text format. */
 	metrics: () => Promise<string>;
+	/** Absent where OBS is not in use. */
+	scenes?: ServedScenes | undefined;
 	/** Absent where OSC is off. */
 	osc?: OscListening;
 	/** Absent where MIDI is off. */
@@ -140,7 +151,7 @@ export const channelNamed = ({ channels }: Served, name: string | undefined): Se
 	name === undefined ? channels()[0] : channels().find((channel) => channel.name === name);
 
 export const stateOf = (
-	{ version, channels }: Served,
+	{ version, channels, scenes }: Served,
 	{ name, controller, modifiers = [], run }: ServedChannel,
 ): ServerState => ({
 	version,
@@ -148,5 +159,6 @@ export const stateOf = (
 	channel: name,
 	control: controller.view(),
 	modifiers,
+	...(scenes && { scenesRevision: scenes.table.revision }),
 	run: run(),
 });

@@ -66,18 +66,28 @@ export const presets = async () => (await request(`/api/presets${query}`)).json(
 /** The newest lines of the sidecar's log. */
 export const logLines = async () => (await (await request('/api/log')).json()).lines;
 
-/** Sends one command. Rejects with what the sidecar has to say against it. */
-export const command = async (body) => {
-	const response = await request(`/api/commands${query}`, {
-		method: 'POST',
-		headers: { 'Content-Type': 'application/json' },
-		body: JSON.stringify(body),
-	}).catch(() => {
+const send = (method, path, body) =>
+	request(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).catch(() => {
 		throw new Error('The sidecar does not answer.');
 	});
+
+/** Rejects with what the sidecar has to say against it. */
+const answerOf = async (response) => {
 	const answer = await response.json();
 	if (!response.ok) throw new Error(answer.error.message);
 	return answer;
+};
+
+/** Sends one command. Rejects with what the sidecar has to say against it. */
+export const command = async (body) => answerOf(await send('POST', `/api/commands${query}`, body));
+
+/** The table of scenes. */
+export const scenes = async () => answerOf(await request('/api/scenes'));
+
+/** Replaces the table of scenes; undefined where there is a newer one than the one that was changed. */
+export const setScenes = async (table) => {
+	const response = await send('PUT', '/api/scenes', table);
+	return response.status === 409 ? undefined : answerOf(response);
 };
 
 /** For a control that moves: one command under way, and behind it the newest alone. */

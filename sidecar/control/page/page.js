@@ -1,7 +1,17 @@
 // The page: shows what the sidecar says, and asks it for what the user wants. Nothing here decides anything.
-import { command, commandLine, listen, logLines, presets as fetchPresets, watch } from './link.js';
+import {
+	command,
+	commandLine,
+	listen,
+	logLines,
+	presets as fetchPresets,
+	scenes as readScenes,
+	setScenes,
+	watch,
+} from './link.js';
 import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
+import { openScenes } from './scenes.js';
 import { openStage, readFrame } from './stage.js';
 
 const PASSTHROUGH = 'passthrough';
@@ -76,6 +86,7 @@ const styleButton = ({ name, title }, key) => {
 
 const loadStyles = async () => {
 	const presets = await fetchPresets();
+	scenes.setStyles(presets);
 	const before = new Map(styles);
 	const focused = document.activeElement?.dataset.style;
 	styles.clear();
@@ -151,6 +162,8 @@ const showControl = (control) => {
 	if (!isTouched(quantise)) quantise.value = control.quantise;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
 };
+
+const scenes = openScenes({ section: element('scenes'), read: readScenes, write: setScenes });
 
 const channels = element('channel');
 channels.addEventListener('change', () => {
@@ -258,6 +271,7 @@ const show = (newest) => {
 		isPainting: state.control.style !== PASSTHROUGH,
 	});
 	showRun(state.run);
+	scenes.follow(state.scenesRevision);
 };
 
 // -- Joining -----------------------------------------------------------------------------------------
@@ -286,6 +300,7 @@ listen({
 			body.dataset.link = 'open';
 			veilWith(shownEpoch === undefined ? 'Waiting for the first frame' : undefined);
 			presetsRevision = undefined;
+			scenes.forget();
 		}
 		if (newest.control.presetsRevision !== presetsRevision) {
 			presetsRevision = newest.control.presetsRevision;
@@ -343,7 +358,7 @@ element('new-strokes').addEventListener('click', () => void ask({ type: 'newStro
 
 document.addEventListener('keydown', (event) => {
 	if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-	if (event.target.matches('input[type=number], input[type=password], textarea')) return;
+	if (event.target.matches('input:not([type=range], [type=checkbox]), select, textarea')) return;
 	const key = event.key.toLowerCase();
 	const [name] = [...styles].find(([, style]) => style.key === key) ?? [];
 	const commands = {
