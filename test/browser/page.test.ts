@@ -124,6 +124,16 @@ const isDrawn = (id: string) =>
 		return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
 	})()`) as Promise<boolean>;
 
+/** Whether a plot has something in the colour of the budget. */
+const hasBudget = (id: string) =>
+	page.evaluate(`(() => {
+		const canvas = document.getElementById('${id}');
+		const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+		for (let i = 0; i < data.length; i += 4)
+			if (data[i] === 0x8f && data[i + 1] === 0xb3 && data[i + 2] === 0xcf && data[i + 3] > 200) return true;
+		return false;
+	})()`) as Promise<boolean>;
+
 describe('the picture', () => {
 	test('is the source and its painting, live', async () => {
 		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
@@ -162,7 +172,11 @@ describe('the picture', () => {
 		expect(Number(await page.locator('#latency').textContent())).toBeGreaterThan(0);
 		await expect.poll(() => isDrawn('plot-latency'), PATIENCE).toBe(true);
 		await expect.poll(() => isDrawn('plot-fps'), PATIENCE).toBe(true);
-		await page.getByRole('img', { name: /Latency \d+ milliseconds/ }).waitFor();
+		// The source has 12 frames a second.
+		await page.getByRole('img', { name: /^Latency \d+ milliseconds, .*; a frame lasts 83$/ }).waitFor();
+		await page.getByRole('img', { name: /^Denoiser \d+ milliseconds a batch, .*; budget 83$/ }).waitFor();
+		for (const plot of ['plot-latency', 'plot-streams']) await expect.poll(() => hasBudget(plot), PATIENCE).toBe(true);
+		expect(await hasBudget('plot-fps')).toBe(false);
 		expect(await page.locator('#about').textContent()).toBe('scene, painted at 320×192 by lite on cpu');
 	});
 });
@@ -231,9 +245,65 @@ describe('a style', () => {
 	});
 });
 
+describe('thumbnails', () => {
+	/** How far the pictures of two styles are from each other; 0 where neither has one. */
+	const apart = (a: string, b: string) =>
+		page.evaluate(`(() => {
+			const [a, b] = ['${a}', '${b}'].map((style) => {
+				const canvas = document.querySelector('[data-style="' + style + '"] canvas');
+				return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+			});
+			return a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / a.length;
+		})()`) as Promise<number>;
+
+	test('are painted from the live picture, one after the other', async () => {
+		const [asked, underWay] = [new Set<string>(), new Set<object>()];
+		let most = 0;
+		page.on('request', (request) => {
+			if (!request.url().includes('/api/thumbnails/')) return;
+			asked.add(new URL(request.url()).pathname.slice('/api/thumbnails/'.length));
+			most = Math.max(most, underWay.add(request).size);
+		});
+		page.on('requestfinished', (request) => underWay.delete(request));
+		page.on('requestfailed', (request) => underWay.delete(request));
+		await expect.poll(() => apart('pencil-sketch', 'anime'), PATIENCE).toBeGreaterThan(5);
+		await expect.poll(() => asked.size, { timeout: 60_000, interval: 100 }).toBeGreaterThanOrEqual(7);
+		expect(most).toBe(1);
+		expect(asked).not.toContain('oil-painting'); // that is on the stage
+		expect(asked).not.toContain('passthrough');
+	});
+
+	test('are not asked for where nobody looks', async () => {
+		await page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true })");
+		await page.waitForTimeout(500); // one that is under way
+		let asked = 0;
+		page.on('request', (request) => (asked += Number(request.url().includes('/api/thumbnails/'))));
+		await page.waitForTimeout(3000);
+		expect(asked).toBe(0);
+	});
+
+	test('that cannot be had leave the tiles plain, and everything else as it is', async () => {
+		const other = await browser.newPage();
+		let asked = 0;
+		await other.route('**/api/thumbnails/**', async (route) => {
+			if (asked++ % 2) await route.abort();
+			else await route.fulfill({ status: 200, contentType: 'image/png', body: 'no picture' });
+		});
+		const errors: string[] = [];
+		other.on('pageerror', ({ message }) => errors.push(message));
+		await other.goto(sidecar.url);
+		await other.locator('body[data-epoch]').waitFor({ timeout: 30_000 });
+		await expect.poll(() => asked, PATIENCE).toBeGreaterThan(3);
+		await other.locator('button[data-style=anime]').click();
+		await other.locator('button[data-style=anime][aria-pressed=true]').waitFor();
+		expect(errors).toEqual([]);
+		await other.close();
+	});
+});
+
 describe('the controls', () => {
 	test('have names that a screen reader can say', async () => {
-		const named: [role: 'slider' | 'textbox' | 'spinbutton' | 'group' | 'button', name: string][] = [
+		const named: [role: Parameters<Page['getByRole']>[0], name: string | RegExp][] = [
 			['slider', 'Strength'],
 			['slider', 'Fade between styles'],
 			['textbox', 'Prompt'],
@@ -243,8 +313,17 @@ describe('the controls', () => {
 			['button', 'Pencil sketch'],
 			['button', 'Paint'],
 			['button', 'New strokes'],
+			['button', 'Panic'],
+			['button', 'Tap'],
+			['group', 'Modifiers'],
+			['group', /^Tempo/],
+			['button', 'muted'],
+			['checkbox', 'Paint as I type'],
+			['combobox', 'When a switch of style is made'],
+			['slider', 'Divider between source and painting'],
 		];
-		for (const [role, name] of named) expect(await page.getByRole(role, { name, exact: true }).count(), name).toBe(1);
+		for (const [role, name] of named)
+			expect(await page.getByRole(role, { name, exact: true }).count(), `${name}`).toBe(1);
 	});
 
 	test('paint a prompt at Enter, and take it back at Escape', async () => {
@@ -256,7 +335,30 @@ describe('the controls', () => {
 		await prompt.fill('nonsense');
 		await prompt.press('Escape');
 		expect(await prompt.inputValue()).toBe('a 2nd painting, by candle light');
-		expect((await control()).prompt).toBe('a 2nd painting, by candle light');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe('a 2nd painting, by candle light');
+	});
+
+	test('paint a prompt while it is typed, and take it back; or not, where that is not wanted', async () => {
+		const prompt = page.getByRole('textbox', { name: 'Prompt' });
+		const { prompt: plain, epoch } = await control();
+		await prompt.fill('');
+		await prompt.pressSequentially('an etching');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe('an etching');
+		expect((await control()).epoch - epoch).toBeLessThan(10); // not for every letter
+		await prompt.pressSequentially(' of a dog');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe('an etching of a dog');
+		await prompt.press('Escape');
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe(plain);
+		expect(await prompt.inputValue()).toBe(plain);
+		await page.getByRole('checkbox', { name: 'Paint as I type' }).uncheck();
+		await prompt.fill('by Enter alone');
+		await page.waitForTimeout(1200); // twice as long as typing rests
+		expect((await control()).prompt).toBe(plain);
+		expect(await prompt.inputValue()).toBe('by Enter alone'); // the state leaves it alone
+		await page.getByRole('button', { name: 'Paint', exact: true }).click();
+		await expect.poll(async () => (await control()).prompt, PATIENCE).toBe('by Enter alone');
+		await page.reload();
+		expect(await page.getByRole('checkbox', { name: 'Paint as I type' }).isChecked()).toBe(false);
 	});
 
 	test('put modifiers into the prompt and take them out, as the prompt says', async () => {
@@ -314,6 +416,25 @@ describe('the controls', () => {
 		await waits.selectOption('off');
 		await isPressed('pencil-sketch');
 		await expect.poll(() => styleButton('pencil-sketch').getAttribute('class'), PATIENCE).toBe('');
+	});
+
+	test('are listed by their keys, with those of OBS and the ways from elsewhere', async () => {
+		await page.getByText('Keys', { exact: true }).click();
+		const keys = page.locator('#keys');
+		await expect.poll(() => keys.innerText(), PATIENCE).toMatch(/panic: nothing but the slate/);
+		expect(await keys.innerText()).toMatch(/Alla Prima: painting on or off/);
+		for (const name of ['OSC', 'MIDI', 'HTTP and WebSocket']) {
+			const href = await keys.getByRole('link', { name }).getAttribute('href');
+			expect((await fetch(new URL(href!, sidecar.url))).status, name).toBe(200);
+		}
+	});
+
+	test('leave the keys to a list that is open', async () => {
+		await page.getByRole('combobox', { name: 'When a switch of style is made' }).focus();
+		await page.keyboard.press('p');
+		await page.keyboard.press('n');
+		await page.keyboard.press('Escape');
+		expect(await control()).toMatchObject({ panic: false, style: 'oil-painting' });
 	});
 
 	test('show the log', async () => {
@@ -412,8 +533,24 @@ describe('the table of scenes', () => {
 	});
 });
 
-test.each([320, 768, 1280, 1920])('nothing is wider than a window of %i pixels', async (width) => {
+test('the page weighs less than 200 kB, and asks nobody else for anything', async () => {
+	const weights = new Map<string, number>();
+	const other = await browser.newPage();
+	other.on('response', async (response) => {
+		const { pathname, origin } = new URL(response.url());
+		expect(origin).toBe(new URL(sidecar.url).origin);
+		if (!pathname.startsWith('/api/')) weights.set(pathname, (await response.body()).byteLength);
+	});
+	await other.goto(sidecar.url);
+	await other.locator('body[data-epoch]').waitFor({ timeout: 30_000 });
+	await other.close();
+	expect([...weights.keys()]).toEqual(expect.arrayContaining(['/', '/page.css', '/page.js', '/styles.js']));
+	expect([...weights.values()].reduce((sum, weight) => sum + weight)).toBeLessThan(200_000);
+});
+
+test.each([300, 768, 1280, 1920])('nothing is wider than a window of %i pixels', async (width) => {
 	await page.setViewportSize({ width, height: 900 });
+	await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
 	const overflow = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
 	expect(await page.evaluate(overflow)).toBe(0);
 	const stage = (await page.locator('#stage').boundingBox())!;

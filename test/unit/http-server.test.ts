@@ -59,6 +59,9 @@ describe('the page', () => {
 		['/plot.js', 'text/javascript'],
 		['/link.js', 'text/javascript'],
 		['/login.js', 'text/javascript'],
+		['/prompt.js', 'text/javascript'],
+		['/styles.js', 'text/javascript'],
+		['/thumbnails.js', 'text/javascript'],
 		['/scenes.js', 'text/javascript'],
 		['/modifiers.js', 'text/javascript'],
 	])('%s is served as %s, under a policy that lets nothing else in', async (path, type) => {

@@ -13,6 +13,9 @@ const PAGE_FILES: Record<string, [file: string, type: string]> = {
 	'/plot.js': ['plot.js', 'text/javascript'],
 	'/modifiers.js': ['modifiers.js', 'text/javascript'],
 	'/scenes.js': ['scenes.js', 'text/javascript'],
+	'/thumbnails.js': ['thumbnails.js', 'text/javascript'],
+	'/styles.js': ['styles.js', 'text/javascript'],
+	'/prompt.js': ['prompt.js', 'text/javascript'],
 	'/login.js': ['login.js', 'text/javascript'],
 	'/link.js': ['link.js', 'text/javascript'],
 };

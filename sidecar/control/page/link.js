@@ -63,6 +63,12 @@ export const watch = (onFrame) => {
 /** The styles there are, in order. */
 export const presets = async () => (await request(`/api/presets${query}`)).json();
 
+/** A small painting of the live picture in a style; undefined where there is none now. */
+export const thumbnail = async (name) => {
+	const response = await request(`/api/thumbnails/${encodeURIComponent(name)}${query}`);
+	return response.ok ? response.blob() : undefined;
+};
+
 /** The newest lines of the sidecar's log. */
 export const logLines = async () => (await (await request('/api/log')).json()).lines;
 

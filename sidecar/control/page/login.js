@@ -40,6 +40,9 @@ const askForToken = () => {
 // Without a token there is nothing to go back to.
 dialog.addEventListener('close', () => asking && dialog.showModal());
 
+/** Whether this tab has shown one. */
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+
 /** As fetch, with the token; asks for it where it is missing or no longer taken. */
 export const request = async (path, options = {}) => {
 	for (;;) {

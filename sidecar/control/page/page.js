@@ -7,20 +7,21 @@ import {
 	presets as fetchPresets,
 	scenes as readScenes,
 	setScenes,
+	thumbnail,
 	watch,
 } from './link.js';
+import { hasToken } from './login.js';
 import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
+import { openPrompt } from './prompt.js';
 import { openScenes } from './scenes.js';
 import { openStage, readFrame } from './stage.js';
+import { openStyles, PASSTHROUGH } from './styles.js';
 
-const PASSTHROUGH = 'passthrough';
-const THUMBNAIL_EVERY_MS = 1000;
 const SAMPLE_EVERY_MS = 450;
 
 const element = (id) => document.getElementById(id);
 const body = document.body;
-const prompt = element('prompt');
 const strength = element('strength');
 const fade = element('fade');
 const seed = element('seed');
@@ -52,67 +53,25 @@ const moveFade = commandLine(ask);
 
 // -- Styles ------------------------------------------------------------------------------------------
 
-/** name -> { button, thumbnail } */
-const styles = new Map();
+const styles = openStyles({
+	grid: element('styles'),
+	onChoose: (name) => void ask({ type: 'style', name }),
+	fetchThumbnail: thumbnail,
+});
+styles.watchStage(() => {
+	if (shownEpoch === undefined || body.dataset.link !== 'open' || state?.control.panic) return undefined;
+	const { style, progress, epoch } = state.control;
+	const isWhole = progress === 1 && shownEpoch === epoch && state.run.engine.state === 'painting';
+	return { style, source: element('source'), painting: isWhole ? element('painting') : undefined };
+});
 /** Of the list that is shown; undefined before the first. */
 let presetsRevision;
-
-/** Any hue, but always the same for a name. */
-const hueOf = (name) => [...name].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
-
-const styleButton = ({ name, title }, key) => {
-	const button = document.createElement('button');
-	button.type = 'button';
-	button.dataset.style = name;
-	button.style.setProperty('--hue', String(name === PASSTHROUGH ? 30 : hueOf(name)));
-	const thumbnail = document.createElement('canvas');
-	thumbnail.width = 192;
-	thumbnail.height = 108;
-	thumbnail.ariaHidden = 'true';
-	const label = document.createElement('span');
-	label.textContent = title;
-	button.append(thumbnail, label);
-	if (key !== undefined) {
-		const hint = document.createElement('kbd');
-		hint.textContent = key;
-		hint.ariaHidden = 'true';
-		button.setAttribute('aria-keyshortcuts', key);
-		button.append(hint);
-	}
-	button.addEventListener('click', () => void ask({ type: 'style', name }));
-	styles.set(name, { button, thumbnail, key });
-	return button;
-};
 
 const loadStyles = async () => {
 	const presets = await fetchPresets();
 	scenes.setStyles(presets);
-	const before = new Map(styles);
-	const focused = document.activeElement?.dataset.style;
-	styles.clear();
-	const painting = presets.filter(({ name }) => name !== PASSTHROUGH);
-	element('styles').replaceChildren(
-		...presets.map((preset) => {
-			const place = painting.indexOf(preset) + 1;
-			return styleButton(preset, place === 0 ? '0' : place <= 9 ? String(place) : undefined);
-		}),
-	);
-	for (const [name, { thumbnail }] of styles)
-		if (before.has(name)) thumbnail.getContext('2d').drawImage(before.get(name).thumbnail, 0, 0);
-	styles.get(focused)?.button.focus();
+	styles.setPresets(presets);
 	if (state) showStyle(state.control);
-};
-
-/** What a style looked like when it was last on the stage is its picture on the button. */
-const keepThumbnails = () => {
-	if (document.hidden || shownEpoch === undefined || state?.control.panic) return;
-	const keep = (name, picture) => {
-		const canvas = styles.get(name)?.thumbnail;
-		canvas?.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
-	};
-	keep(PASSTHROUGH, element('source'));
-	const { style, progress, epoch } = state?.control ?? {};
-	if (progress === 1 && shownEpoch === epoch) keep(style, element('painting'));
 };
 
 // -- Showing -----------------------------------------------------------------------------------------
@@ -126,33 +85,31 @@ for (const slider of [strength, fade]) {
 	for (const end of ['pointerup', 'pointercancel', 'blur']) slider.addEventListener(end, () => held.delete(slider));
 }
 
-const showStyle = ({ style, title, pending }) => {
-	for (const [name, { button }] of styles) {
-		button.setAttribute('aria-pressed', String(name === style));
-		button.classList.toggle('pending', name === pending);
-	}
-	element('tag-style').textContent = title;
-	element('painting').setAttribute('aria-label', `Painting: ${title}`);
+const showStyle = (control) => {
+	styles.show(control);
+	element('tag-style').textContent = control.title;
+	element('painting').setAttribute('aria-label', `Painting: ${control.title}`);
 };
 
-const showPrompt = (text) => {
-	const isEdited = isTouched(prompt) && prompt.classList.contains('edited');
-	if (!isEdited) prompt.value = text;
-};
+const prompt = openPrompt({
+	form: element('prompt-form'),
+	paint: (text) => void ask({ type: 'prompt', text }),
+	targetNow: () => state?.control,
+});
 
 const modifiers = openModifiers({
 	group: element('modifiers'),
-	promptNow: () => prompt.value,
+	promptNow: () => prompt.text,
 	paint: (text) => {
-		prompt.value = text;
-		paintPrompt();
+		prompt.set(text);
+		void ask({ type: 'prompt', text });
 	},
 	onEmpty: () => void ask({ type: 'style', name: state.control.style }),
 });
 
 const showControl = (control) => {
 	showStyle(control);
-	showPrompt(control.prompt);
+	prompt.show(control.prompt);
 	panic.setAttribute('aria-pressed', String(control.panic));
 	if (!held.has(strength)) strength.value = String(control.strength);
 	if (!held.has(fade)) fade.value = String(control.fadeS);
@@ -164,6 +121,9 @@ const showControl = (control) => {
 };
 
 const scenes = openScenes({ section: element('scenes'), read: readScenes, write: setScenes });
+
+// Pages without a script of ours cannot show a token.
+element('keys').addEventListener('toggle', () => (element('more').hidden = hasToken()));
 
 const channels = element('channel');
 channels.addEventListener('change', () => {
@@ -215,7 +175,9 @@ const latencyPlot = openPlot(element('plot-latency'), {
 		{ key: 'p95', colour: colour('vermilion') },
 	],
 	unit: 'ms',
-	describe: ({ p50, p95 }) => `Latency ${Math.round(p50)} milliseconds, 95th percentile ${Math.round(p95)}`,
+	budget: ({ budget }) => `a frame lasts ${milliseconds(budget)} ms`,
+	describe: ({ p50, p95, budget }) =>
+		`Latency ${Math.round(p50)} milliseconds, 95th percentile ${Math.round(p95)}; a frame lasts ${milliseconds(budget)}`,
 });
 const ratePlot = openPlot(element('plot-fps'), {
 	lines: [{ key: 'fps', colour: colour('sage'), fill: 'rgb(143 191 154 / 12%)' }],
@@ -229,16 +191,20 @@ const streamsPlot = openPlot(element('plot-streams'), {
 		{ key: 'side', colour: colour('sage') },
 	],
 	unit: 'ms',
-	describe: ({ main, side }) => `Denoiser ${Math.round(main)} milliseconds a batch, encoder ${Math.round(side)}`,
+	budget: ({ budget }) => `budget ${milliseconds(budget)} ms`,
+	describe: ({ main, side, budget }) =>
+		`Denoiser ${Math.round(main)} milliseconds a batch, encoder ${Math.round(side)}; budget ${milliseconds(budget)}`,
 });
 
 let sampledMs = -Infinity;
-const plot = ({ control: { epoch }, run: { fps, latencyMs, sideStreamMs, mainStreamMs } }) => {
+const plot = ({ control: { epoch }, run }) => {
+	const { fps, latencyMs, sideStreamMs, mainStreamMs, framePeriodMs, batchSize } = run;
 	if (performance.now() - sampledMs < SAMPLE_EVERY_MS) return;
 	sampledMs = performance.now();
-	latencyPlot.add({ ...latencyMs, epoch });
+	latencyPlot.add({ ...latencyMs, epoch, budget: framePeriodMs });
 	ratePlot.add({ fps, epoch });
-	streamsPlot.add({ main: mainStreamMs, side: sideStreamMs, epoch });
+	// A batch may take as long as its frames last.
+	streamsPlot.add({ main: mainStreamMs, side: sideStreamMs, epoch, budget: batchSize * framePeriodMs });
 };
 
 const LOG_EVERY_MS = 2000;
@@ -267,7 +233,7 @@ const show = (newest) => {
 	showControl(state.control);
 	modifiers.show({
 		modifiers: state.modifiers,
-		prompt: prompt.value,
+		prompt: prompt.text,
 		isPainting: state.control.style !== PASSTHROUGH,
 	});
 	showRun(state.run);
@@ -292,7 +258,6 @@ watch((message) => {
 	if (body.dataset.link === 'open') veilWith(undefined);
 	stage.show(frame);
 });
-setInterval(keepThumbnails, THUMBNAIL_EVERY_MS);
 
 listen({
 	onState: (newest) => {
@@ -318,28 +283,6 @@ listen({
 
 // -- Controls ----------------------------------------------------------------------------------------
 
-const paintPrompt = () => {
-	const text = prompt.value.trim();
-	prompt.classList.remove('edited');
-	if (text) void ask({ type: 'prompt', text });
-	else if (state) prompt.value = state.control.prompt;
-};
-prompt.addEventListener('input', () => prompt.classList.toggle('edited', prompt.value !== state?.control.prompt));
-prompt.addEventListener('keydown', (event) => {
-	if (event.isComposing) return;
-	if (event.key === 'Enter' && !event.shiftKey) {
-		event.preventDefault();
-		paintPrompt();
-	} else if (event.key === 'Escape') {
-		prompt.classList.remove('edited');
-		if (state) prompt.value = state.control.prompt;
-		prompt.blur();
-	}
-});
-element('prompt-form').addEventListener('submit', (event) => {
-	event.preventDefault();
-	paintPrompt();
-});
 strength.addEventListener('input', () => {
 	element('strength-value').textContent = `${Math.round(strength.valueAsNumber * 100)} %`;
 	moveStrength({ type: 'strength', value: strength.valueAsNumber });
@@ -360,7 +303,7 @@ document.addEventListener('keydown', (event) => {
 	if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
 	if (event.target.matches('input:not([type=range], [type=checkbox]), select, textarea')) return;
 	const key = event.key.toLowerCase();
-	const [name] = [...styles].find(([, style]) => style.key === key) ?? [];
+	const name = styles.named(key);
 	const commands = {
 		'[': { type: 'previous' },
 		']': { type: 'next' },

@@ -1,5 +1,6 @@
 // A plot of the last minutes, drawn by hand: it has two lines at most, and must cost nothing.
 
+const BUDGET = '#8fb3cf';
 const SAMPLES = 240; // two minutes at two a second
 
 /** A round number, and no less than the value. */
@@ -8,10 +9,32 @@ const niceAbove = (value) => {
 	return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 };
 
-/** `lines` are { key, colour, fill }; samples are objects with these keys, and an epoch whose changes are marked. */
-export const openPlot = (canvas, { lines, unit, describe }) => {
+/** A budget that is this many times the lines would press them flat: it is only named. */
+const BUDGET_REACH = 4;
+
+/**
+ * `lines` are { key, colour, fill }; samples are objects with these keys, an epoch whose changes are marked, and where
+ * `budget` gives a label for a sample, a budget that the lines are to stay below.
+ */
+export const openPlot = (canvas, { lines, unit, describe, budget: labelOf }) => {
 	const context = canvas.getContext('2d');
 	const samples = [];
+
+	const drawBudget = (sample, y, width) => {
+		const label = y === undefined ? `${labelOf(sample)} ↑` : labelOf(sample);
+		const { width: labelWidth } = context.measureText(label);
+		context.fillStyle = BUDGET;
+		// At the top beside the unit, wherever the line is: there nothing is drawn over it.
+		context.fillText(label, width - labelWidth, 11);
+		if (y === undefined) return;
+		context.beginPath();
+		context.moveTo(0, Math.round(y) - 0.5);
+		context.lineTo(width, Math.round(y) - 0.5);
+		context.setLineDash([6, 3]);
+		context.strokeStyle = BUDGET;
+		context.stroke();
+		context.setLineDash([]);
+	};
 
 	const draw = () => {
 		const { clientWidth: width, clientHeight: height } = canvas;
@@ -22,7 +45,10 @@ export const openPlot = (canvas, { lines, unit, describe }) => {
 		}
 		context.setTransform(density, 0, 0, density, 0, 0);
 		context.clearRect(0, 0, width, height);
-		const top = niceAbove(Math.max(...samples.flatMap((sample) => lines.map(({ key }) => sample[key]))) * 1.08);
+		const most = Math.max(...samples.flatMap((sample) => lines.map(({ key }) => sample[key])));
+		const newest = samples.at(-1);
+		const isInReach = labelOf !== undefined && newest.budget <= BUDGET_REACH * most;
+		const top = niceAbove(Math.max(most, isInReach ? newest.budget : 0) * 1.08);
 		const x = (index) => width - ((samples.length - 1 - index) * width) / (SAMPLES - 1);
 		const y = (value) => height - 1 - ((height - 16) * value) / top;
 
@@ -48,6 +74,8 @@ export const openPlot = (canvas, { lines, unit, describe }) => {
 			context.stroke();
 		});
 		context.setLineDash([]);
+
+		if (labelOf) drawBudget(newest, isInReach ? y(newest.budget) : undefined, width);
 
 		for (const { key, colour, fill } of lines) {
 			context.beginPath();
