@@ -108,7 +108,9 @@ export class MidiSurface implements AsyncDisposable, MidiServed {
 				},
 			}),
 			...(this.#lastLearned && { learned: this.#lastLearned }),
-			mapping: [...this.#mapping].map(([control, { command, from }]) => ({ control, command: wordsOf(command), from })),
+			mapping: [...this.#mapping].flatMap(([control, { command, from }]) =>
+				from === 'default' && this.#isBeyond(command) ? [] : { control, command: wordsOf(command), from },
+			),
 		};
 	}
 
@@ -127,6 +129,7 @@ export class MidiSurface implements AsyncDisposable, MidiServed {
 				`${control} was not learned. ${known ? `Expected one of ${known}` : 'Nothing was learned'}; the rest is in the configuration.`,
 			);
 		}
+		if (this.#lastLearned?.control === control) this.#lastLearned = undefined;
 		await this.#keep(Object.fromEntries(Object.entries(this.#learned).filter(([name]) => name !== control)));
 	}
 
@@ -156,6 +159,12 @@ export class MidiSurface implements AsyncDisposable, MidiServed {
 		const isAsked = isFader ? this.#move(command, message) : this.#press(command, message);
 		this.#ports.touched(port, message, isFader && message.kind === 'cc');
 		if (isAsked) this.#counts.obeyed++;
+	}
+
+	/** Whether there are not so many styles. */
+	#isBeyond(command: MidiCommand): boolean {
+		const [first] = this.#options.channels();
+		return command.type === 'styleAt' && command.index >= (first?.controller.presets.length ?? 0);
 	}
 
 	/** Gives whether the message was used up. */
