@@ -564,6 +564,7 @@ test('panic shows nothing but the slate, until it is over', async () => {
 	await page.keyboard.press('p');
 	const button = page.getByRole('button', { name: 'Panic', pressed: true });
 	await button.waitFor();
+	await page.getByText('panic: only the slate').waitFor();
 	// The card alone, in both halves: dark.
 	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0);
 	expect((await canvases()).light).toBeLessThan(100);

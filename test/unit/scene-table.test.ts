@@ -123,7 +123,9 @@ describe('what is kept', () => {
 			at('allaprima.json'),
 			'{ "source": "scene", "obs": { "scenes": { "Old": "anime" }, "audioInputs": [] } }',
 		);
-		await Promise.all([store.keep([]), store.keep(ROWS.slice(1))]); // the last one stays
+		const many = Array.from({ length: 500 }, (_, i) => ({ scene: `${i}`.padEnd(256), style: 'anime' }));
+		const smaller = Array.from({ length: 20 }, (_, i) => store.keep(many.slice(25 * i)));
+		await Promise.all([...smaller, store.keep(ROWS.slice(1))]); // the last one stays
 		expect(JSON.parse(await readFile(at('allaprima.json'), 'utf8'))).toEqual({
 			source: 'scene',
 			obs: { scenes: { Break: 'oil-painting' }, audioInputs: [] },

@@ -61,8 +61,9 @@ const styles = openStyles({
 styles.watchStage(() => {
 	if (shownEpoch === undefined || body.dataset.link !== 'open' || state?.control.panic) return undefined;
 	const { style, progress, epoch } = state.control;
-	const isWhole = progress === 1 && shownEpoch === epoch && state.run.engine.state === 'painting';
-	return { style, source: element('source'), painting: isWhole ? element('painting') : undefined };
+	const isPainted = state.run.engine.state === 'painting';
+	const isWhole = isPainted && progress === 1 && shownEpoch === epoch;
+	return { style, isPainted, source: element('source'), painting: isWhole ? element('painting') : undefined };
 });
 /** Of the list that is shown; undefined before the first. */
 let presetsRevision;
@@ -111,6 +112,7 @@ const showControl = (control) => {
 	showStyle(control);
 	prompt.show(control.prompt);
 	panic.setAttribute('aria-pressed', String(control.panic));
+	body.dataset.panic = control.panic ? 'on' : 'off';
 	if (!held.has(strength)) strength.value = String(control.strength);
 	if (!held.has(fade)) fade.value = String(control.fadeS);
 	if (!isTouched(seed)) seed.value = String(control.seed);
@@ -149,7 +151,8 @@ const ENGINE_STATES = {
 
 const showRun = ({ engine, source, painted, ...run }) => {
 	body.dataset.engine = engine.state;
-	element('status-text').textContent = ENGINE_STATES[engine.state];
+	element('status-text').textContent =
+		body.dataset.panic === 'on' ? 'panic: only the slate' : ENGINE_STATES[engine.state];
 	element('about').textContent =
 		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}`;
 	element('fps').textContent = run.fps.toFixed(1);

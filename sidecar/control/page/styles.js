@@ -30,6 +30,7 @@ export const openStyles = ({ grid, onChoose, fetchThumbnail }) => {
 		thumbnail.width = 224;
 		thumbnail.height = 126;
 		thumbnail.ariaHidden = 'true';
+		button.title = title;
 		const label = document.createElement('span');
 		label.textContent = title;
 		button.append(thumbnail, label);
@@ -64,7 +65,7 @@ export const openStyles = ({ grid, onChoose, fetchThumbnail }) => {
 			const onStage = stage?.()?.style;
 			return [...styles.keys()].filter((name) => name !== PASSTHROUGH && name !== onStage && seen.has(name));
 		},
-		isWatched: () => !document.hidden && stage?.() !== undefined,
+		isWatched: () => !document.hidden && stage?.()?.isPainted === true,
 		fetchThumbnail,
 		show: draw,
 	});
@@ -94,7 +95,10 @@ export const openStyles = ({ grid, onChoose, fetchThumbnail }) => {
 			}
 		},
 		named: (key) => [...styles].find(([, style]) => style.key === key)?.[0],
-		/** Gives the canvases of the stage, with `painting` where that is wholly of its style; undefined while there is nothing to see. */
+		/**
+		 * `look` gives the canvases of the stage, with `painting` where that is wholly of its style, and whether the engine paints;
+		 * undefined while there is nothing to see.
+		 */
 		watchStage: (look) => {
 			stage = look;
 		},
