@@ -10,13 +10,14 @@ import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Size } from '../frame/frame.ts';
 import { FrameRing } from '../frame/ring.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
-import { autoPaintedSize } from '../inference/painted-size.ts';
+import { AUTO_PIXELS, autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
 import type { Fit } from '../native.ts';
 import type { Recording } from '../recording/recording.ts';
 import type { Replay } from '../recording/replay.ts';
 import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
+import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
 import { openSampling } from './sampling.ts';
@@ -118,18 +119,34 @@ export const runChannel = async ({
 		fit: canvas.fit,
 		tuning,
 	});
+	let framesTaken = 0;
+	let paintedNow = painted;
 	const recorder = new Recorder(
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
 		{ nowUs, ...(times && { times }) },
 	);
-	await using engine = new SupervisedEngine({
-		start: (listener, parameters, provider, int8Graphs) =>
+	const every = (ms: number, work: () => void) => stopping(setInterval(work, ms));
+	// Who paints every frame, or keeps what is painted, wants it as it was asked for.
+	using governor =
+		keepsAll || recording || configuration.governor === 'off'
+			? undefined
+			: new Governing({
+					tuning,
+					sizeOf: isAuto ? (share) => autoPaintedSize(manifest, info.layout, share * AUTO_PIXELS) : undefined,
+					arrivedCount: () => framesTaken + ring.droppedCount,
+					resize: (size) => engine.resize((paintedNow = size)),
+					nowUs,
+					every,
+				});
+	await using engine: SupervisedEngine = new SupervisedEngine({
+		start: (listener, parameters, provider, int8Graphs, resized = painted) =>
 			engines.start(
 				{
 					folder,
 					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
 					precision: int8Graphs ?? replay?.int8Graphs ?? parameters.tuning.precision,
-					painted,
+					painted: resized,
+					paintedBeside: painted,
 					fit: canvas.fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
 					parameters,
@@ -143,14 +160,21 @@ export const runChannel = async ({
 		parametersNow: (frame) => {
 			const atUs = replay ? replay.advance(controller, frame) : nowUs();
 			if (frame) recording?.keep(frame, ring.bytes(frame.slot), atUs);
-			return controller.parametersAt(atUs);
+			const parameters = controller.parametersAt(atUs);
+			return governor?.relieve(parameters) ?? parameters;
 		},
 		batchSize,
 		keepsAll,
 		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
-		observer: recorder,
+		observer: {
+			stage: (name, ms) => recorder.stage(name, ms),
+			batch: (batchTimes) => {
+				recorder.batch(batchTimes);
+				governor?.batch(batchTimes);
+			},
+		},
 		nowUs,
-		every: (us, work) => stopping(setInterval(work, us / 1000)),
+		every: (us, work) => every(us / 1000, work),
 		after: (us, work) => stopping(setTimeout(work, us / 1000)),
 	});
 	await using sampling = openSampling({ configuration, folder, tuning, controller, canvas, engines, engine });
@@ -167,7 +191,7 @@ export const runChannel = async ({
 				});
 	const count = () => {
 		recorder.setFramesDropped({
-			unpainted: ring.droppedCount,
+			unpainted: ring.droppedCount + (governor?.thinnedCount ?? 0),
 			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
 		});
 		recorder.setEngine({
@@ -180,7 +204,8 @@ export const runChannel = async ({
 	};
 	const view = () => {
 		count();
-		return runView(recorder, engine.state, info);
+		const run = runView(recorder, engine.state, info);
+		return { ...run, painted: paintedNow, ...(governor && { governor: governor.view }) };
 	};
 	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });
 	const report = () => {
@@ -214,9 +239,14 @@ export const runChannel = async ({
 		},
 	);
 	try {
-		const frames = take(ring.frames(stop.signal), configuration.frames ?? Infinity, () => recorder.frameIn());
-		for await (const frame of engine.paint(keepsAll && recording ? recording.paced(frames) : frames)) {
-			sampling.sampler.see(frame);
+		const taken = take(ring.frames(stop.signal), configuration.frames ?? Infinity, () => {
+			framesTaken++;
+			recorder.frameIn();
+		});
+		const thinned = governor?.thin(taken, (frame) => ring.release(frame)) ?? taken;
+		const frames = keepsAll && recording ? recording.paced(thinned) : thinned;
+		for await (const frame of engine.paint(frames)) {
+			if (frame.kind === 'painting') governor?.framePainted();
 			await output.present(frame);
 			if (output === egress) onShown(frame, 'new', nowUs());
 		}

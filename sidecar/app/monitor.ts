@@ -198,6 +198,7 @@ export class Monitor {
 						dropped: run.framesDropped,
 					},
 					engineRestarts: run.engine.restarts,
+					...(run.governor && { governorLevel: run.governor.level }),
 					fps: run.fps,
 					sideStreamMs: run.sideStreamMs,
 					mainStreamMs: run.mainStreamMs,

@@ -795,6 +795,10 @@ export const Configuration = z.strictObject({
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
 	failure: failurePolicyField.default('passthrough'),
 	staleAfterMs: staleAfterField.default(1000),
+	governor: z
+		.enum(['on', 'off'])
+		.default('on')
+		.meta(help('Whether a live picture that is not painted in time gives up what is seen least: docs/live.md')),
 	frames: z.int().min(1).exactOptional().meta(help('Stop after this many frames of the source', 'frames')),
 	durationS: z.number().positive().max(2_000_000).exactOptional().meta(help('Stop after this long', 's')),
 	fadeS: fadeField

@@ -17,6 +17,18 @@ const EVERY_US = 2_000_000;
 /** Paintings further apart than this did not follow each other. */
 const GAP_US = 250_000;
 
+interface Seen {
+	frame: StyledFrame;
+	atUs: number;
+}
+
+/** Another style, another size or a gap between them is no flicker. */
+const follows = ({ frame: { epoch, picture }, atUs }: Seen, next: StyledFrame, nextUs: number): boolean =>
+	next.epoch === epoch &&
+	next.picture.width === picture.width &&
+	next.picture.height === picture.height &&
+	nextUs - atUs <= GAP_US;
+
 /**
  * Looks at two successive paintings now and then and says how much they flicker. It paces nobody: one measurement is
  * under way at a time, on other threads, and no frame waits for it.
@@ -28,7 +40,7 @@ export class FlickerMeter implements FrameSink {
 	readonly #warn: ReturnType<typeof repeated>;
 	#reading: FlickerReading | undefined;
 	#dueUs = 0;
-	#first: { frame: StyledFrame; atUs: number } | undefined;
+	#first: Seen | undefined;
 	#isMeasuring = false;
 
 	constructor({
@@ -53,7 +65,7 @@ export class FlickerMeter implements FrameSink {
 		const first = this.#first;
 		const isShownAgain = frame.picture === first?.frame.picture;
 		if (frame.kind !== 'painting' || this.#isMeasuring || atUs < this.#dueUs || isShownAgain) return Promise.resolve();
-		if (!first || first.frame.epoch !== frame.epoch || atUs - first.atUs > GAP_US) {
+		if (!first || !follows(first, frame, atUs)) {
 			this.#first = { frame, atUs };
 			return Promise.resolve();
 		}

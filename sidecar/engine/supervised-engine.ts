@@ -1,6 +1,6 @@
 import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import { pictureByteLength, type Frame, type Picture, type StyledFrame } from '../frame/frame.ts';
+import { pictureByteLength, type Frame, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
@@ -19,12 +19,13 @@ import {
 } from './heartbeat.ts';
 
 export interface SupervisedEngineSettings {
-	/** Starts one engine; `provider` and `int8Graphs` are what the first one chose. */
+	/** Starts one engine; `provider` and `int8Graphs` are what the first one chose, `painted` what `resize` asked for last. */
 	start: (
 		listener: EngineListener,
 		parameters: Parameters,
 		provider: string | undefined,
 		int8Graphs: readonly GraphRole[] | undefined,
+		painted: Size | undefined,
 	) => EngineHandle;
 	/** Where the frames' pixels are; each slot is given back when its frame was answered. */
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
@@ -55,6 +56,15 @@ interface Waiting {
 	from: EngineHandle | undefined;
 }
 
+/** An engine that takes over from one that still paints, once it is ready. */
+interface Successor {
+	engine: EngineHandle;
+	painted: Size;
+	/** Frames that it has asked for meanwhile. */
+	pulls: number;
+	isReady: boolean;
+}
+
 /**
  * The engine as the sidecar sees it: one that is always there. It runs elsewhere, and is started again when it dies
  * or hangs, with the parameters in force. Live, the frames that it leaves unanswered pass as `unpainted`, each as
@@ -66,6 +76,9 @@ export class SupervisedEngine implements Engine {
 	readonly #settings: SupervisedEngineSettings;
 	readonly #stopChecking: () => void;
 	#engine: EngineHandle | undefined;
+	/** As `resize` asked for it; undefined: as the first one. */
+	#painted: Size | undefined;
+	#successor: Successor | undefined;
 	#state: EngineState = 'starting';
 	#provider: string | undefined;
 	#int8Graphs: readonly GraphRole[] | undefined;
@@ -120,6 +133,16 @@ export class SupervisedEngine implements Engine {
 		return this.#restarts;
 	}
 
+	/**
+	 * Frames are painted at this size as soon as there is an engine for it; until then, and where there is none, as before.
+	 * Nothing is lost, and the picture stands still no longer than the frames on their way take.
+	 */
+	resize(painted: Size): void {
+		this.#dropSuccessor();
+		if (this.#state !== 'painting') this.#painted = painted;
+		else this.#successor = { engine: this.#launch(painted), painted, pulls: 0, isReady: false };
+	}
+
 	async *paint(frames: AsyncIterable<Frame>): AsyncGenerator<StyledFrame, void, undefined> {
 		void this.#pump(frames[Symbol.asyncIterator]());
 		for (;;) {
@@ -143,6 +166,7 @@ export class SupervisedEngine implements Engine {
 		this.#stopChecking();
 		this.#cancelRestart();
 		this.#wake();
+		this.#dropSuccessor();
 		await this.#engine?.stop();
 	}
 
@@ -173,7 +197,7 @@ export class SupervisedEngine implements Engine {
 	#forward(): void {
 		const { ring, parametersNow, keepsAll } = this.#settings;
 		if (this.#state === 'painting') {
-			while (this.#pulls > 0 && this.#held.length > 0) {
+			while (this.#pulls > 0 && this.#held.length > 0 && !this.#successor?.isReady) {
 				const frame = this.#held.shift()!;
 				this.#pulls--;
 				this.#owed++;
@@ -192,39 +216,82 @@ export class SupervisedEngine implements Engine {
 	}
 
 	#start(): void {
-		const { start, parametersNow } = this.#settings;
 		this.#pulls = 0;
 		this.#owed = 0;
 		this.#isEndTold = false;
 		this.#readyUs = undefined;
 		this.#beat = heartbeatAt(this.#settings.nowUs());
-		// What a dead engine still had to say is not for the next one.
-		const ifCurrent =
-			<Arguments extends unknown[]>(hear: (...heard: Arguments) => void) =>
-			(...heard: Arguments) => {
-				if (this.#engine === engine && !this.#isClosed) hear(...heard);
-			};
+		this.#engine = this.#launch(this.#painted);
+		log.debug({ pid: this.#engine.pid }, 'engine started');
+	}
+
+	/** What an engine says is heard by what it is now; what a dead one still had to say, by nobody. */
+	#launch(painted: Size | undefined): EngineHandle {
+		const { start, parametersNow } = this.#settings;
+		const isCurrent = () => this.#engine === engine && !this.#isClosed;
+		const asSuccessor = () => (this.#successor?.engine === engine && !this.#isClosed ? this.#successor : undefined);
 		const engine: EngineHandle = start(
 			{
-				ready: ifCurrent(({ provider, refused, int8Graphs }) => {
+				ready: ({ provider, refused, int8Graphs }) => {
+					const successor = asSuccessor();
+					if (successor) {
+						successor.isReady = true;
+						this.#handOver();
+					}
+					if (!isCurrent() || successor) return;
 					for (const { provider: tried, reason } of refused) log.debug({ provider: tried, reason }, 'provider refused');
 					this.#int8Graphs = int8Graphs;
 					this.#onReady(provider);
-				}),
-				pull: ifCurrent(() => {
+				},
+				pull: () => {
+					const successor = asSuccessor();
+					if (successor) successor.pulls++;
+					if (!isCurrent()) return;
 					this.#pulls++;
 					this.#forward();
 					this.#wake();
-				}),
-				answer: ifCurrent((answer, pictures, timings) => this.#onAnswer(answer, pictures, timings)),
-				gone: ifCurrent((error) => this.#onGone(error)),
+				},
+				answer: (answer, pictures, timings) => {
+					if (isCurrent()) this.#onAnswer(answer, pictures, timings);
+				},
+				gone: (error) => {
+					if (asSuccessor()) {
+						this.#successor = undefined;
+						log.warn({ code: error.code, reason: error.message, painted }, 'no engine for another size');
+						this.#forward();
+					}
+					if (isCurrent()) this.#onGone(error);
+				},
 			},
 			parametersNow(),
 			this.#provider,
 			this.#int8Graphs,
+			painted,
 		);
-		this.#engine = engine;
-		log.debug({ pid: engine.pid }, 'engine started');
+		return engine;
+	}
+
+	/** The successor gets no frame before the one that paints has given all of its own: frames never change order. */
+	#handOver(): void {
+		const next = this.#successor;
+		if (!next?.isReady || this.#owed > 0 || this.#state !== 'painting') return;
+		const before = this.#engine;
+		this.#successor = undefined;
+		this.#engine = next.engine;
+		this.#painted = next.painted;
+		this.#pulls = next.pulls;
+		this.#isEndTold = false;
+		this.#readyUs = this.#settings.nowUs();
+		this.#beat = heartbeatAt(this.#readyUs);
+		void before?.stop();
+		this.#forward();
+		this.#wake();
+	}
+
+	#dropSuccessor(): void {
+		const successor = this.#successor;
+		this.#successor = undefined;
+		void successor?.engine.stop();
 	}
 
 	#onReady(provider: string): void {
@@ -259,6 +326,7 @@ export class SupervisedEngine implements Engine {
 			this.#state = 'painting';
 			this.#forward();
 		}
+		this.#handOver();
 		this.#updateBeat();
 		this.#wake();
 	}
@@ -267,6 +335,8 @@ export class SupervisedEngine implements Engine {
 		const { keepsAll, nowUs, after } = this.#settings;
 		const wasReady = this.#readyUs !== undefined;
 		this.#engine = undefined;
+		this.#painted = this.#successor?.painted ?? this.#painted;
+		this.#dropSuccessor();
 		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
 		// What never worked is wrong; what worked before is worth another try.
 		const neverWorked = this.#provider === undefined && !wasReady;

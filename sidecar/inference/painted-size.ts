@@ -3,7 +3,7 @@ import { SidecarError } from '../errors.ts';
 import type { Size } from '../frame/frame.ts';
 
 /** Pixels of 512x288, which two CPU cores paint at video rate. */
-const AUTO_PIXELS = 512 * 288;
+export const AUTO_PIXELS = 512 * 288;
 
 /**
  * The painted size for a source under `--size auto`: about so many pixels, sides as the model needs them,

@@ -13,6 +13,7 @@ export interface ChannelNumbers {
 		dropped: number;
 	};
 	engineRestarts: number;
+	governorLevel?: number;
 	fps: number;
 	/** Per batch, p50. */
 	sideStreamMs: number;
@@ -100,6 +101,7 @@ export class Metrics {
 		}));
 		this.#count('engine_restarts_total', 'Engines that were started again.', ({ engineRestarts }) => engineRestarts);
 		this.#gauge('ready', '1 where the channel has a picture to show.', ({ isReady }) => Number(isReady));
+		this.#gauge('governor_level', 'Steps that are given up to keep up; 0 where nothing is.', (c) => c.governorLevel);
 		this.#gauge('frames_per_second', 'Painted frames a second, over the last seconds.', ({ fps }) => fps);
 		this.#gauge('side_stream_seconds', 'Busy time of the encoder per batch, median.', (c) => c.sideStreamMs / 1000);
 		this.#gauge('main_stream_seconds', 'Busy time of the denoiser per batch, median.', (c) => c.mainStreamMs / 1000);

@@ -97,6 +97,7 @@ it('is named and described as Prometheus wants it', async () => {
 it.each([
 	'allaprima_build_info == 1',
 	'allaprima_ready{channel="main"} == 1',
+	'allaprima_governor_level{channel="main"} >= 0',
 	'allaprima_frames_total{result="painted"} > 0',
 	'allaprima_stage_seconds_count{stage="unet"} > 0',
 	'allaprima_latency_seconds_bucket{le="+Inf"} > 0',

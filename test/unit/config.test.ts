@@ -53,6 +53,7 @@ describe('what is in force', () => {
 			output: 'source',
 			pace: 'source',
 			http: 'auto',
+			governor: 'on',
 			chat: 'off',
 			midi: 'off',
 			osc: 'off',

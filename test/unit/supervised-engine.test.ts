@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import type { EngineHandle, EngineListener } from '../../sidecar/engine/engine-process.ts';
 import { SupervisedEngine, type SupervisedEngineSettings } from '../../sidecar/engine/supervised-engine.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
-import { rgbLayout, type Frame, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { rgbLayout, type Frame, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf, parametersOf } from '../support/frames.ts';
 
 setLog({ level: 'silent' });
+
+type StartArguments = globalThis.Parameters<SupervisedEngineSettings['start']>;
 
 /** An engine that does what the test says. */
 class PuppetEngine implements EngineHandle {
@@ -20,10 +22,13 @@ class PuppetEngine implements EngineHandle {
 	isEnded = false;
 	isStopped = false;
 
-	constructor(listener: EngineListener, provider: string | undefined, int8Graphs: readonly string[] | undefined) {
+	readonly painted: Size | undefined;
+
+	constructor(...[listener, , provider, int8Graphs, painted]: StartArguments) {
 		this.listener = listener;
 		this.provider = provider;
 		this.int8Graphs = int8Graphs;
+		this.painted = painted;
 	}
 
 	send(frame: Frame, _: Uint8Array, parameters: Parameters): void {
@@ -85,8 +90,8 @@ const open = ({ keepsAll = false, batchSize = 1 }: Partial<SupervisedEngineSetti
 	let isEnded = false;
 	let parameters = parametersOf();
 	const supervised = new SupervisedEngine({
-		start: (listener, _, provider, int8Graphs) => {
-			const engine = new PuppetEngine(listener, provider, int8Graphs);
+		start: (...settings) => {
+			const engine = new PuppetEngine(...settings);
 			engines.push(engine);
 			return engine;
 		},
@@ -311,6 +316,89 @@ describe('live', () => {
 		await endSource();
 		await finished;
 		expect(kinds()).toEqual(['0 unpainted']);
+	});
+});
+
+describe('another size', () => {
+	const SMALL = { width: 16, height: 16 };
+	const sequencesOf = ({ sent }: PuppetEngine) => sent.map(({ frame }) => frame.sequence);
+
+	it('is painted by an engine that takes over when it is ready, and when the other has given all that it had', async () => {
+		const { supervised, engines, offer, kinds } = open();
+		engines[0]!.ready(2);
+		await offer(0, 1);
+		supervised.resize(SMALL);
+		expect(engines[1]).toMatchObject({ painted: SMALL, provider: 'cpu', int8Graphs: ['unet'] });
+		engines[0]!.answer(0);
+		await offer(2);
+		expect(sequencesOf(engines[0]!)).toEqual([0, 1, 2]); // it paints as before while the other loads
+		engines[1]!.ready(2);
+		engines[0]!.answer(1);
+		await offer(3);
+		expect(sequencesOf(engines[1]!)).toEqual([]);
+		expect(engines[0]!.isStopped).toBe(false);
+		engines[0]!.answer(2);
+		await settle();
+		expect(engines[0]!.isStopped).toBe(true);
+		expect(sequencesOf(engines[1]!)).toEqual([3]);
+		engines[1]!.answer(3);
+		await settle();
+		expect(kinds()).toEqual(['0 painting', '1 painting', '2 painting', '3 painting']);
+		expect(supervised.restarts).toBe(0);
+	});
+
+	it('that no engine can be had for changes nothing', async () => {
+		const { supervised, engines, offer, kinds } = open();
+		engines[0]!.ready(2);
+		supervised.resize(SMALL);
+		engines[1]!.die();
+		await offer(0);
+		engines[0]!.answer(0);
+		await settle();
+		expect(kinds()).toEqual(['0 painting']);
+		expect([supervised.state, engines.length, engines[0]!.isStopped]).toEqual(['painting', 2, false]);
+	});
+
+	it('asked for twice is the last one, and the engine between is let go', async () => {
+		const { supervised, engines, offer } = open();
+		engines[0]!.ready(2);
+		supervised.resize({ width: 8, height: 8 });
+		supervised.resize(SMALL);
+		expect(engines[1]!.isStopped).toBe(true);
+		engines[1]!.ready(2); // its last words
+		engines[2]!.ready(2);
+		await offer(0);
+		expect(engines.map(({ sent }) => sent.length)).toEqual([0, 0, 1]);
+	});
+
+	it('is that of the next engine where this one dies before, or is being started', async () => {
+		const { supervised, engines, pass } = open();
+		engines[0]!.ready(1);
+		supervised.resize(SMALL);
+		engines[0]!.die();
+		expect(engines[1]!.isStopped).toBe(true);
+		await pass(10);
+		expect(engines[2]!.painted).toEqual(SMALL);
+		supervised.resize({ width: 8, height: 8 });
+		engines[2]!.die();
+		await pass(1000);
+		expect(engines[3]!.painted).toEqual({ width: 8, height: 8 });
+	});
+
+	it('keeps its last frames: a source that ends meanwhile ends well', async () => {
+		const { supervised, engines, offer, endSource, finished, kinds } = open({ keepsAll: true });
+		engines[0]!.ready(2);
+		await offer(0);
+		supervised.resize(SMALL);
+		engines[1]!.ready(2);
+		await offer(1);
+		await endSource();
+		engines[0]!.answer(0);
+		await settle();
+		engines[1]!.answer(1);
+		await finished;
+		expect(kinds()).toEqual(['0 painting', '1 painting']);
+		expect(engines[1]!.isEnded).toBe(true);
 	});
 });
 

@@ -93,13 +93,18 @@ const runView = object<RunView>(
 		framesDropped: count,
 		framesRepeated: count,
 		framesUnpainted: count,
+		governor: object<NonNullable<RunView['governor']>>({
+			level: { ...count, description: 'What is given up to keep up; 0 where nothing is' },
+			levels: count,
+			relief: text,
+		}),
 		flicker: object<NonNullable<RunView['flicker']>>({
 			warpingError: number('What motion does not explain of the difference of two paintings, of 255'),
 			sobel: number('Detail of the painting'),
 			sourceSobel: number('Detail of the source'),
 		}),
 	},
-	['flicker'],
+	['governor', 'flicker'],
 );
 
 export const serverState = object<ServerState>(

@@ -30,6 +30,8 @@ export interface RunView {
 	framesDropped: number;
 	framesRepeated: number;
 	framesUnpainted: number;
+	/** What is given up to keep up: 0 of `levels` where nothing is; absent where it is off. */
+	governor?: { level: number; levels: number; relief: string };
 	/** Of two successive paintings, on the 0..255 scale; absent before anything was measured. */
 	flicker?: { warpingError: number; sobel: number; sourceSobel: number };
 }
