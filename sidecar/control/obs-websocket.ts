@@ -120,10 +120,19 @@ export class ObsWebsocket implements AsyncDisposable {
 		socket.on('CurrentSceneTransitionDurationChanged', followTransition);
 		await this.#followTransition(socket);
 		socket.on('SceneListChanged', ({ scenes }) => this.#scenesThere(scenes));
-		const { currentProgramSceneName, scenes } = await socket.call('GetSceneList');
-		this.#scenesThere(scenes);
-		this.#sceneShown(currentProgramSceneName);
+		socket.on('CurrentSceneCollectionChanged', () => void this.#readScenes(socket));
+		await this.#readScenes(socket);
 		await this.#rememberOffsets(socket);
+	}
+
+	async #readScenes(socket: OBSWebSocket): Promise<void> {
+		try {
+			const { currentProgramSceneName, scenes } = await socket.call('GetSceneList');
+			this.#scenesThere(scenes);
+			this.#sceneShown(currentProgramSceneName);
+		} catch (error) {
+			log.debug({ reason: (error as Error).message }, 'scenes not known');
+		}
 	}
 
 	/** OBS lists them from the last to the first. */

@@ -139,6 +139,24 @@ describe('styles by scene', () => {
 		await until(() => !scenes.known.includes('Late'));
 	});
 
+	it('are those of the scene collection that is open', async () => {
+		await join();
+		await until(() => scenes.known.includes('Interview'));
+		const { currentSceneCollectionName: before } = await obs.socket.call('GetSceneCollectionList');
+		await obs.socket.call('CreateSceneCollection', { sceneCollectionName: 'Tour' });
+		await until(() => !scenes.known.includes('Interview'));
+		expect(scenes.known).toHaveLength(1); // a new collection has one scene
+		await obs.until(
+			() =>
+				obs.socket.call('SetCurrentSceneCollection', { sceneCollectionName: before }).then(
+					() => true,
+					() => false,
+				),
+			before,
+		);
+		await until(() => scenes.known.includes('Interview'));
+	});
+
 	it('are the plugin’s to switch where it is there', async () => {
 		hasPlugin = true;
 		await join();
