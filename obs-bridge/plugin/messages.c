@@ -28,6 +28,10 @@ static size_t queue_count;
 static atomic_int transition_ms = -1;
 static atomic_bool is_transition_news;
 
+/** The newest list of scenes, as a line; null before the first. Under the mutex. */
+static char* scenes_line;
+static atomic_bool is_scenes_news;
+
 static obs_data_t* message_of(const char* type) {
 	obs_data_t* message = obs_data_create();
 	obs_data_set_string(message, "type", type);
@@ -102,6 +106,29 @@ static void say_transition(void) {
 	say(message);
 }
 
+void messages_scenes(obs_data_array_t* scenes) {
+	obs_data_t* message = message_of("scenes");
+	obs_data_set_array(message, "scenes", scenes);
+	const char* line = obs_data_get_json(message);
+	if (line) {
+		pthread_mutex_lock(&queue_mutex);
+		bfree(scenes_line);
+		scenes_line = bstrdup(line);
+		pthread_mutex_unlock(&queue_mutex);
+		atomic_store(&is_scenes_news, true);
+		link_wake();
+	}
+	obs_data_release(message);
+}
+
+static void say_scenes(void) {
+	pthread_mutex_lock(&queue_mutex);
+	char* line = scenes_line ? bstrdup(scenes_line) : NULL;
+	pthread_mutex_unlock(&queue_mutex);
+	if (line && strlen(line) < LINK_LINE_BYTES_MAX) link_say(line);
+	bfree(line);
+}
+
 void messages_stream_removed(const char* stream_id) {
 	obs_data_t* message = message_of("stream_removed");
 	obs_data_set_string(message, "id", stream_id);
@@ -111,6 +138,7 @@ void messages_stream_removed(const char* stream_id) {
 void messages_greet(void) {
 	clear_queue();
 	atomic_store(&is_transition_news, true);
+	atomic_store(&is_scenes_news, true);
 	struct stream* streams[STREAMS_MAX];
 	const size_t count = streams_list(streams);
 	for (size_t i = 0; i < count; ++i) atomic_store(&streams[i]->is_dirty, true);
@@ -195,6 +223,7 @@ void messages_say_news(void) {
 	}
 	streams_release(streams, count);
 	if (atomic_exchange(&is_transition_news, false)) say_transition();
+	if (atomic_exchange(&is_scenes_news, false)) say_scenes();
 	say_queue();
 }
 
@@ -321,4 +350,6 @@ void messages_link_changed(enum link_state state) {
 
 void messages_unload(void) {
 	clear_queue();
+	bfree(scenes_line);
+	scenes_line = NULL;
 }

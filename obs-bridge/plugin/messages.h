@@ -29,6 +29,8 @@ void messages_command(const char* stream_id, obs_data_t* command);
 void messages_scene_switch_started(const char* scene, int duration_ms);
 /** Of the transition chosen now; told to whoever comes later, too. */
 void messages_transition(int duration_ms);
+/** All scenes that there are now; told to whoever comes later, too. */
+void messages_scenes(obs_data_array_t* scenes);
 void messages_stream_removed(const char* stream_id);
 
 /** Frees what was not said. */

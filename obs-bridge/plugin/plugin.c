@@ -13,6 +13,7 @@
 #include "log.h"
 #include "messages.h"
 #include "output-source.h"
+#include "scenes.h"
 #include "stream.h"
 #include "styles.h"
 #include "transitions.h"
@@ -36,14 +37,20 @@ static void on_frontend_event(enum obs_frontend_event event, void* param) {
 		hotkeys_restore();
 		transitions_hook();
 		transitions_tell_current();
+		scenes_tell();
 		break;
 	case OBS_FRONTEND_EVENT_PROFILE_CHANGED:
 		hotkeys_restore();
 		break;
-	case OBS_FRONTEND_EVENT_TRANSITION_LIST_CHANGED:
 	case OBS_FRONTEND_EVENT_SCENE_COLLECTION_CHANGED:
+		scenes_tell();
+		// fall through
+	case OBS_FRONTEND_EVENT_TRANSITION_LIST_CHANGED:
 		transitions_hook();
 		transitions_tell_current();
+		break;
+	case OBS_FRONTEND_EVENT_SCENE_LIST_CHANGED:
+		scenes_tell();
 		break;
 	case OBS_FRONTEND_EVENT_TRANSITION_CHANGED:
 	case OBS_FRONTEND_EVENT_TRANSITION_DURATION_CHANGED:

@@ -438,6 +438,8 @@ export const ObsMessage = z.discriminatedUnion('type', [
 	}),
 	z.object({ type: z.literal('stream_removed'), id: streamId }),
 	z.object({ type: z.literal('command'), id: streamId.exactOptional(), command: z.unknown() }),
+	/** All that there are. */
+	z.object({ type: z.literal('scenes'), scenes: z.array(z.object({ name: z.string().max(512) })).max(1000) }),
 	z.object({
 		type: z.literal('scene_switch_started'),
 		to: z.string().max(512),

@@ -252,6 +252,8 @@ export class ObsLink implements AsyncDisposable {
 					this.#controllersOf(peer),
 				);
 			}
+			case 'scenes':
+				return this.#options.scenes.know(message.scenes.map(({ name }) => name));
 			case 'transition':
 				this.#transitionS = secondsOf(message);
 				for (const controller of this.#controllersOf(peer)) controller.followTransition(this.#transitionS);

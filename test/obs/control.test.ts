@@ -208,6 +208,20 @@ describe('a scene switch is told at its start, with where it goes', () => {
 		await told(250, async () => (echo = await ObsEcho.start(obs.runtimeFolder)));
 	});
 
+	it('and which scenes there are, at each change and to who comes later', async () => {
+		const hostile = 'Tab\t "quoted" \\ <b>ü</b>';
+		const told = async (by: () => Promise<unknown>) => {
+			echo.heard.length = 0;
+			await by();
+			return ((await echo.hears('scenes'))['scenes'] as { name: string }[]).map(({ name }) => name);
+		};
+		const made = await told(() => obs.socket.call('CreateScene', { sceneName: hostile }));
+		expect(made.slice(-3)).toEqual(['Guitar', 'Piano', hostile]);
+		await echo.kill();
+		expect(await told(async () => (echo = await ObsEcho.start(obs.runtimeFolder)))).toEqual(made);
+		expect(await told(() => obs.socket.call('RemoveScene', { sceneName: hostile }))).toEqual(made.slice(0, -1));
+	});
+
 	it('by a fade, five times of five', async () => {
 		for (const scene of scenes) expect(await cutTo(scene)).toEqual({ to: scene, durationMs: 250 });
 	});

@@ -233,6 +233,9 @@ describe('two filters', () => {
 		await heard(plugin);
 		expect([style(), other.view().style]).toEqual(['passthrough', 'passthrough']);
 		expect(scenes.known).toEqual(['Interview', 'Break']);
+		plugin.say({ type: 'scenes', scenes: [{ name: 'Break' }, { name: 'Guitar' }] });
+		await heard(plugin);
+		expect(scenes.known).toEqual(['Break', 'Guitar']);
 		expect(link.controllers).toEqual([controller, other]);
 	});
 
