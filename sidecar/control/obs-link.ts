@@ -189,6 +189,7 @@ export class ObsLink implements AsyncDisposable {
 		socket.setEncoding('utf8');
 		let rest = '';
 		socket.on('data', (text: string) => {
+			if (socket.writableEnded) return; // it was hung up on
 			const lines = (rest + text).split('\n');
 			rest = lines.pop()!;
 			try {
@@ -197,8 +198,9 @@ export class ObsLink implements AsyncDisposable {
 				for (const line of lines) if (line.trim()) this.#hear(peer, line);
 			} catch (error) {
 				log.warn({ error }, 'plugin hung up on');
+				rest = '';
 				send(socket, { type: 'error', message: (error as Error).message });
-				socket.end();
+				socket.end(() => socket.destroy()); // a plugin that goes on talking is let go
 			}
 		});
 		socket.on('error', () => socket.destroy());
