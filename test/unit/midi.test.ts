@@ -207,13 +207,15 @@ describe('is obeyed', () => {
 		const { clock, controller, surface, send } = await open();
 		let changes = 0;
 		controller.subscribe(() => changes++);
-		for (let i = 0; i < 1000; i++) send(CC, 1, i % 128);
-		clock.advance(1);
-		for (let i = 0; i < 1000; i++) send(CC, 1, i % 100);
+		for (let i = 0; i < 1000; i++) {
+			send(CC, 1, i % 100);
+			clock.advance(1000);
+		}
 		clock.advance(10_000);
-		expect(changes).toBe(2);
+		expect(changes).toBeGreaterThan(50);
+		expect(changes).toBeLessThanOrEqual(101);
 		expect(controller.view().strength).toBe(99 / 127);
-		expect(surface.view().counts.obeyed).toBe(2000);
+		expect(surface.view().counts.obeyed).toBe(1000);
 	});
 
 	test('a fader and a button in the order in which they came', async () => {
