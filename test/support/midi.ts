@@ -9,7 +9,10 @@ export class Cables implements MidiPorts {
 	/** What was opened and not closed, `in NAME` and `out NAME`. */
 	readonly opened = new Set<string>();
 	isClosed = false;
-	readonly #listeners = new Map<string, (bytes: Uint8Array) => void>();
+	/** By which they are timed. */
+	nowUs: () => number = () => 0;
+	readonly #listeners = new Map<string, (bytes: Uint8Array, sinceUs: number) => void>();
+	readonly #sentUs = new Map<string, number>();
 
 	constructor(...plugged: string[]) {
 		this.plugged = plugged;
@@ -17,7 +20,10 @@ export class Cables implements MidiPorts {
 
 	/** The controller sends these bytes; nobody hears them unless it is listened to. */
 	send(name: string, ...bytes: number[]): void {
-		this.#listeners.get(name)?.(Uint8Array.from(bytes));
+		const nowUs = this.nowUs();
+		const sinceUs = nowUs - (this.#sentUs.get(name) ?? nowUs);
+		this.#sentUs.set(name, nowUs);
+		this.#listeners.get(name)?.(Uint8Array.from(bytes), sinceUs);
 	}
 
 	inputs(): string[] {
@@ -28,7 +34,7 @@ export class Cables implements MidiPorts {
 		return [...this.plugged];
 	}
 
-	openInput(name: string, listener: (bytes: Uint8Array) => void): Disposable {
+	openInput(name: string, listener: (bytes: Uint8Array, sinceUs: number) => void): Disposable {
 		this.#listeners.set(name, listener);
 		return this.#open(`in ${name}`, () => this.#listeners.delete(name));
 	}

@@ -37,6 +37,7 @@ afterEach(async () => {
 const open = async (options: Partial<MidiSurfaceOptions> = {}, cables = new Cables('Pads')) => {
 	const clock = new ManualClock();
 	const controller = newController(clock.nowUs);
+	cables.nowUs = clock.nowUs;
 	const surface = await startMidi({
 		port: ['all'],
 		channel: 'all',

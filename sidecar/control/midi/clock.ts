@@ -21,24 +21,24 @@ export class MidiClock {
 	#count = -1;
 	#isStopped = false;
 
-	/** What there is to tell of a message that came at `nowUs`: at the beginning of each bar, once the tempo is known. */
-	hear(kind: ClockMessage['kind'], nowUs: number, beatsPerBar = BEATS_PER_BAR): ClockBar | undefined {
+	/** What there is to tell of a message that came at `atUs`: at the beginning of each bar, once the tempo is known. */
+	hear(kind: ClockMessage['kind'], atUs: number, beatsPerBar = BEATS_PER_BAR): ClockBar | undefined {
 		if (kind === 'stop') this.#isStopped = true;
 		else if (kind === 'continue') this.#isStopped = false;
 		else if (kind === 'start') {
 			this.#isStopped = false;
 			this.#count = -1;
-		} else return this.#tick(nowUs, beatsPerBar);
+		} else return this.#tick(atUs, beatsPerBar);
 		return undefined;
 	}
 
-	#tick(nowUs: number, beatsPerBar: number): ClockBar | undefined {
+	#tick(atUs: number, beatsPerBar: number): ClockBar | undefined {
 		const last = this.#timesUs.at(-1);
-		if (last !== undefined && (nowUs < last || nowUs - last > PAUSE_US)) {
+		if (last !== undefined && (atUs < last || atUs - last > PAUSE_US)) {
 			this.#timesUs = [];
 			this.#count = -1;
 		}
-		this.#timesUs.push(nowUs);
+		this.#timesUs.push(atUs);
 		if (this.#timesUs.length > KEPT) this.#timesUs.shift();
 		// Some clocks go on while the music stands.
 		if (this.#isStopped) return undefined;

@@ -15,10 +15,15 @@ export interface OpenPortsOptions extends Timing {
 	/** Parts of names, or `all`. */
 	port: readonly string[];
 	ports: MidiPorts;
-	/** `port` stands for the controller, whichever way its ports go. */
-	hear: (message: MidiMessage, port: string, clock: MidiClock) => void;
+	/** `port` stands for the controller, whichever way its ports go; the time is that of the port. */
+	hear: (message: MidiMessage, port: string, clock: ClockOfPort) => void;
 	/** Undefined where nothing is to be shown. */
 	newFeedback: ((port: string, send: (message: ControlMessage) => void) => MidiFeedback) | undefined;
+}
+
+export interface ClockOfPort {
+	readonly clock: MidiClock;
+	readonly atUs: number;
 }
 
 interface Opened extends Disposable {
@@ -120,8 +125,10 @@ export class OpenPorts implements Disposable {
 	#openInput(name: string): Opened {
 		const { ports, hear } = this.#options;
 		const [reader, clock, port] = [new MidiReader(), new MidiClock(), controllerOf(name)];
-		const opened = ports.openInput(name, (bytes) => {
-			for (const message of reader.read(bytes)) hear(message, port, clock);
+		let atUs = 0;
+		const opened = ports.openInput(name, (bytes, sinceUs) => {
+			atUs += sinceUs;
+			for (const message of reader.read(bytes)) hear(message, port, { clock, atUs });
 		});
 		return { port, [Symbol.dispose]: () => opened[Symbol.dispose]() };
 	}

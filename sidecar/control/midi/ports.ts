@@ -9,8 +9,11 @@ const SEQUENCER = '/dev/snd/seq';
 export interface MidiPorts extends Disposable {
 	inputs: () => string[];
 	outputs: () => string[];
-	/** Bytes as they come, until it is disposed of. Errors: ERR_MIDI, where the port went away or is taken. */
-	openInput: (name: string, listener: (bytes: Uint8Array) => void) => Disposable;
+	/**
+	 * Bytes as they come, until it is disposed of, each time with the microseconds since the last time by the clock of the system,
+	 * which does not wait for this thread. Errors: ERR_MIDI, where the port went away or is taken.
+	 */
+	openInput: (name: string, listener: (bytes: Uint8Array, sinceUs: number) => void) => Disposable;
 	/** Errors: ERR_MIDI. */
 	openOutput: (name: string) => Disposable & { send: (bytes: Uint8Array) => void };
 }
@@ -32,7 +35,7 @@ export const openMidiPorts = async (platform: NodeJS.Platform = process.platform
 			const port = opened(name, () => openNamed(new Input(), name));
 			// Not system exclusive, which nothing here reads, and not active sensing; the clock is wanted.
 			port.ignoreTypes(true, false, true);
-			port.on('messageBuffer', (_, bytes) => listener(bytes));
+			port.on('messageBuffer', (sinceS, bytes) => listener(bytes, sinceS * 1e6));
 			return {
 				[Symbol.dispose]: () => {
 					port.removeAllListeners();

@@ -5,12 +5,11 @@ import { log, repeated } from '../../telemetry/logger.ts';
 import type { Controller } from '../controller.ts';
 import { Paced, type Timing } from '../telling.ts';
 import { commandOf, isContinuous, shownOf, wordsOf } from './commands.ts';
-import type { MidiClock } from './clock.ts';
 import { MidiFeedback } from './feedback.ts';
 import { learnedPath, readLearned, writeLearned } from './learned.ts';
 import { joinedMapping, mappedOf, nameOf, type Mapped, type MidiControl } from './mapping.ts';
 import type { ClockMessage, ControlMessage, MidiMessage } from './messages.ts';
-import { OpenPorts } from './open-ports.ts';
+import { OpenPorts, type ClockOfPort } from './open-ports.ts';
 import { openMidiPorts, type MidiPorts } from './ports.ts';
 
 /** How long a control is waited for that is to be mapped. */
@@ -141,7 +140,7 @@ export class MidiSurface implements AsyncDisposable, MidiServed {
 		await this.#writing.catch(() => {}); // was said when it failed
 	}
 
-	#hear(message: MidiMessage, port: string, clock: MidiClock): void {
+	#hear(message: MidiMessage, port: string, clock: ClockOfPort): void {
 		if ('channel' in message) return this.#touch(message, port);
 		if (this.#options.clock) this.#hearClock(message, clock);
 	}
@@ -244,11 +243,11 @@ export class MidiSurface implements AsyncDisposable, MidiServed {
 		}
 	}
 
-	#hearClock({ kind }: ClockMessage, clock: MidiClock): void {
+	#hearClock({ kind }: ClockMessage, { clock, atUs }: ClockOfPort): void {
 		const [first] = this.#options.channels();
 		if (!first) return;
 		const { controller } = first;
-		const bar = clock.hear(kind, this.#options.nowUs(), controller.view().tempo?.beatsPerBar);
+		const bar = clock.hear(kind, atUs, controller.view().tempo?.beatsPerBar);
 		if (bar) controller.apply({ type: 'tempo', ...bar });
 	}
 
