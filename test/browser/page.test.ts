@@ -81,7 +81,11 @@ beforeEach(async () => {
 	page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 	complaints = [];
 	page.on('pageerror', ({ message }) => complaints.push(message));
-	page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+	page.on('console', (message) => {
+		// A thumbnail that is not there yet is refused, and Chromium says so.
+		const isThumbnail = message.location().url.includes('/api/thumbnails/');
+		if (message.type() === 'error' && !isThumbnail) complaints.push(message.text());
+	});
 	await page.goto(sidecar.url);
 	await page.locator('body[data-link=open][data-epoch]').waitFor({ timeout: 30_000 });
 	await isPressed('oil-painting'); // the styles have come
@@ -202,6 +206,11 @@ describe('a style', () => {
 		await page.keyboard.press(']');
 		await isPressed('render-3d'); // the one after pencil
 		await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+		await page.keyboard.press('[');
+		await isPressed('pencil-sketch');
+		const { seed } = await control();
+		await page.keyboard.press('n');
+		await expect.poll(async () => (await control()).seed, PATIENCE).not.toBe(seed);
 	});
 
 	test('is changed by the command line, and the page follows', async () => {
@@ -324,6 +333,22 @@ describe('the controls', () => {
 		];
 		for (const [role, name] of named)
 			expect(await page.getByRole(role, { name, exact: true }).count(), `${name}`).toBe(1);
+	});
+
+	test('all have a name, and all can have the focus', async () => {
+		await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true");
+		const { nameless, deaf } = (await page.evaluate(`(() => {
+			const controls = [...document.querySelectorAll('button, input, select, textarea, summary, a, [role=slider]')]
+				.filter((control) => control.checkVisibility());
+			const nameOf = (control) => control.ariaLabel ?? (control.labels?.[0] ?? control).textContent.trim();
+			const isDeaf = (control) => (control.focus(), document.activeElement !== control);
+			const said = (some) => some.map((control) => control.outerHTML.slice(0, 80));
+			return {
+				nameless: said(controls.filter((control) => !nameOf(control))),
+				deaf: said(controls.filter(isDeaf)),
+			};
+		})()`)) as Record<'nameless' | 'deaf', string[]>;
+		expect([nameless, deaf]).toEqual([[], []]);
 	});
 
 	test('paint a prompt at Enter, and take it back at Escape', async () => {
@@ -572,6 +597,10 @@ test('panic shows nothing but the slate, until it is over', async () => {
 	expect(off).toMatchObject({ status: 0, stdout: 'panic off\n' });
 	await page.getByRole('button', { name: 'Panic', pressed: false }).waitFor();
 	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	await page.getByRole('button', { name: 'Panic' }).click();
+	await expect.poll(async () => (await control()).panic, PATIENCE).toBe(true);
+	await page.getByRole('button', { name: 'Panic' }).click();
+	await expect.poll(async () => (await control()).panic, PATIENCE).toBe(false);
 });
 
 test('the page says that the engine hangs, and that another one paints', async () => {

@@ -149,10 +149,15 @@ const ENGINE_STATES = {
 	restarting: 'engine is restarted',
 };
 
+const statusOf = ({ engine, governor }) => {
+	if (body.dataset.panic === 'on') return 'panic: only the slate';
+	const isRelieved = engine.state === 'painting' && governor?.level > 0;
+	return isRelieved ? `painting: ${governor.relief}` : ENGINE_STATES[engine.state];
+};
+
 const showRun = ({ engine, source, painted, ...run }) => {
 	body.dataset.engine = engine.state;
-	element('status-text').textContent =
-		body.dataset.panic === 'on' ? 'panic: only the slate' : ENGINE_STATES[engine.state];
+	element('status-text').textContent = statusOf({ engine, ...run });
 	element('about').textContent =
 		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}`;
 	element('fps').textContent = run.fps.toFixed(1);

@@ -97,10 +97,12 @@ export const openScenes = ({ section, read, write }) => {
 
 	form.addEventListener('submit', (event) => {
 		event.preventDefault();
-		void set(scene.value, style.value).then((isDone) => {
-			if (!isDone) return;
-			scene.value = '';
-			scene.focus();
+		const name = scene.value;
+		// At once: the next one may be typed before this one is kept.
+		scene.value = '';
+		scene.focus();
+		void set(name, style.value).then((isDone) => {
+			if (!isDone && scene.value === '') scene.value = name;
 		});
 	});
 
