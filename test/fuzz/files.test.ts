@@ -1,19 +1,25 @@
 // Files that somebody else has written: each is taken, or refused with the code that is meant for it, and nothing else.
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfiguration } from '../../sidecar/config/load-config.ts';
 import { PICTURE_BYTES_MAX, Preset } from '../../sidecar/config/schema.ts';
+import { Controller } from '../../sidecar/control/controller.ts';
 import { imageHeaderOf } from '../../sidecar/control/image-header.ts';
 import { readPicturedPreset } from '../../sidecar/control/preset-bundle.ts';
 import { readPreset } from '../../sidecar/control/presets.ts';
 import { openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readBmp, sizeOfBmp } from '../../sidecar/ingest/bmp.ts';
 import { parseY4mHeader } from '../../sidecar/ingest/y4m.ts';
+import { Replay } from '../../sidecar/recording/replay.ts';
+import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { corpusOf, inputs, mayRefuse, mutated, patienceMs } from '../support/fuzz.ts';
+import { frameOf } from '../support/frames.ts';
 import { copyOfLite } from '../support/lite.ts';
+
+setLog({ level: 'silent' });
 
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 beforeAll(async () => {
@@ -134,6 +140,46 @@ test('flags and variables', { timeout: patienceMs() }, async () => {
 		inputs(2000),
 	);
 	expect(taken).toBeGreaterThan(0);
+});
+
+test('recordings', { timeout: patienceMs(2) }, async () => {
+	const recording = folder.at('recording');
+	await mkdir(recording);
+	const [header, events] = [`${recording}/recording.json`, `${recording}/events.jsonl`];
+	const [goodHeader, goodEvents] = [corpusOf('recording')[0]!, corpusOf('recording-events')];
+	const errors = ['ERR_SOURCE', 'ERR_SOURCE_READ'] as const;
+	let painted = 0;
+	/** Goes through the recording as a run does. */
+	const replay = async () => {
+		const opened = await mayRefuse(errors, () => Replay.open(recording));
+		if (!opened) return;
+		const { presets, preset, tuning } = opened.header;
+		const controller = new Controller({ presets, preset, tuning, fadeS: 0, nowUs: opened.nowUs });
+		await mayRefuse(errors, async () => {
+			for await (const { sequence } of opened.frames()) {
+				const atUs = opened.advance(controller, { ...frameOf(sequence), sequence });
+				expect(controller.parametersAt(atUs).conditioning.length).toBeLessThanOrEqual(6);
+				painted++;
+			}
+		});
+	};
+	await writeFile(events, goodEvents[0]!);
+	await fc.assert(
+		fc.asyncProperty(jsonCorpus('recording'), async (bytes) => {
+			await writeFile(header, bytes);
+			await replay();
+		}),
+		inputs(150),
+	);
+	await writeFile(header, goodHeader);
+	await fc.assert(
+		fc.asyncProperty(mutated(goodEvents), async (bytes) => {
+			await writeFile(events, bytes);
+			await replay();
+		}),
+		inputs(300),
+	);
+	expect(painted).toBeGreaterThan(0);
 });
 
 test('manifests of models', { timeout: patienceMs() }, async () => {

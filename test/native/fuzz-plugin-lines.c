@@ -25,14 +25,15 @@ static void require(bool holds, const char* what) {
 	exit(2);
 }
 
-/** ALLAPRIMA_OBS_PLUGIN is the plugin as it was built, of which libobs says where its folders are. libobs
- * wants a display. */
+/**
+ * ALLAPRIMA_OBS_PLUGIN is the plugin as it was built, of which libobs says where its folders are;
+ * XDG_RUNTIME_DIR is a folder that nobody else uses. libobs wants a display.
+ */
 int LLVMFuzzerInitialize(int* argc, char*** argv) {
-	static char folder[] = "/tmp/allaprima-fuzz-XXXXXX";
 	const char* plugin = getenv("ALLAPRIMA_OBS_PLUGIN");
+	const char* folder = getenv("XDG_RUNTIME_DIR");
 	obs_module_t* module = NULL;
-	require(plugin, "ALLAPRIMA_OBS_PLUGIN is not set");
-	require(mkdtemp(folder) && setenv("XDG_RUNTIME_DIR", folder, 1) == 0, "there is no folder for it");
+	require(plugin && folder, "ALLAPRIMA_OBS_PLUGIN or XDG_RUNTIME_DIR is not set");
 	base_set_log_handler(log_nothing, NULL);
 	require(obs_startup("en-US", folder, NULL), "libobs does not start; is there a display?");
 	require(obs_open_module(&module, plugin, folder) == MODULE_SUCCESS, "libobs does not take the plugin");
