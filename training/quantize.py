@@ -15,6 +15,7 @@ only with the pair behind the convolution as well. Activations are uint8 per ten
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -258,7 +259,8 @@ class Line:
 
     def _run(self, **job):
         (self.work / "job.json").write_text(json.dumps({**self.job, **job}))
-        subprocess.run(["node", str(Path(__file__).with_name("calibrate.mjs")), str(self.work)], check=True)
+        quiet = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+        subprocess.run(["node", str(Path(__file__).with_name("calibrate.mjs")), str(self.work)], check=True, env=quiet)
         return json.loads((self.work / "result.json").read_text())
 
     def ranges(self, models):

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import type { GraphSpec, TensorSpec } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';

@@ -1,3 +1,4 @@
+import './no-telemetry.ts';
 import { Worker } from 'node:worker_threads';
 import type { Tensor } from '../frame/tensor.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
