@@ -47,7 +47,8 @@ export class FailureSink implements FrameSink {
 		if (this.#isPanic()) return this.#asSlate(frame);
 		switch (frame.kind) {
 			case 'painting':
-				return (this.#lastShown = frame);
+				// Beside its painting the source leaves as well, to whoever shows both.
+				return (this.#lastShown = this.#policy() === 'slate' ? { ...frame, source: this.#slate } : frame);
 			case 'source':
 				// The last painting is not to come back after the style that wants none.
 				return (this.#lastShown = this.#policy() === 'slate' ? this.#asSlate(frame) : frame);
