@@ -133,6 +133,7 @@ export const runChannel = async ({
 			: new Governing({
 					tuning,
 					sizeOf: isAuto ? (share) => autoPaintedSize(manifest, info.layout, share * AUTO_PIXELS) : undefined,
+					isPainting: () => engine.state === 'painting',
 					arrivedCount: () => framesTaken + ring.droppedCount,
 					resize: (size) => engine.resize((paintedNow = size)),
 					nowUs,

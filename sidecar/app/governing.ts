@@ -23,6 +23,8 @@ export interface GovernedSettings {
 	sizeOf: ((pixels: number) => Size) | undefined;
 	/** Frames that came so far, whatever became of them. */
 	arrivedCount: () => number;
+	/** What a dead engine does not paint says nothing of the machine. */
+	isPainting: () => boolean;
 	resize: (painted: Size) => void;
 	nowUs: () => number;
 	/** Calls `work` again and again until what it gives is called. */
@@ -101,7 +103,12 @@ export class Governing implements Disposable {
 	}
 
 	#look(): void {
-		const { arrivedCount, nowUs } = this.#settings;
+		const { arrivedCount, isPainting, nowUs } = this.#settings;
+		if (!isPainting()) {
+			this.#looks = [];
+			this.#state = { ...this.#state, missingSinceUs: undefined, roomSinceUs: undefined };
+			return;
+		}
 		const { side: sideMs, main: mainMs } = this.#busyMs;
 		const now: Counts = { atUs: nowUs(), arrived: arrivedCount(), painted: this.#painted, sideMs, mainMs };
 		this.#looks.push(now);

@@ -221,7 +221,8 @@ const paint = async (request: OpenRequest): Promise<void> => {
 		}
 		const painted = lines.get(line);
 		if (message.type === 'close') lines.delete(line);
-		painted?.then((open) => open.hear(message)).catch(() => {}); // it has said itself that it failed
+		// One that was not opened has said so itself.
+		painted?.then((open) => open.hear(message), () => {}).catch((error: unknown) => fail(error, line));
 	});
 	const { provider, providersRefused: refused, int8Graphs } = streams;
 	tell({ type: 'ready', provider, refused, int8Graphs });
