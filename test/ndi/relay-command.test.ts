@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const startRelay = (...flags: string[]) => start(network, ...flags);
 const PENCIL = ['--in', FIRST, '--out', 'OUT', '--style', 'pencil-sketch', '--no-when-watched'];
-const ask = (path: string) => askRelay(network, path);
+const ask = (path: string, token?: string) => askRelay(network, path, token);
 
 /** Does what systemd does with WatchdogSec=4, WatchdogSignal=SIGKILL, and says what it is told. */
 const SYSTEMD = `
@@ -51,6 +51,23 @@ while True:
         break
 child.wait()
 sys.stdin.read()
+`;
+
+/** Asks for the source itself and then for panic, each once it was told that what came before is in force. */
+const OSC_CONTROLLER = `
+import { createSocket } from 'node:dgram';
+import { fromBuffer, toBuffer } from 'osc-min';
+const socket = createSocket('udp4');
+const send = (address, ...args) => socket.send(toBuffer({ address, args }), 7718, '127.0.0.1');
+const next = { '/allaprima/style "pencil-sketch"': ['/allaprima/channel/OUT/style', { type: 'string', value: 'passthrough' }],
+	'/allaprima/style "passthrough"': ['/allaprima/panic', { type: 'integer', value: 1 }] };
+socket.on('message', (datagram) => {
+	const { address, args } = fromBuffer(datagram);
+	const line = address + ' ' + JSON.stringify(args[0].value);
+	console.log(line);
+	if (next[line]) setTimeout(() => send(...next[line]), 500);
+});
+send('/allaprima/state');
 `;
 
 const isReady = () => until(async () => (await ask('/readyz')).status === 200, 60_000);
@@ -96,6 +113,25 @@ describe('a relay of one channel', () => {
 		await viewer.one(isSource, 'the source again');
 		network.run(process.execPath, 'dist/cli.js', 'style', 'pencil-sketch');
 		await viewer.one(isPainting, 'paint again');
+	});
+
+	it('is steered by OSC, which is told what is in force, and answers other machines only with its token', async () => {
+		await network.source('CAM');
+		const settings = ['--log-level', 'error', '--osc', '7718', '--http', '0.0.0.0:7717'];
+		const command = [process.execPath, 'dist/cli.js', 'relay', ...settings, ...PENCIL];
+		network.run('env', 'ALLAPRIMA_HTTP_TOKEN=a-token-for-the-relay', ...command);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		await using osc = network.run(process.execPath, '--input-type=module', '-e', OSC_CONTROLLER);
+		await osc.untilLine('/allaprima/style "pencil-sketch"');
+		await viewer.one(isSource, 'the source');
+		await osc.untilLine('/allaprima/style "passthrough"');
+		await viewer.one(isSlate, 'the slate');
+		await osc.untilLine('/allaprima/panic 1');
+		expect((await ask('/api/state')).status).toBe(401);
+		expect((await ask('/api/state', 'a-token-of-nobody-at-all')).status).toBe(401);
+		const { status, text } = await ask('/api/state', 'a-token-for-the-relay');
+		expect([status, JSON.parse(text)]).toMatchObject([200, { channels: ['OUT'], control: { panic: true } }]);
 	});
 
 	it('shows the source while the engine is dead, with no frame missing, and paints again', async () => {

@@ -14,8 +14,13 @@ export const startRelayThatCanHang = (network: Network, ...flags: string[]) =>
 	network.run(process.execPath, '--import', ON_SIGNAL, 'dist/cli.js', 'relay', '--log-level', 'error', ...flags);
 
 /** Asks the relay's page from inside of that network, which nobody else can reach. Status 0 where nobody answers. */
-export const askRelay = async (network: Network, path: string): Promise<{ status: number; text: string }> => {
-	const script = `fetch('http://127.0.0.1:7717${path}')
+export const askRelay = async (
+	network: Network,
+	path: string,
+	token?: string,
+): Promise<{ status: number; text: string }> => {
+	const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+	const script = `fetch('http://127.0.0.1:7717${path}', ${JSON.stringify({ headers })})
 		.then(async (r) => console.log(JSON.stringify({ status: r.status, text: await r.text() })))
 		.catch(() => console.log('{"status":0,"text":""}'))`;
 	await using asked = network.run(process.execPath, '-e', script);
