@@ -63,13 +63,15 @@ export class MidiMachine implements AsyncDisposable {
 	readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
 	readonly #ready: Promise<void>;
 	#count = 0;
+	#ended: Error | undefined;
 
 	private constructor(child: ChildProcess, folder: Folder) {
 		this.#child = child;
 		this.#folder = folder;
 		this.#ready = new Promise((resolve, reject) => {
 			createInterface(child.stdout!).on('line', (line) => this.#hear(line, resolve));
-			child.on('exit', () => void this.#explain().then(reject));
+			child.on('exit', () => void this.#end().then(reject));
+			child.stdin!.on('error', () => {}); // it ended, which is said below
 		});
 	}
 
@@ -150,6 +152,7 @@ export class MidiMachine implements AsyncDisposable {
 	}
 
 	async #tell<T>(what: string, told: object = {}): Promise<T> {
+		if (this.#ended) throw this.#ended;
 		const id = this.#count++;
 		const answered = new Promise<T>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
 		this.#child.stdin!.write(`${JSON.stringify({ id, what, ...told })}\n`);
@@ -166,11 +169,11 @@ export class MidiMachine implements AsyncDisposable {
 		else waiting?.reject(new Error(error));
 	}
 
-	async #explain(): Promise<Error> {
+	async #end(): Promise<Error> {
 		const text = await readFile(this.#folder.at('console'), 'utf8').catch(() => 'nothing');
-		const error = new Error(`The emulated machine ended. Its console says:\n${text.slice(-2000)}`);
-		for (const { reject } of this.#waiting.values()) reject(error);
-		return error;
+		this.#ended = new Error(`The emulated machine ended. Its console says:\n${text.slice(-2000)}`);
+		for (const { reject } of this.#waiting.values()) reject(this.#ended);
+		return this.#ended;
 	}
 }
 
