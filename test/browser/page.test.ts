@@ -287,7 +287,7 @@ describe('thumbnails', () => {
 		await page.waitForTimeout(500); // one that is under way
 		let asked = 0;
 		page.on('request', (request) => (asked += Number(request.url().includes('/api/thumbnails/'))));
-		await page.waitForTimeout(3000);
+		await page.waitForTimeout(10_500); // each is due again in ten seconds
 		expect(asked).toBe(0);
 	});
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from training import prompts
 
+MANIFEST = Path(__file__).parents[2] / "models/lite/model.json"
 FIXTURE = Path(__file__).with_name("tokens.json")
 
 
@@ -48,6 +49,12 @@ class Phrases(unittest.TestCase):
                 self.assertLess(sum(mask), 32, phrase)
                 self.assertNotIn(1, ids, phrase)
 
+
+    def test_the_models_manifest_offers_modifiers_in_words_of_training(self):
+        manifest = json.loads(MANIFEST.read_text())
+        self.assertEqual(manifest["modifiers"], prompts.offered_modifiers())
+        for offered in manifest["modifiers"]:
+            self.assertIn(offered["phrase"], prompts.modifier_words(offered["name"]))
 
     def test_modifiers_can_be_said_in_ways_that_training_never_hears(self):
         tokenize, rng = prompts.WordPiece(), np.random.default_rng(0)
