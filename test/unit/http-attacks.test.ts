@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { refusalOf } from '../../sidecar/control/http/guard.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
+import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { ask, jsonOf, sendRaw, socketOf, upgradeStatusOf } from '../support/http.ts';
 import { newController, openServer, runReport, runView } from '../support/preview.ts';
@@ -25,7 +26,16 @@ const STATE_CHANGES = [
 	['/api/panic/on', ''],
 	['/api/chat', '{"style":"pencil-sketch","user":"x"}'],
 	['/api/presets', '{}'],
+	['/api/midi/learn', '{"command":{"type":"next"}}'],
+	['/api/midi/forget', '{"control":"note 1"}'],
 ] as const;
+/** What reached the controllers. */
+const asked: unknown[] = [];
+const midi: MidiServed = {
+	view: () => ({ ports: [], counts: { obeyed: 0, refused: 0, unmapped: 0 }, mapping: [] }),
+	learn: (command) => void asked.push(command),
+	forget: async (control) => void asked.push(control),
+};
 const chat = { styles: ['pencil-sketch'], coolDownS: 0, perUserCoolDownS: 0, maxPerMinute: 60 };
 
 describe('DNS rebinding', () => {
@@ -74,30 +84,33 @@ describe('a foreign page', () => {
 	});
 
 	test.each(STATE_CHANGES)('cannot POST to %s', async (path, body) => {
-		const { server, controller } = await open({ access: { chat } });
+		const { server, controller } = await open({ access: { chat }, midi });
 		const before = controller.view();
 		for (const origin of ['https://evil.example', 'null', `http://127.0.0.1:${server.port + 1}`]) {
 			const headers = { origin, 'content-type': 'application/json' };
 			expect((await ask(server.port, path, { method: 'POST', headers, body })).status).toBe(403);
 		}
 		expect(controller.view()).toEqual(before);
+		expect(asked).toEqual([]);
 	});
 
 	test.each(STATE_CHANGES.filter(([, body]) => body !== ''))('cannot send a form to %s', async (path, body) => {
-		const { server, controller } = await open({ access: { chat } });
+		const { server, controller } = await open({ access: { chat }, midi });
 		const before = controller.view();
 		for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', '']) {
 			const headers: Record<string, string> = type === '' ? {} : { 'content-type': type };
 			expect((await ask(server.port, path, { method: 'POST', headers, body })).status).toBe(415);
 		}
 		expect(controller.view()).toEqual(before);
+		expect(asked).toEqual([]);
 	});
 
 	test.each(STATE_CHANGES)('changes nothing by a picture at %s', async (path) => {
-		const { server, controller } = await open({ access: { chat } });
+		const { server, controller } = await open({ access: { chat }, midi });
 		const before = controller.view();
 		expect((await ask(server.port, path)).status).toBe(routesAt(path).has('GET') ? 200 : 405);
 		expect(controller.view()).toEqual(before);
+		expect(asked).toEqual([]);
 	});
 });
 
