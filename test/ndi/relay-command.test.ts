@@ -90,6 +90,7 @@ describe('a relay of one channel', () => {
 		expect(text).toMatch(/allaprima_ndi_frames_sent_total\{channel="OUT",shown="painting"\} [1-9]/);
 		expect(text).toMatch(/allaprima_ndi_connections\{channel="OUT"\} 1/);
 		expect(await ask('/healthz')).toEqual({ status: 200, text: 'ok\n' });
+		await until(async () => (await ask('/api/thumbnails/oil-painting?channel=OUT')).status === 200);
 	});
 
 	it('paints a source of another shape at its own size', async () => {
