@@ -6,7 +6,8 @@
  * the start only that there is a transition. The UI's thread.
  */
 
-/** How long the transition takes that is chosen now: so long a change of style fades, unless told otherwise. */
+/** How long the transition takes that is chosen now: so long a change of style fades, unless told otherwise.
+ */
 void transitions_tell_current(void);
 
 /** Listens to every transition that there is now, and to none that has gone. */

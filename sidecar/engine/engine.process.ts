@@ -222,7 +222,12 @@ const paint = async (request: OpenRequest): Promise<void> => {
 		const painted = lines.get(line);
 		if (message.type === 'close') lines.delete(line);
 		// One that was not opened has said so itself.
-		painted?.then((open) => open.hear(message), () => {}).catch((error: unknown) => fail(error, line));
+		painted
+			?.then(
+				(open) => open.hear(message),
+				() => {},
+			)
+			.catch((error: unknown) => fail(error, line));
 	});
 	const { provider, providersRefused: refused, int8Graphs } = streams;
 	tell({ type: 'ready', provider, refused, int8Graphs });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { refusalOf } from '../../sidecar/control/http/guard.ts';
 import { ROUTES, routesAt } from '../../sidecar/control/http/routes.ts';
 import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
+import { SceneTable } from '../../sidecar/control/scene-table.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { ask, jsonOf, sendRaw, socketOf, upgradeStatusOf } from '../support/http.ts';
 import { newController, openServer, runReport, runView } from '../support/preview.ts';
@@ -20,17 +21,20 @@ const open = async (options: Parameters<typeof openServer>[0] = {}) => {
 	return pair;
 };
 
-const STATE_CHANGES = [
-	['/api/commands', '{"type":"panic","on":true}'],
-	['/api/styles/pencil-sketch/activate', ''],
-	['/api/panic/on', ''],
-	['/api/chat', '{"style":"pencil-sketch","user":"x"}'],
-	['/api/presets', '{}'],
-	['/api/midi/learn', '{"command":{"type":"next"}}'],
-	['/api/midi/forget', '{"control":"note 1"}'],
-] as const;
+const STATE_CHANGES: readonly [path: string, body: string, method: string][] = [
+	['/api/commands', '{"type":"panic","on":true}', 'POST'],
+	['/api/styles/pencil-sketch/activate', '', 'POST'],
+	['/api/panic/on', '', 'POST'],
+	['/api/chat', '{"style":"pencil-sketch","user":"x"}', 'POST'],
+	['/api/presets', '{}', 'POST'],
+	['/api/midi/learn', '{"command":{"type":"next"}}', 'POST'],
+	['/api/midi/forget', '{"control":"note 1"}', 'POST'],
+	['/api/scenes', '{"scenes":[]}', 'PUT'],
+];
 /** What reached the controllers. */
 const asked: unknown[] = [];
+const table = new SceneTable({ rows: [{ scene: 'Interview', style: 'pencil-sketch' }], paint: () => {} });
+const scenes = { table, store: { keep: async (rows: unknown) => (asked.push(rows), '') } };
 const midi: MidiServed = {
 	view: () => ({ ports: [], counts: { obeyed: 0, refused: 0, unmapped: 0 }, mapping: [] }),
 	learn: (command) => void asked.push(command),
@@ -78,39 +82,39 @@ test('the address that a request came to is a name of the server, and no other a
 
 describe('a foreign page', () => {
 	test('tries here every route that changes something', () => {
-		const changing = Object.keys(ROUTES).filter((route) => route.startsWith('POST ') && route !== 'POST /api/tickets');
+		const changing = Object.keys(ROUTES).filter((route) => !route.startsWith('GET ') && route !== 'POST /api/tickets');
 		expect(STATE_CHANGES).toHaveLength(changing.length);
-		for (const [path] of STATE_CHANGES) expect([...routesAt(path).keys()], path).toContain('POST');
+		for (const [path, , method] of STATE_CHANGES) expect([...routesAt(path).keys()], path).toContain(method);
 	});
 
-	test.each(STATE_CHANGES)('cannot POST to %s', async (path, body) => {
-		const { server, controller } = await open({ access: { chat }, midi });
+	test.each(STATE_CHANGES)('cannot write to %s', async (path, body, method) => {
+		const { server, controller } = await open({ access: { chat }, midi, scenes });
 		const before = controller.view();
 		for (const origin of ['https://evil.example', 'null', `http://127.0.0.1:${server.port + 1}`]) {
 			const headers = { origin, 'content-type': 'application/json' };
-			expect((await ask(server.port, path, { method: 'POST', headers, body })).status).toBe(403);
+			expect((await ask(server.port, path, { method, headers, body })).status).toBe(403);
 		}
 		expect(controller.view()).toEqual(before);
-		expect(asked).toEqual([]);
+		expect([asked, table.revision]).toEqual([[], 0]);
 	});
 
-	test.each(STATE_CHANGES.filter(([, body]) => body !== ''))('cannot send a form to %s', async (path, body) => {
-		const { server, controller } = await open({ access: { chat }, midi });
+	test.each(STATE_CHANGES.filter(([, body]) => body !== ''))('cannot send a form to %s', async (path, body, method) => {
+		const { server, controller } = await open({ access: { chat }, midi, scenes });
 		const before = controller.view();
 		for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', '']) {
 			const headers: Record<string, string> = type === '' ? {} : { 'content-type': type };
-			expect((await ask(server.port, path, { method: 'POST', headers, body })).status).toBe(415);
+			expect((await ask(server.port, path, { method, headers, body })).status).toBe(415);
 		}
 		expect(controller.view()).toEqual(before);
-		expect(asked).toEqual([]);
+		expect([asked, table.revision]).toEqual([[], 0]);
 	});
 
 	test.each(STATE_CHANGES)('changes nothing by a picture at %s', async (path) => {
-		const { server, controller } = await open({ access: { chat }, midi });
+		const { server, controller } = await open({ access: { chat }, midi, scenes });
 		const before = controller.view();
 		expect((await ask(server.port, path)).status).toBe(routesAt(path).has('GET') ? 200 : 405);
 		expect(controller.view()).toEqual(before);
-		expect(asked).toEqual([]);
+		expect([asked, table.revision]).toEqual([[], 0]);
 	});
 });
 

@@ -24,7 +24,7 @@ const openSocket = (path, { onOpen = () => {}, onMessage, onLost = () => {} }) =
 	let retryMs = FIRST_RETRY_MS;
 	const comeBack = () => {
 		onLost();
-		setTimeout(connect, retryMs);
+		setTimeout(() => void connect(), retryMs);
 		retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
 	};
 	const connect = async () => {
