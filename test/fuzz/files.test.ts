@@ -7,6 +7,8 @@ import { loadConfiguration } from '../../sidecar/config/load-config.ts';
 import { PICTURE_BYTES_MAX, Preset } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { imageHeaderOf } from '../../sidecar/control/image-header.ts';
+import { readLearned } from '../../sidecar/control/midi/learned.ts';
+import { controlNamed } from '../../sidecar/control/midi/mapping.ts';
 import { readPicturedPreset } from '../../sidecar/control/preset-bundle.ts';
 import { readPreset } from '../../sidecar/control/presets.ts';
 import { openModelFolder } from '../../sidecar/inference/manifest.ts';
@@ -87,6 +89,21 @@ test('configurations', { timeout: patienceMs() }, async () => {
 				loadConfiguration({ flags: {}, environment: { HOME: folder.at('.') }, file }),
 			);
 			if (configuration) taken++;
+		}),
+		inputs(500),
+	);
+	expect(taken).toBeGreaterThan(0);
+});
+
+test('what was learned of MIDI', { timeout: patienceMs() }, async () => {
+	const path = folder.at('midi.json');
+	let taken = 0;
+	await fc.assert(
+		fc.asyncProperty(jsonCorpus('midi-learned'), async (bytes) => {
+			await writeFile(path, bytes);
+			const mapping = await mayRefuse(['ERR_CONFIG'], () => readLearned(path));
+			for (const control of Object.keys(mapping ?? {})) expect(controlNamed(control)).toBeDefined();
+			if (mapping) taken++;
 		}),
 		inputs(500),
 	);

@@ -1,9 +1,10 @@
-// Bytes that somebody sends: to the page's server and its WebSockets, to OSC, and to the socket of the plugin in OBS. The
-// real servers on real sockets; each goes on answering, and nobody stays connected.
+// Bytes that somebody sends: to the page's server and its WebSockets, to OSC, to a port of MIDI, and to the socket of the
+// plugin in OBS. The real servers on real sockets; each goes on answering, and nobody stays connected.
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { HttpServer } from '../../sidecar/control/http/server.ts';
+import { MidiReader } from '../../sidecar/control/midi/messages.ts';
 import { openObsLink, type ObsLink } from '../../sidecar/control/obs-link.ts';
 import { SceneTable } from '../../sidecar/control/scene-table.ts';
 import { readDatagram } from '../../sidecar/control/osc/codec.ts';
@@ -117,6 +118,26 @@ describe('OSC', () => {
 			inputs(300),
 		);
 		expect(controller.view().strength).toBeCloseTo(strength, 5);
+	});
+});
+
+describe('MIDI', () => {
+	test('the bytes of a port, wherever they are cut', { timeout: patienceMs() }, () => {
+		fc.assert(
+			fc.property(inPieces('midi'), ([all, cut]) => {
+				const bytes = all.subarray(0, 4096);
+				const messages = new MidiReader().read(bytes);
+				const inTwo = new MidiReader();
+				const again = [...inTwo.read(bytes.subarray(0, cut)), ...inTwo.read(bytes.subarray(cut))];
+				expect(JSON.stringify(again)).toBe(JSON.stringify(messages));
+				const numbers = messages.flatMap((message) =>
+					'channel' in message ? [message.channel - 1, message.number, message.value] : [],
+				);
+				expect(Math.min(0, ...numbers)).toBe(0);
+				expect(Math.max(0, ...numbers)).toBeLessThanOrEqual(127);
+			}),
+			inputs(2000),
+		);
 	});
 });
 
