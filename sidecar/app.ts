@@ -1,4 +1,5 @@
 import { runChannel, type Canvas, type ChannelSettings, type ChannelView } from './app/channel.ts';
+import { openFallback } from './app/fallback.ts';
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
@@ -143,7 +144,8 @@ export const runApp = async (
 			whose,
 			() => policy() ?? 'slate',
 		)(openObsSink({ path, pixelsMax: Math.max(pixelsOf(canvas.painted), pixelsOf(canvas.source.layout)), native }));
-	const shared = { configuration, folder, tuning, engines: new EnginePool() };
+	const fallback = await openFallback(folder);
+	const shared = { configuration, folder, fallback, tuning, engines: new EnginePool() };
 	let paintedRings = 0;
 
 	const monitor = new Monitor();

@@ -17,6 +17,7 @@ import type { Recording } from '../recording/recording.ts';
 import type { Replay } from '../recording/replay.ts';
 import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
+import { Fallback } from './fallback.ts';
 import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
@@ -52,6 +53,8 @@ export interface ChannelView extends Canvas {
 export interface ChannelSettings {
 	configuration: Configuration;
 	folder: ModelFolder;
+	/** What paints where that one cannot be kept alive; undefined: nothing. */
+	fallback: ModelFolder | undefined;
 	tuning: Tuning;
 	controller: Controller;
 	engines: EnginePool;
@@ -83,6 +86,7 @@ export interface ChannelSettings {
 export const runChannel = async ({
 	configuration,
 	folder,
+	fallback: fallbackFolder,
 	tuning,
 	controller,
 	engines,
@@ -125,6 +129,13 @@ export const runChannel = async ({
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
 		{ nowUs, ...(times && { times }) },
 	);
+	const fallback =
+		fallbackFolder && !keepsAll
+			? new Fallback(fallbackFolder, configuration, { painted, layout: info.layout })
+			: undefined;
+	// The engine asks for parameters while it is being made.
+	let made: SupervisedEngine | undefined;
+	const isFallback = () => made?.isFallback === true;
 	const every = (ms: number, work: () => void) => stopping(setInterval(work, ms));
 	// Who paints every frame, or keeps what is painted, wants it as it was asked for.
 	using governor =
@@ -140,14 +151,15 @@ export const runChannel = async ({
 					every,
 				});
 	await using engine: SupervisedEngine = new SupervisedEngine({
-		start: (listener, parameters, provider, int8Graphs, resized = painted) =>
-			engines.start(
+		start: (listener, { parameters, provider, int8Graphs, painted: resized, ...how }) => {
+			const own = how.isFallback ? fallback! : { folder, painted };
+			return engines.start(
 				{
-					folder,
+					folder: own.folder,
 					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
 					precision: int8Graphs ?? replay?.int8Graphs ?? parameters.tuning.precision,
-					painted: resized,
-					paintedBeside: painted,
+					painted: resized ?? own.painted,
+					paintedBeside: own.painted,
 					fit: canvas.fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
 					parameters,
@@ -156,12 +168,15 @@ export const runChannel = async ({
 					inFlightMax: inEngineMax,
 				},
 				recording ? recording.hearing(listener) : listener,
-			),
+			);
+		},
+		hasFallback: fallback !== undefined,
 		ring,
 		parametersNow: (frame) => {
 			const atUs = replay ? replay.advance(controller, frame) : nowUs();
 			if (frame) recording?.keep(frame, ring.bytes(frame.slot), atUs);
-			const parameters = controller.parametersAt(atUs);
+			const asked = controller.parametersAt(atUs);
+			const parameters = isFallback() ? fallback!.parametersOf(asked) : asked;
 			return governor?.relieve(parameters) ?? parameters;
 		},
 		batchSize,
@@ -178,6 +193,7 @@ export const runChannel = async ({
 		every: (us, work) => every(us / 1000, work),
 		after: (us, work) => stopping(setTimeout(work, us / 1000)),
 	});
+	made = engine;
 	await using sampling = openSampling({ configuration, folder, tuning, controller, canvas, engines, engine });
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
@@ -196,6 +212,7 @@ export const runChannel = async ({
 			unshown: output instanceof PacedEgress ? output.droppedCount : 0,
 		});
 		recorder.setEngine({
+			model: (isFallback() ? fallback! : { folder }).folder.manifest.name,
 			provider: engine.provider ?? configuration.provider,
 			restarts: engine.restarts,
 			int8Graphs: engine.int8Graphs ?? [],

@@ -19,6 +19,7 @@ import { log } from '../telemetry/logger.ts';
 import type { ChannelNumbers } from '../telemetry/metrics.ts';
 import type { Report } from '../telemetry/report.ts';
 import { runChannel } from './channel.ts';
+import { openFallback } from './fallback.ts';
 import { engineProblem, type Monitor, type MonitoredChannel } from './monitor.ts';
 import { checkTuning } from './streams.ts';
 
@@ -29,6 +30,7 @@ export interface PreparedChannel {
 	input: NdiInput;
 	configuration: Configuration;
 	folder: ModelFolder;
+	fallback: ModelFolder | undefined;
 	tuning: Tuning;
 	preset: Preset;
 }
@@ -61,6 +63,7 @@ export const prepareChannel = async (
 		input: { ...ndiInputOf(source, configuration.ndi), receiverName: name },
 		configuration,
 		folder,
+		fallback: await openFallback(folder),
 		tuning,
 		preset,
 	};
@@ -74,7 +77,7 @@ const shortName = (source: string): string => /\((.+)\)$/.exec(source)?.[1] ?? s
  * stays, whatever becomes of source, engine or line: those are tried again. Errors: ERR_NDI where it cannot be made.
  */
 export const runRelayChannel = async (
-	{ name, input, configuration, folder, tuning, preset }: PreparedChannel,
+	{ name, input, configuration, folder, fallback, tuning, preset }: PreparedChannel,
 	{
 		library,
 		monitor,
@@ -126,6 +129,7 @@ export const runRelayChannel = async (
 			report = await runChannel({
 				configuration,
 				folder,
+				fallback,
 				tuning,
 				controller,
 				engines,

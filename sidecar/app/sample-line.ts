@@ -54,7 +54,8 @@ export class SampleLine implements AsyncDisposable {
 			waitingMax: 1,
 		});
 		this.#engine = new SupervisedEngine({
-			start,
+			start: (listener, { parameters: first }) => start(listener, first),
+			hasFallback: false,
 			ring: this.#ring,
 			parametersNow: () => this.#parameters,
 			batchSize: 1,

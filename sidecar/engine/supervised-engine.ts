@@ -18,15 +18,22 @@ import {
 	type HeartbeatLimits,
 } from './heartbeat.ts';
 
+/** How one engine is to be started. */
+export interface EngineStart {
+	parameters: Parameters;
+	/** What the first one chose. */
+	provider: string | undefined;
+	int8Graphs: readonly GraphRole[] | undefined;
+	/** What `resize` asked for last. */
+	painted: Size | undefined;
+	/** With the other model. */
+	isFallback: boolean;
+}
+
 export interface SupervisedEngineSettings {
-	/** Starts one engine; `provider` and `int8Graphs` are what the first one chose, `painted` what `resize` asked for last. */
-	start: (
-		listener: EngineListener,
-		parameters: Parameters,
-		provider: string | undefined,
-		int8Graphs: readonly GraphRole[] | undefined,
-		painted: Size | undefined,
-	) => EngineHandle;
+	start: (listener: EngineListener, how: EngineStart) => EngineHandle;
+	/** Live: whether there is another model for when the chosen one dies again and again. */
+	hasFallback: boolean;
 	/** Where the frames' pixels are; each slot is given back when its frame was answered. */
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
 	/** In force now; `frame` is what they are for, with its pixels still in the ring: it is sent next. */
@@ -47,7 +54,7 @@ export interface SupervisedEngineSettings {
 const CHECK_EVERY_US = 10_000;
 /** Frames that may wait for a consumer who is slow; live, the oldest goes. */
 const WAITING_MAX = 8;
-/** Where no frame may be lost: an engine that dies this often without a painting will not paint that frame. */
+/** An engine that dies this often without a painting will not paint that frame; live, its model will not paint at all. */
 const DEATHS_MAX = 3;
 
 /** A frame for the consumer, and whom to tell that it was taken. */
@@ -78,6 +85,7 @@ export class SupervisedEngine implements Engine {
 	#engine: EngineHandle | undefined;
 	/** As `resize` asked for it; undefined: as the first one. */
 	#painted: Size | undefined;
+	#isFallback = false;
 	#successor: Successor | undefined;
 	#state: EngineState = 'starting';
 	#provider: string | undefined;
@@ -127,6 +135,11 @@ export class SupervisedEngine implements Engine {
 	/** Graphs that run in int8; undefined until that is chosen. */
 	get int8Graphs(): readonly GraphRole[] | undefined {
 		return this.#int8Graphs;
+	}
+
+	/** The chosen model could not be kept alive, and another one paints. */
+	get isFallback(): boolean {
+		return this.#isFallback;
 	}
 
 	get restarts(): number {
@@ -196,6 +209,7 @@ export class SupervisedEngine implements Engine {
 	/** Sends what is held to the engine, as far as it wants it, or past an engine that does not paint. */
 	#forward(): void {
 		const { ring, parametersNow, keepsAll } = this.#settings;
+		if (this.#failure) return;
 		if (this.#state === 'painting') {
 			while (this.#pulls > 0 && this.#held.length > 0 && !this.#successor?.isReady) {
 				const frame = this.#held.shift()!;
@@ -263,10 +277,13 @@ export class SupervisedEngine implements Engine {
 					if (isCurrent()) this.#onGone(error);
 				},
 			},
-			parametersNow(),
-			this.#provider,
-			this.#int8Graphs,
-			painted,
+			{
+				parameters: parametersNow(),
+				provider: this.#provider,
+				int8Graphs: this.#int8Graphs,
+				painted,
+				isFallback: this.#isFallback,
+			},
 		);
 		return engine;
 	}
@@ -332,7 +349,7 @@ export class SupervisedEngine implements Engine {
 	}
 
 	#onGone(error: SidecarError): void {
-		const { keepsAll, nowUs, after } = this.#settings;
+		const { keepsAll, hasFallback, nowUs, after } = this.#settings;
 		const wasReady = this.#readyUs !== undefined;
 		this.#engine = undefined;
 		this.#painted = this.#successor?.painted ?? this.#painted;
@@ -340,7 +357,18 @@ export class SupervisedEngine implements Engine {
 		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
 		// What never worked is wrong; what worked before is worth another try.
 		const neverWorked = this.#provider === undefined && !wasReady;
-		if ((neverWorked && error.code !== 'ERR_ENGINE') || ((keepsAll || neverWorked) && this.#deaths >= DEATHS_MAX))
+		const mayPaint = wasReady || error.code === 'ERR_ENGINE';
+		if (hasFallback && !this.#isFallback && mayPaint && this.#deaths >= DEATHS_MAX) {
+			log.error({ code: error.code, reason: error.message, deaths: this.#deaths }, 'another model takes over');
+			this.#isFallback = true;
+			this.#painted = undefined;
+			this.#provider = undefined;
+			this.#int8Graphs = undefined;
+			this.#deaths = 0;
+		} else if (
+			(neverWorked && error.code !== 'ERR_ENGINE') ||
+			((keepsAll || neverWorked) && this.#deaths >= DEATHS_MAX)
+		)
 			return this.#fail(error);
 		this.#state = 'restarting';
 		this.#held.unshift(...this.#inFlight);

@@ -1,4 +1,5 @@
 import type { GraphRole } from '../config/schema.ts';
+import { SidecarError } from '../errors.ts';
 import { concatenate, element, split, zeros, type Tensor } from '../frame/tensor.ts';
 import { batchesOf, framesPerPass, joinPasses, splitAll, type PromptEmbeds } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
@@ -109,6 +110,7 @@ export class Denoiser implements AsyncDisposable {
 				const { velocity } = await this.#graphs.unet.run({ sample: z, timestep, ...conditioning }, sizes);
 				eulerStep(z.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
 			}
+			expectNumbers(z.data, this.#folder.manifest.name);
 			unetMs += clock();
 			const decoded = await this.#graphs.vae_decoder.run({ latents: z, ...takeAll(details, take) }, sizes);
 			vaeDecodeMs += clock();
@@ -180,6 +182,14 @@ const takeAll = (tensors: Record<string, Tensor>, take: Take): Record<string, Te
 /** One frame's embeddings stand for every frame of the batch. */
 const repeat = <T extends Tensor>(tensor: T, batch: number): T =>
 	tensor.shape[0] === batch ? tensor : (concatenate(Array.from({ length: batch }, () => element(tensor, 0))) as T);
+
+/** A graph that overflows would paint black, or garbage, for as long as it runs. A sum is NaN or infinite where one of them is. */
+const expectNumbers = (z: Float32Array, model: string): void => {
+	let sum = 0;
+	for (let i = 0; i < z.length; i++) sum += z[i]!;
+	if (!Number.isFinite(sum))
+		throw new SidecarError('ERR_ENGINE', `The graph unet of ${model} gave values that are no numbers (${sum}).`);
+};
 
 /** z += dsigma · v, in place. */
 const eulerStep = (z: Float32Array, velocity: Float32Array, dsigma: number): void => {

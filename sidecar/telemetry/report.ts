@@ -199,8 +199,9 @@ export class Recorder {
 		this.#glassToGlassMs = ms;
 	}
 
-	setEngine(engine: { provider: string; restarts: number; int8Graphs?: readonly string[] }): void {
-		this.#facts = { ...this.#facts, provider: engine.provider };
+	setEngine(engine: { model?: string; provider: string; restarts: number; int8Graphs?: readonly string[] }): void {
+		const { model = this.#facts.model, provider } = engine;
+		this.#facts = { ...this.#facts, model, provider };
 		this.#engineRestarts = engine.restarts;
 		this.#int8Graphs = engine.int8Graphs ?? [];
 	}

@@ -23,12 +23,14 @@ class PuppetEngine implements EngineHandle {
 	isStopped = false;
 
 	readonly painted: Size | undefined;
+	readonly isFallback: boolean;
 
-	constructor(...[listener, , provider, int8Graphs, painted]: StartArguments) {
+	constructor(...[listener, { provider, int8Graphs, painted, isFallback }]: StartArguments) {
 		this.listener = listener;
 		this.provider = provider;
 		this.int8Graphs = int8Graphs;
 		this.painted = painted;
+		this.isFallback = isFallback;
 	}
 
 	send(frame: Frame, _: Uint8Array, parameters: Parameters): void {
@@ -78,7 +80,7 @@ const settle = async () => {
 	for (let i = 0; i < 20; i++) await Promise.resolve();
 };
 
-const open = ({ keepsAll = false, batchSize = 1 }: Partial<SupervisedEngineSettings> = {}) => {
+const open = ({ keepsAll = false, batchSize = 1, hasFallback = false }: Partial<SupervisedEngineSettings> = {}) => {
 	const engines: PuppetEngine[] = [];
 	const released: number[] = [];
 	const shown: StyledFrame[] = [];
@@ -102,6 +104,7 @@ const open = ({ keepsAll = false, batchSize = 1 }: Partial<SupervisedEngineSetti
 		parametersNow: () => parameters,
 		batchSize,
 		keepsAll,
+		hasFallback,
 		limits: { staleAfterUs: 1_000_000, stuckAfterUs: 5_000_000 },
 		observer: { stage: () => {}, batch: () => {} },
 		nowUs: () => clockUs,
@@ -316,6 +319,55 @@ describe('live', () => {
 		await endSource();
 		await finished;
 		expect(kinds()).toEqual(['0 unpainted']);
+	});
+});
+
+describe('a model that cannot be kept alive', () => {
+	const dieBeforePainting = async ({ engines, pass }: ReturnType<typeof open>, times: number) => {
+		for (let death = 0; death < times; death++) {
+			engines.at(-1)!.ready(1);
+			engines.at(-1)!.die();
+			await pass(2000);
+		}
+	};
+
+	it('makes way for the other one at its third death without a painting, at once', async () => {
+		const run = open({ hasFallback: true });
+		await dieBeforePainting(run, 2);
+		expect(run.supervised.isFallback).toBe(false);
+		run.engines.at(-1)!.ready(1);
+		run.engines.at(-1)!.die();
+		await run.pass(10);
+		const other = run.engines.at(-1)!;
+		expect(other).toMatchObject({ isFallback: true, provider: undefined, int8Graphs: undefined, painted: undefined });
+		other.ready(1);
+		await run.offer(0);
+		other.answer(0);
+		await settle();
+		expect(run.kinds().at(-1)).toBe('0 painting');
+		await dieBeforePainting(run, 5); // there is no third one
+		expect(run.engines.at(-1)!.isFallback).toBe(true);
+	});
+
+	it('is given every chance where there is no other, or while it paints between its deaths', async () => {
+		const alone = open();
+		await dieBeforePainting(alone, 5);
+		expect(alone.engines.every(({ isFallback }) => !isFallback)).toBe(true);
+		const run = open({ hasFallback: true });
+		for (let sequence = 0; sequence < 6; sequence++) {
+			run.engines.at(-1)!.ready(1);
+			await run.offer(sequence);
+			run.engines.at(-1)!.answer(sequence);
+			run.engines.at(-1)!.die();
+			await run.pass(2000);
+		}
+		expect(run.supervised.isFallback).toBe(false);
+	});
+
+	it('is the run’s end where it cannot be had at all', async () => {
+		const run = open({ hasFallback: true });
+		run.engines[0]!.die(new SidecarError('ERR_MODEL', 'no such graph'));
+		await expect(run.finished).rejects.toMatchObject({ code: 'ERR_MODEL' });
 	});
 });
 

@@ -1,0 +1,88 @@
+// A model that loads and then cannot paint: live, the embedded one takes over; where every frame is wanted, the run says why.
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Configuration } from '../../sidecar/config/schema.ts';
+import { slateOf } from '../../sidecar/egress/failure-policy.ts';
+import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
+import type { StyledFrame } from '../../sidecar/frame/frame.ts';
+import { enginePids, until } from '../support/engines.ts';
+import { copyOfLite } from '../support/lite.ts';
+
+const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
+const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
+const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
+const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
+setLog({ level: 'silent' });
+
+const PAINTED = { width: 256, height: 160 };
+const breakModel = fileURLToPath(new URL('../support/break_model.py', import.meta.url));
+
+const brokenModel = async (how: string): Promise<string> => {
+	const folder = await copyOfLite();
+	execFileSync('/usr/bin/python3', [breakModel, folder, how]);
+	return folder;
+};
+
+const open = (configuration: Partial<Configuration>) => {
+	const shown: StyledFrame[] = [];
+	const sink: FrameSink = {
+		name: 'test',
+		present: async (frame) => void shown.push(frame),
+		finish: async () => {},
+		[Symbol.asyncDispose]: async () => {},
+	};
+	const stop = new AbortController();
+	const base = { source: 'scene', fps: 12, size: PAINTED, http: 'off', provider: 'cpu', failure: 'slate' };
+	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
+		signal: stop.signal,
+		sinks: [sink],
+	});
+	run.catch(() => {});
+	return { shown, run, finish: async () => (stop.abort(), await run) };
+};
+
+let folder: string | undefined;
+afterEach(async () => {
+	expect(enginePids()).toEqual([]);
+	if (folder) await rm(dirname(folder), { recursive: true, force: true });
+});
+
+describe('a denoiser whose paintings are no numbers', () => {
+	it('live: makes way for lite, and not one frame of its own is shown', async () => {
+		folder = await brokenModel('nan');
+		const { shown, finish } = open({ model: folder });
+		await until(() => shown.filter(({ kind }) => kind === 'painting').length > 5, 60_000);
+		const report = await finish();
+		expect(report.model).toBe('lite');
+		expect(report.engineRestarts).toBe(3);
+		const slate = Buffer.from(slateOf(PAINTED).data);
+		const from = shown.findIndex(({ kind }) => kind === 'painting');
+		for (const { picture } of shown.slice(0, from)) expect(slate.equals(picture.data)).toBe(true);
+		expect(from).toBeGreaterThan(0);
+	}, 90_000);
+
+	it('with --pace max: the run ends with the reason', async () => {
+		folder = await brokenModel('nan');
+		const { run, shown } = open({ model: folder, pace: 'max', frames: 5 });
+		const message = /unet of broken gave values that are no numbers \(NaN\)/;
+		await expect(run).rejects.toMatchObject({ code: 'ERR_ENGINE', message: expect.stringMatching(message) });
+		expect(shown.filter(({ kind }) => kind === 'painting')).toEqual([]);
+	}, 60_000);
+});
+
+it.each([
+	['gives another shape than its manifest says', 'shape', /broken, graph unet.*velocity.*expected/s],
+	['throws in onnxruntime', 'throws', /broken, graph unet/],
+])(
+	'a denoiser that %s is found while it is warmed up: the run does not begin',
+	async (_, how, message) => {
+		folder = await brokenModel(how);
+		const { run, shown } = open({ model: folder });
+		await expect(run).rejects.toMatchObject({ code: 'ERR_MODEL', message: expect.stringMatching(message) });
+		expect(shown).toEqual([]);
+	},
+	60_000,
+);
