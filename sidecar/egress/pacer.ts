@@ -55,8 +55,14 @@ export const decide = (
 	return { action: 'wait', dueUs: Math.min(dueUs, Math.max(repeatUs, nowUs + 1)) };
 };
 
+/** What a process that stood still for longer has missed is not shown in one go. */
+const MISSED_MAX_US = 250_000;
+
 /** A frame was shown. A repeated one counts as shown when it should have been, so that repeats keep the rate. */
 export const shown = (state: PacerState, how: 'new' | 'again', nowUs: number, repeatEveryUs: number): PacerState => ({
 	...state,
-	shownUs: how === 'new' || state.shownUs === undefined ? nowUs : state.shownUs + repeatEveryUs,
+	shownUs:
+		how === 'new' || state.shownUs === undefined
+			? nowUs
+			: Math.max(state.shownUs + repeatEveryUs, nowUs - MISSED_MAX_US),
 });

@@ -46,6 +46,23 @@ const steady = (count: number, latencyOf: (i: number) => number, firstUs = 0) =>
 const gapsUs = (shows: readonly Show[]) => shows.slice(1).map(({ atUs }, i) => atUs - shows[i]!.atUs);
 
 describe('pacer', () => {
+	it.each([
+		['a minute', 60_000_000, 7],
+		['a tenth of a second', 100_000, 2],
+	])(
+		'a process that was suspended for %s shows the last frame again as often as it missed of a quarter second',
+		(_, pauseUs, most) => {
+			let state = shown(arrive(PACER_START, 0, 0), 'new', 0, FRAME_US);
+			let repeats = 0;
+			while (decide(state, [], pauseUs, FRAME_US).action === 'repeat') {
+				state = shown(state, 'again', pauseUs, FRAME_US);
+				repeats++;
+			}
+			expect(repeats).toBeGreaterThan(0);
+			expect(repeats).toBeLessThanOrEqual(most);
+		},
+	);
+
 	it('shows every frame of an even painter at once', () => {
 		const { shows, dropped } = play(
 			steady(50, () => 60_000),
