@@ -226,6 +226,21 @@ describe('a body', () => {
 	});
 });
 
+test('a message of a WebSocket that is too long closes it', async () => {
+	const { server } = await open();
+	for (const [byteLength, code] of [
+		[16 * 1024, 1000],
+		[16 * 1024 + 1, 1009],
+	] as const) {
+		const socket = socketOf(server.url, '/api/events');
+		await once(socket, 'open');
+		const closed = once(socket, 'close');
+		socket.send('x'.repeat(byteLength));
+		socket.close(1000);
+		expect((await closed)[0]).toBe(code);
+	}
+});
+
 test('a WebSocket that is refused is let go, also by a client that keeps its end open', async () => {
 	const { server } = await open();
 	const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
