@@ -264,7 +264,7 @@ export const runChannel = async ({
 		const thinned = governor?.thin(taken, (frame) => ring.release(frame)) ?? taken;
 		const frames = keepsAll && recording ? recording.paced(thinned) : thinned;
 		for await (const frame of engine.paint(frames)) {
-			sampling.sampler.see(frame);
+			sampling.see(frame);
 			if (frame.kind === 'painting') governor?.framePainted();
 			await output.present(frame);
 			if (output === egress) onShown(frame, 'new', nowUs());

@@ -4,7 +4,7 @@ import type { EnginePool } from '../engine/engine-process.ts';
 import type { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
-import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize } from '../inference/painted-size.ts';
 import { loadNative } from '../native.ts';
@@ -31,7 +31,16 @@ interface SamplingSettings {
 	engine: SupervisedEngine;
 }
 
-/** The thumbnails of a channel's styles. Their line in the engine is opened when somebody first asks for one. */
+/** The thumbnails of a channel, and whom to show its frames. */
+interface Sampling extends AsyncDisposable {
+	sampler: StyleSampler;
+	see: (frame: StyledFrame) => void;
+}
+
+/**
+ * The thumbnails of a channel's styles. Their line in the engine is opened when somebody first asks for one. While another
+ * model paints instead of the channel's own there are none.
+ */
 export const openSampling = ({
 	configuration,
 	folder,
@@ -40,12 +49,17 @@ export const openSampling = ({
 	canvas,
 	engines,
 	engine,
-}: SamplingSettings): { sampler: StyleSampler } & AsyncDisposable => {
+}: SamplingSettings): Sampling => {
 	const size = thumbnailSizeOf(folder.manifest, canvas.painted);
 	const layout = rgbLayout(size ?? scaled(canvas.painted, THUMBNAIL_PIXELS));
 	const tuning = samplingTuning(channelTuning);
 	let line: SampleLine | undefined;
 	let epoch = 0;
+	const closeLine = async () => {
+		const closing = line;
+		line = undefined;
+		await closing?.[Symbol.asyncDispose]();
+	};
 
 	const shrink = async (source: Picture): Promise<Picture> => {
 		const isPainted = source.width === canvas.painted.width && source.height === canvas.painted.height;
@@ -56,7 +70,7 @@ export const openSampling = ({
 	const sampler = new StyleSampler({
 		controller,
 		failure: configuration.failure,
-		isPainting: () => engine.state === 'painting',
+		isPainting: () => engine.state === 'painting' && !engine.isFallback,
 		shrink,
 		paint: async (picture, preset) => {
 			const parameters = resolveParameters(preset, tuning, epoch++);
@@ -65,10 +79,7 @@ export const openSampling = ({
 					'ERR_MODEL',
 					`The model ${folder.manifest.name} paints nothing as small as a thumbnail.`,
 				);
-			if (line?.isLost) {
-				await line[Symbol.asyncDispose]();
-				line = undefined;
-			}
+			if (line?.isLost) await closeLine();
 			line ??= new SampleLine(
 				{
 					size,
@@ -100,9 +111,14 @@ export const openSampling = ({
 	});
 	return {
 		sampler,
+		see: (frame) => {
+			sampler.see(frame);
+			// It would start a model again and again that cannot be kept alive.
+			if (engine.isFallback && line) void closeLine();
+		},
 		[Symbol.asyncDispose]: async () => {
 			sampler[Symbol.dispose]();
-			await line?.[Symbol.asyncDispose]();
+			await closeLine();
 		},
 	};
 };

@@ -9,6 +9,7 @@ import { slateOf } from '../../sidecar/egress/failure-policy.ts';
 import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import type { StyledFrame } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';
+import { freePort } from '../support/free-port.ts';
 import { copyOfLite } from '../support/lite.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
@@ -53,8 +54,16 @@ afterEach(async () => {
 describe('a denoiser whose paintings are no numbers', () => {
 	it('live: makes way for lite, and not one frame of its own is shown', async () => {
 		folder = await brokenModel('nan');
-		const { shown, finish } = open({ model: folder });
-		await until(() => shown.filter(({ kind }) => kind === 'painting').length > 5, 60_000);
+		const port = await freePort();
+		const { shown, finish } = open({ model: folder, http: port });
+		const thumbnail = () => fetch(`http://127.0.0.1:${port}/api/thumbnails/anime`).catch(() => undefined);
+		await until(async () => {
+			await thumbnail();
+			return shown.filter(({ kind }) => kind === 'painting').length > 5;
+		}, 60_000);
+		// There are none of another model, and nothing goes on starting this one for them.
+		expect((await thumbnail())?.status).toBe(503);
+		await until(() => enginePids().length === 1);
 		const report = await finish();
 		expect(report.model).toBe('lite');
 		expect(report.engineRestarts).toBe(3);
