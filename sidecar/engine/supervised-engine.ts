@@ -91,6 +91,8 @@ export class SupervisedEngine implements Engine {
 	#provider: string | undefined;
 	#int8Graphs: readonly GraphRole[] | undefined;
 	#readyUs: number | undefined;
+	/** One was ready once, of whichever model. */
+	#hasWorked = false;
 	#restarts = 0;
 	#deaths = 0;
 	#cancelRestart = () => {};
@@ -313,6 +315,7 @@ export class SupervisedEngine implements Engine {
 
 	#onReady(provider: string): void {
 		this.#provider = provider;
+		this.#hasWorked = true;
 		this.#readyUs = this.#settings.nowUs();
 		this.#beat = heartbeatAt(this.#readyUs);
 		if (this.#restarts > 0) log.info({ pid: this.#engine?.pid }, 'engine paints again');
@@ -355,8 +358,6 @@ export class SupervisedEngine implements Engine {
 		this.#painted = this.#successor?.painted ?? this.#painted;
 		this.#dropSuccessor();
 		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
-		// What never worked is wrong; what worked before is worth another try.
-		const neverWorked = this.#provider === undefined && !wasReady;
 		const mayPaint = wasReady || error.code === 'ERR_ENGINE';
 		if (hasFallback && !this.#isFallback && mayPaint && this.#deaths >= DEATHS_MAX) {
 			log.error({ code: error.code, reason: error.message, deaths: this.#deaths }, 'another model takes over');
@@ -366,8 +367,9 @@ export class SupervisedEngine implements Engine {
 			this.#int8Graphs = undefined;
 			this.#deaths = 0;
 		} else if (
-			(neverWorked && error.code !== 'ERR_ENGINE') ||
-			((keepsAll || neverWorked) && this.#deaths >= DEATHS_MAX)
+			// What never worked is wrong; what worked before is worth another try, with the other model too.
+			(!this.#hasWorked && error.code !== 'ERR_ENGINE') ||
+			((keepsAll || !this.#hasWorked) && this.#deaths >= DEATHS_MAX)
 		)
 			return this.#fail(error);
 		this.#state = 'restarting';

@@ -364,6 +364,32 @@ describe('a model that cannot be kept alive', () => {
 		expect(run.supervised.isFallback).toBe(false);
 	});
 
+	it('is no end of a run that painted, where the other one cannot be had now', async () => {
+		const run = open({ hasFallback: true });
+		await dieBeforePainting(run, 3);
+		for (const code of ['ERR_PROVIDER', 'ERR_ENGINE', 'ERR_ENGINE', 'ERR_ENGINE', 'ERR_ENGINE'] as const) {
+			expect(run.engines.at(-1)!.isFallback).toBe(true);
+			run.engines.at(-1)!.die(new SidecarError(code, 'the device is lost'));
+			await run.pass(20_000);
+		}
+		await run.offer(0);
+		expect(run.kinds().at(-1)).toBe('0 unpainted');
+		run.engines.at(-1)!.ready(1);
+		await run.offer(1);
+		run.engines.at(-1)!.answer(1);
+		await settle();
+		expect(run.kinds().at(-1)).toBe('1 painting');
+	});
+
+	it('is the run’s end where neither can be had', async () => {
+		const run = open({ hasFallback: true });
+		for (let death = 0; death < 6; death++) {
+			run.engines.at(-1)!.die();
+			await run.pass(20_000);
+		}
+		await expect(run.finished).rejects.toMatchObject({ code: 'ERR_ENGINE' });
+	});
+
 	it('is the run’s end where it cannot be had at all', async () => {
 		const run = open({ hasFallback: true });
 		run.engines[0]!.die(new SidecarError('ERR_MODEL', 'no such graph'));
