@@ -52,9 +52,14 @@ export const startVideoWriter = (
 	return FfmpegChild.start('ffmpeg', [...QUIET, '-y', ...input, ...codecOf(layout), ...output], { stdin: true });
 };
 
-/** Gives the pictures as they were, on its stdout. Errors: ERR_RUNTIME. */
+/** Gives the pictures as they were, on its stdout. What is no Matroska is not read: a list of other files. Errors: ERR_RUNTIME. */
 export const startVideoReader = (folder: string, layout: PictureLayout): Promise<FfmpegChild> => {
-	const input = ['-nostdin', '-threads', '2', '-i', fileUrl(join(folder, VIDEO_FILE)), '-map', '0:v:0'];
+	const input = [
+		...'-nostdin -threads 2 -f matroska -i'.split(' '),
+		fileUrl(join(folder, VIDEO_FILE)),
+		'-map',
+		'0:v:0',
+	];
 	const output = ['-fps_mode', 'passthrough', '-threads', '1', ...rawVideo(layout), '-flush_packets', '1', 'pipe:1'];
 	return FfmpegChild.start('ffmpeg', [...QUIET, ...input, ...output]);
 };

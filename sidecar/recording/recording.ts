@@ -36,6 +36,8 @@ export class Recording implements AsyncDisposable {
 	#frames = 0;
 	#lost = 0;
 	#failure: SidecarError | undefined;
+	/** What is asked while the last frames are written belongs to none of them. */
+	#isEnding = false;
 	#wake = () => {};
 
 	private constructor(folder: string, beginning: Beginning, events: WriteStream) {
@@ -102,7 +104,7 @@ export class Recording implements AsyncDisposable {
 	/** A frame that is painted with the parameters of the time `atUs`. `data` may be changed when this returns. */
 	keep({ sequence, timestampUs, durationUs, layout }: Frame, data: Uint8Array, atUs: number): void {
 		const encoder = this.#encoder;
-		if (!encoder || this.#failure || sequence <= this.#lastSequence) return; // an engine that died gets its frames again
+		if (!encoder || this.#failure || this.#isEnding || sequence <= this.#lastSequence) return; // an engine that died gets its frames again
 		this.#lastSequence = sequence;
 		if (this.#waiting >= WAITING_MAX) {
 			this.#lost++;
@@ -129,6 +131,7 @@ export class Recording implements AsyncDisposable {
 	/** Makes the recording whole. Errors: ERR_SINK_WRITE; what was kept until then can be replayed. */
 	async finish(): Promise<void> {
 		const encoder = this.#encoder;
+		this.#isEnding = true;
 		this.#events.end();
 		encoder?.stdin.end();
 		const code = encoder && (await encoder.exited);
@@ -140,12 +143,13 @@ export class Recording implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
+		this.#isEnding = true;
 		this.#events.destroy();
 		await this.#encoder?.stop();
 	}
 
 	#write(event: RecordingEvent): void {
-		if (!this.#failure) this.#events.write(`${JSON.stringify(event)}\n`);
+		if (!this.#failure && !this.#isEnding) this.#events.write(`${JSON.stringify(event)}\n`);
 	}
 
 	/** Once. The painting goes on. */

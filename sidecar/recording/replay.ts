@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { lstat, open } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
 	parse,
@@ -13,6 +13,7 @@ import type { Controller, ControlInput } from '../control/controller.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import type { Frame } from '../frame/frame.ts';
 import { log } from '../telemetry/logger.ts';
+import { VIDEO_FILE } from './lossless-video.ts';
 import { EVENTS_FILE, HEADER_FILE } from './recording.ts';
 
 /** Of the header: two thousand presets. */
@@ -47,6 +48,7 @@ export class Replay {
 	/** Errors: ERR_SOURCE. */
 	static async open(path: string): Promise<Replay> {
 		const folder = resolve(path);
+		for (const file of [HEADER_FILE, EVENTS_FILE, VIDEO_FILE]) await expectFile(join(folder, file));
 		const header = parse(RecordingHeader, await readHeader(folder), join(folder, HEADER_FILE), 'ERR_SOURCE');
 		let int8Graphs: readonly GraphRole[] | undefined;
 		for await (const event of readEvents(folder)) {
@@ -135,6 +137,16 @@ export class Replay {
 		}
 	}
 }
+
+/** A recording may be somebody else's: neither links nor devices are read. What is missing is said where it is opened. */
+const expectFile = async (path: string): Promise<void> => {
+	const stats = await lstat(path).catch(() => undefined);
+	if (stats && !stats.isFile())
+		throw new SidecarError(
+			'ERR_SOURCE',
+			`${path} is no plain file. Name a folder that --record has written, with the files themselves in it.`,
+		);
+};
 
 const readHeader = async (folder: string): Promise<unknown> => {
 	const path = join(folder, HEADER_FILE);

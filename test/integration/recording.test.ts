@@ -2,7 +2,16 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+	appendFileSync,
+	mkdirSync,
+	readFileSync,
+	renameSync,
+	statSync,
+	symlinkSync,
+	truncateSync,
+	writeFileSync,
+} from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RecordingHeader } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
@@ -203,6 +212,29 @@ describe('the frames of a recording', () => {
 	});
 });
 
+describe('a recording that is being finished', () => {
+	it('takes nothing more, and is whole', async () => {
+		const layout = layoutOf({});
+		await using recording = await Recording.open(at('finished'), header);
+		const { preset, presets } = header;
+		const controller = new Controller({ presets, preset, tuning: tuningOf(), fadeS: 0, nowUs: () => 0 });
+		using _followed = recording.follow(controller);
+		await recording.begin({
+			source: { name: 'test', layout, frameRate: { num: 25, den: 1 } },
+			model: { name: 'lite', sha256: '0'.repeat(64) },
+			painted: { width: 64, height: 64 },
+			fit: 'cover',
+			tuning: tuningOf(),
+		});
+		recording.keep({ ...frameOf(0), layout }, noise(layout)[0]!, 0);
+		const finished = recording.finish();
+		controller.apply({ type: 'strength', value: 0.5 });
+		await finished;
+		controller.apply({ type: 'strength', value: 0.6 });
+		expect((await replayed(at('finished'))).sequences).toEqual([0]);
+	});
+});
+
 describe('a recording that is damaged', () => {
 	const broken = async (name: string, damage: (path: string) => void) => {
 		const layout = layoutOf({});
@@ -213,7 +245,7 @@ describe('a recording that is damaged', () => {
 	const edit = (file: string, change: (text: string) => string) => (path: string) =>
 		writeFileSync(`${path}/${file}`, change(readFileSync(`${path}/${file}`, 'utf8')));
 
-	it.each([
+	it.each<[string, (path: string) => void, string, RegExp]>([
 		['no-header', edit('recording.json', () => ''), 'ERR_SOURCE', /recording\.json is not JSON/],
 		[
 			'newer',
@@ -247,6 +279,26 @@ describe('a recording that is damaged', () => {
 			'ERR_SOURCE_READ',
 			/frames\.mkv ends after 0 frames/,
 		],
+		[
+			'list-of-files',
+			(path: string) => {
+				renameSync(`${path}/frames.mkv`, `${path}/other.mkv`);
+				writeFileSync(`${path}/frames.mkv`, 'ffconcat version 1.0\nfile other.mkv\n');
+			},
+			'ERR_SOURCE_READ',
+			/frames\.mkv ends after 0 frames/,
+		],
+		...['recording.json', 'events.jsonl', 'frames.mkv'].map(
+			(file): [string, (path: string) => void, string, RegExp] => [
+				`link-${file}`,
+				(path) => {
+					renameSync(`${path}/${file}`, `${path}/other`);
+					symlinkSync('other', `${path}/${file}`);
+				},
+				'ERR_SOURCE',
+				/is no plain file/,
+			],
+		),
 	])('is refused with the place: %s', async (name, damage, code, message) => {
 		await expect(broken(name, damage)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 	});
