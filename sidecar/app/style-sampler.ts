@@ -22,7 +22,7 @@ const RESTS = 2;
 const LONG_REST_US = 5_000_000;
 
 export interface StyleSamplerSettings {
-	controller: Pick<Controller, 'presets' | 'isPanic'>;
+	controller: Pick<Controller, 'presets' | 'isPanic' | 'subscribe'>;
 	failure: FailurePolicy;
 	/** Whether the engine paints what the channel itself wants. */
 	isPainting: () => boolean;
@@ -56,19 +56,21 @@ export class StyleSampler implements Disposable {
 	#newest: Picture | undefined;
 	#restUntilUs = -Infinity;
 	#isWorking = false;
+	/** Rises with each panic: what was begun before one is not kept after it, however short it was. */
+	#panics = 0;
+	readonly #unsubscribe: () => void;
 	/** Why the model never gives one. */
 	#refusal: string | undefined;
 
 	constructor(settings: StyleSamplerSettings) {
 		this.#settings = settings;
 		setMaxListeners(0, this.#ended.signal); // one for each who waits
+		this.#unsubscribe = settings.controller.subscribe(() => this.#forgetUnderPanic());
 	}
 
 	/** Every frame that leaves the line, for the source's picture in it. */
 	see({ source }: Pick<StyledFrame, 'source'>): void {
-		const { isPanic } = this.#settings.controller;
-		this.#newest = isPanic ? undefined : source;
-		if (isPanic) this.#kept.clear();
+		this.#newest = this.#settings.controller.isPanic ? undefined : source;
 	}
 
 	/** Of a style by its name. */
@@ -87,7 +89,15 @@ export class StyleSampler implements Disposable {
 	}
 
 	[Symbol.dispose](): void {
+		this.#unsubscribe();
 		this.#ended.abort();
+		this.#newest = undefined;
+		this.#kept.clear();
+	}
+
+	#forgetUnderPanic(): void {
+		if (!this.#settings.controller.isPanic) return;
+		this.#panics++;
 		this.#newest = undefined;
 		this.#kept.clear();
 	}
@@ -132,7 +142,7 @@ export class StyleSampler implements Disposable {
 
 	async #sample(style: string): Promise<Thumbnail> {
 		const { nowUs, shrink, paint, isPainting } = this.#settings;
-		const [preset, source, startedUs] = [this.#preset(style), this.#newest, nowUs()];
+		const [preset, source, startedUs, panics] = [this.#preset(style), this.#newest, nowUs(), this.#panics];
 		if (!preset) return { kind: 'none', reason: `The style ${style} is gone.` };
 		if (!source) return later('There is no picture yet.');
 		if (!isPainting()) return later('The engine does not paint now.');
@@ -145,6 +155,7 @@ export class StyleSampler implements Disposable {
 			// Panic may have come meanwhile.
 			const impossible = this.#impossible(style);
 			if (impossible) return impossible;
+			if (panics !== this.#panics) return later('Panic was on meanwhile.');
 			this.#keep(style, { preset, thumbnail, untilUs: nowUs() + FRESH_US });
 			return thumbnail;
 		} catch (error) {

@@ -150,6 +150,31 @@ describe('what may not be seen', () => {
 		expect(greyOf((await ask('passthrough')) as never)).toBe(98);
 	});
 
+	test('panic, however short: none of before comes back, though no frame came meanwhile', async () => {
+		const { controller, ask } = open();
+		expect(greyOf((await ask('passthrough')) as never)).toBe(SOURCE);
+		await ask('oil');
+		controller.apply({ type: 'panic', on: true });
+		controller.apply({ type: 'panic', on: false });
+		expect(await ask('passthrough')).toMatchObject({ kind: 'later' });
+		expect(await ask('oil')).toMatchObject({ kind: 'later' });
+	});
+
+	test('panic, however short, while it is painted: it is not given', async () => {
+		const { sampler, controller, painted, pass, ask } = open();
+		const asked = sampler.thumbnailOf('oil');
+		await turn();
+		await turn();
+		expect(painted).toHaveLength(1);
+		controller.apply({ type: 'panic', on: true });
+		controller.apply({ type: 'panic', on: false });
+		sampler.see({ source: pictureOf(98) });
+		await pass(1);
+		expect(await asked).toMatchObject({ kind: 'later' });
+		await ask('oil');
+		expect(painted).toHaveLength(2);
+	});
+
 	test('panic while it is painted: it is not given, now or later', async () => {
 		const { sampler, controller, painted, pass, ask } = open();
 		const asked = sampler.thumbnailOf('oil');
@@ -160,6 +185,7 @@ describe('what may not be seen', () => {
 		await pass(1);
 		expect(await asked).toMatchObject({ kind: 'panic' });
 		controller.apply({ type: 'panic', on: false });
+		sampler.see({ source: pictureOf(98) });
 		await ask('oil');
 		expect(painted).toHaveLength(2);
 	});
