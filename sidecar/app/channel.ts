@@ -124,7 +124,6 @@ export const runChannel = async ({
 		tuning,
 	});
 	let framesTaken = 0;
-	let paintedNow = painted;
 	const recorder = new Recorder(
 		{ model: manifest.name, provider: configuration.provider, size: painted, batchSize, steps: tuning.steps },
 		{ nowUs, ...(times && { times }) },
@@ -143,10 +142,13 @@ export const runChannel = async ({
 			? undefined
 			: new Governing({
 					tuning,
-					sizeOf: isAuto ? (share) => autoPaintedSize(manifest, info.layout, share * AUTO_PIXELS) : undefined,
+					sizeOf: isAuto
+						? (share) =>
+								autoPaintedSize(isFallback() ? fallback!.folder.manifest : manifest, info.layout, share * AUTO_PIXELS)
+						: undefined,
 					isPainting: () => engine.state === 'painting',
 					arrivedCount: () => framesTaken + ring.droppedCount,
-					resize: (size) => engine.resize((paintedNow = size)),
+					resize: (size) => engine.resize(size),
 					nowUs,
 					every,
 				});
@@ -223,6 +225,7 @@ export const runChannel = async ({
 	const view = () => {
 		count();
 		const run = runView(recorder, engine.state, info);
+		const paintedNow = engine.painted ?? (isFallback() ? fallback!.painted : painted);
 		return { ...run, painted: paintedNow, ...(governor && { governor: governor.view }) };
 	};
 	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });

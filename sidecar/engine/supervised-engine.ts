@@ -144,6 +144,11 @@ export class SupervisedEngine implements Engine {
 		return this.#isFallback;
 	}
 
+	/** As `resize` asked for it, once that is painted; undefined: as the first one. */
+	get painted(): Size | undefined {
+		return this.#painted;
+	}
+
 	get restarts(): number {
 		return this.#restarts;
 	}

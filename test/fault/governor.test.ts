@@ -65,10 +65,10 @@ it('with all cores taken, live: a smaller picture, painted without a gap, and th
 			isLevel((level) => level >= 2),
 			60_000,
 		);
+		await until(() => shown.at(-1)!.picture.width < 512, 60_000);
 		const { painted, governor } = await view();
 		expect(painted.width * painted.height).toBeLessThan(0.75 * 512 * 288);
 		expect(governor).toMatchObject({ levels: 4, relief: expect.stringMatching(/% of the pixels|second frame/) });
-		await until(() => shown.at(-1)!.picture.width < 512, 60_000);
 
 		await leaveTheMachine();
 		await until(

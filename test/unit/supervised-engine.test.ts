@@ -410,6 +410,7 @@ describe('another size', () => {
 		engines[0]!.answer(0);
 		await offer(2);
 		expect(sequencesOf(engines[0]!)).toEqual([0, 1, 2]); // it paints as before while the other loads
+		expect(supervised.painted).toBeUndefined();
 		engines[1]!.ready(2);
 		engines[0]!.answer(1);
 		await offer(3);
@@ -418,6 +419,7 @@ describe('another size', () => {
 		engines[0]!.answer(2);
 		await settle();
 		expect(engines[0]!.isStopped).toBe(true);
+		expect(supervised.painted).toEqual(SMALL);
 		expect(sequencesOf(engines[1]!)).toEqual([3]);
 		engines[1]!.answer(3);
 		await settle();
