@@ -93,6 +93,7 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 				corner: [...source.subarray(0, 4)],
 			},
 		});
+		if (streams.get(wish.id) !== stream) return; // removed, and its rings closed, while the frame was on its way
 		if (!options.paints) continue;
 		const layout = invert(source, frame.layout, painted, { format, scale });
 		const described = { ...frame, capturedUs: frame.capturedUs + options.capturedAheadUs, layout };
