@@ -585,7 +585,13 @@ test.each([300, 768, 1280, 1920])('nothing is wider than a window of %i pixels',
 });
 
 test('panic shows nothing but the slate, until it is over', async () => {
+	const tilesDrawn = () =>
+		page.evaluate(`[...document.querySelectorAll('#styles canvas')].filter((canvas) => {
+			const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+			return data.some((value) => value > 0);
+		}).length`) as Promise<number>;
 	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBeGreaterThan(2);
+	await expect.poll(tilesDrawn, PATIENCE).toBeGreaterThan(1);
 	await page.keyboard.press('p');
 	const button = page.getByRole('button', { name: 'Panic', pressed: true });
 	await button.waitFor();
@@ -593,6 +599,7 @@ test('panic shows nothing but the slate, until it is over', async () => {
 	// The card alone, in both halves: dark.
 	await expect.poll(async () => (await canvases()).apart, PATIENCE).toBe(0);
 	expect((await canvases()).light).toBeLessThan(100);
+	expect(await tilesDrawn()).toBe(0);
 	const off = spawnSync(process.execPath, [cli, 'panic', 'off', '--port', String(sidecar.port)], { encoding: 'utf8' });
 	expect(off).toMatchObject({ status: 0, stdout: 'panic off\n' });
 	await page.getByRole('button', { name: 'Panic', pressed: false }).waitFor();

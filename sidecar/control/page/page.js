@@ -112,6 +112,7 @@ const showControl = (control) => {
 	showStyle(control);
 	prompt.show(control.prompt);
 	panic.setAttribute('aria-pressed', String(control.panic));
+	if (control.panic && body.dataset.panic !== 'on') styles.clear();
 	body.dataset.panic = control.panic ? 'on' : 'off';
 	if (!held.has(strength)) strength.value = String(control.strength);
 	if (!held.has(fade)) fade.value = String(control.fadeS);

@@ -67,7 +67,8 @@ export const openStyles = ({ grid, onChoose, fetchThumbnail }) => {
 		},
 		isWatched: () => !document.hidden && stage?.()?.isPainted === true,
 		fetchThumbnail,
-		show: draw,
+		// One that was asked for before a panic may come during it.
+		show: (name, picture) => stage?.() && draw(name, picture),
 	});
 
 	return {
@@ -93,6 +94,11 @@ export const openStyles = ({ grid, onChoose, fetchThumbnail }) => {
 				button.setAttribute('aria-pressed', String(name === style));
 				button.classList.toggle('pending', name === pending);
 			}
+		},
+		/** Nothing that was seen before stays. */
+		clear: () => {
+			for (const { thumbnail } of styles.values())
+				thumbnail.getContext('2d').clearRect(0, 0, thumbnail.width, thumbnail.height);
 		},
 		named: (key) => [...styles].find(([, style]) => style.key === key)?.[0],
 		/**
