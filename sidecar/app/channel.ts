@@ -154,11 +154,11 @@ export const runChannel = async ({
 				});
 	await using engine: SupervisedEngine = new SupervisedEngine({
 		start: (listener, { parameters, provider, int8Graphs, painted: resized, ...how }) => {
-			const own = how.isFallback ? fallback! : { folder, painted };
+			const own = how.isFallback ? fallback! : { folder, painted, provider: configuration.provider };
 			return engines.start(
 				{
 					folder: own.folder,
-					provider: (provider as Configuration['provider'] | undefined) ?? configuration.provider,
+					provider: (provider as Configuration['provider'] | undefined) ?? own.provider,
 					precision: int8Graphs ?? replay?.int8Graphs ?? parameters.tuning.precision,
 					painted: resized ?? own.painted,
 					paintedBeside: own.painted,

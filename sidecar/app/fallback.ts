@@ -22,16 +22,19 @@ export const openFallback = async (chosen: ModelFolder): Promise<ModelFolder | u
 export class Fallback {
 	readonly folder: ModelFolder;
 	readonly painted: Size;
+	/** A device that was asked for may be what the chosen model died of. */
+	readonly provider: Configuration['provider'];
 	readonly #tuning: Tuning;
 	#taken: { given: Parameters; own: Parameters } | undefined;
 
 	constructor(
 		folder: ModelFolder,
-		{ tuning }: Pick<Configuration, 'tuning'>,
+		{ tuning, provider }: Pick<Configuration, 'tuning' | 'provider'>,
 		{ painted, layout }: { painted: Size; layout: PictureLayout },
 	) {
 		const { manifest } = folder;
 		this.folder = folder;
+		this.provider = provider === 'cpu' ? 'cpu' : 'auto';
 		this.painted = canPaint(folder, painted) ? painted : autoPaintedSize(manifest, layout);
 		const wanted = resolveTuning(manifest, tuning);
 		const steps = manifest.steps.supported.includes(wanted.steps) ? wanted.steps : manifest.steps.default;
