@@ -1,6 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, fstatSync, mkdtempSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+	chmodSync,
+	closeSync,
+	existsSync,
+	fstatSync,
+	mkdtempSync,
+	readSync,
+	rmSync,
+	statSync,
+	writeSync,
+} from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -303,6 +313,8 @@ describe('waiting for a frame', () => {
 });
 
 describe('the other side', () => {
+	const fakeRing = fileURLToPath(new URL('../support/fake_ring.py', import.meta.url));
+
 	/** The first message of a writer: magic, version, role, answer, generation. */
 	const hello = (version: number, length = 64) => {
 		const bytes = Buffer.alloc(length);
@@ -327,6 +339,17 @@ describe('the other side', () => {
 		writeSync(there, words);
 		await expect(connecting).rejects.toMatchObject({ name: 'SidecarError', code });
 		closeSync(there);
+	});
+
+	it.each(['unsealed', 'scribbled', 'zeros', 'noise'])('gives memory or words of another kind: %s', async (what) => {
+		const path = join(folder, 'fake.sock');
+		const fake = spawn('/usr/bin/python3', [fakeRing, 'serve', path, what], { stdio: ['ignore', 'pipe', 'inherit'] });
+		try {
+			await once(fake.stdout, 'data'); // it listens
+			await expect(SharedRingReader.connect(path)).rejects.toMatchObject({ code: 'ERR_RING_HEADER' });
+		} finally {
+			fake.kill();
+		}
 	});
 
 	it('is dead or silent: the error says so', async () => {
@@ -413,6 +436,10 @@ it('puts sockets into a folder of this user alone', () => {
 	try {
 		expect(ringSocketPath('engine')).toBe(join(folder, 'allaprima', 'engine.sock'));
 		expect(statSync(join(folder, 'allaprima')).mode & 0o777).toBe(0o700);
+		for (const mode of [0o710, 0o701, 0o777]) {
+			chmodSync(join(folder, 'allaprima'), mode);
+			expect(() => ringSocketPath('engine')).toThrow(/must be a folder of this user alone/);
+		}
 	} finally {
 		if (runtime === undefined) delete process.env['XDG_RUNTIME_DIR'];
 		else process.env['XDG_RUNTIME_DIR'] = runtime;

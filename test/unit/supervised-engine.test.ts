@@ -247,6 +247,15 @@ describe('live', () => {
 		await settle();
 		expect(kinds()).toEqual(['0 unpainted']);
 		expect(engines).toHaveLength(2);
+
+		await offer(1);
+		engines[0]!.answer(1);
+		await settle();
+		expect(kinds()).toEqual(['0 unpainted']);
+		engines[1]!.answer(1);
+		await settle();
+		expect(kinds()).toEqual(['0 unpainted', '1 painting']);
+		expect(engines[1]!.takenCount).toBe(1);
 	});
 
 	it('lets frames pass while the engine is late, and never shows a late painting after a newer frame', async () => {
