@@ -276,8 +276,11 @@ export const runChannel = async ({
 		stop.abort();
 	}
 	const { end, error } = await ended;
-	await output.finish();
-	await recording?.finish();
+	try {
+		await output.finish();
+	} finally {
+		await recording?.finish();
+	}
 	if (error !== undefined) throw error;
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);

@@ -69,6 +69,11 @@ export class SampleLine implements AsyncDisposable {
 		void this.#run();
 	}
 
+	/** Of the process that it has its place in. */
+	get pid(): number | undefined {
+		return this.#engine.pid;
+	}
+
 	/** It paints no more; another line may. */
 	get isLost(): boolean {
 		return this.#failure !== undefined;

@@ -17,6 +17,8 @@ import { StyleSampler } from './style-sampler.ts';
 
 /** 224x128 for a source of 16:9. */
 const THUMBNAIL_PIXELS = 28_000;
+/** Whoever still looks at styles asks again long before. */
+const LEFT_BEHIND_AFTER_US = 60_000_000;
 /** A model that paints nothing smaller than this takes too long for one. */
 const THUMBNAIL_PIXELS_MAX = 65_536;
 
@@ -55,6 +57,10 @@ export const openSampling = ({
 	const tuning = samplingTuning(channelTuning);
 	let line: SampleLine | undefined;
 	let epoch = 0;
+	let askedUs = 0;
+	/** The channel has moved to another process, and this line alone keeps the old one. */
+	const isLeftBehind = () =>
+		engine.pid !== undefined && line?.pid !== engine.pid && nowUs() - askedUs > LEFT_BEHIND_AFTER_US;
 	const closeLine = async () => {
 		const closing = line;
 		line = undefined;
@@ -74,6 +80,7 @@ export const openSampling = ({
 		shrink,
 		paint: async (picture, preset) => {
 			const parameters = resolveParameters(preset, tuning, epoch++);
+			askedUs = nowUs();
 			if (!size)
 				throw new SidecarError(
 					'ERR_MODEL',
@@ -113,8 +120,8 @@ export const openSampling = ({
 		sampler,
 		see: (frame) => {
 			sampler.see(frame);
-			// It would start a model again and again that cannot be kept alive.
-			if (engine.isFallback && line) void closeLine();
+			// It would start a model again and again that cannot be kept alive, or keep one that nobody else uses.
+			if (line && (engine.isFallback || isLeftBehind())) void closeLine();
 		},
 		[Symbol.asyncDispose]: async () => {
 			sampler[Symbol.dispose]();

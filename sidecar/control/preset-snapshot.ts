@@ -50,7 +50,8 @@ const paintingOf = (message: Uint8Array): RgbPicture | undefined => {
 		return undefined;
 	const [headerBytes, width, height] = [header.readUInt16LE(6), header.readUInt16LE(8), header.readUInt16LE(10)];
 	const byteLength = 3 * width * height;
+	// One picture for both is no painting, but what the failure policy shows: the source itself, perhaps.
 	const isSame = (header.readUInt32LE(24) & 1) !== 0;
-	if (header.length !== headerBytes + (isSame ? 1 : 2) * byteLength || byteLength === 0) return undefined;
+	if (isSame || header.length !== headerBytes + 2 * byteLength || byteLength === 0) return undefined;
 	return { width, height, data: header.subarray(header.length - byteLength) };
 };

@@ -85,6 +85,8 @@ export class SupervisedEngine implements Engine {
 	#engine: EngineHandle | undefined;
 	/** As `resize` asked for it; undefined: as the first one. */
 	#painted: Size | undefined;
+	/** The size of a successor that was lost, perhaps with the process that they shared: the next engine's. */
+	#unreached: Size | undefined;
 	#isFallback = false;
 	#successor: Successor | undefined;
 	#state: EngineState = 'starting';
@@ -139,6 +141,11 @@ export class SupervisedEngine implements Engine {
 		return this.#int8Graphs;
 	}
 
+	/** Of the process that paints; undefined while there is none. */
+	get pid(): number | undefined {
+		return this.#engine?.pid;
+	}
+
 	/** The chosen model could not be kept alive, and another one paints. */
 	get isFallback(): boolean {
 		return this.#isFallback;
@@ -159,6 +166,7 @@ export class SupervisedEngine implements Engine {
 	 */
 	resize(painted: Size): void {
 		this.#dropSuccessor();
+		this.#unreached = undefined;
 		if (this.#state !== 'painting') this.#painted = painted;
 		else this.#successor = { engine: this.#launch(painted), painted, pulls: 0, isReady: false };
 	}
@@ -278,6 +286,7 @@ export class SupervisedEngine implements Engine {
 				gone: (error) => {
 					if (asSuccessor()) {
 						this.#successor = undefined;
+						this.#unreached = painted;
 						log.warn({ code: error.code, reason: error.message, painted }, 'no engine for another size');
 						this.#forward();
 					}
@@ -360,7 +369,8 @@ export class SupervisedEngine implements Engine {
 		const { keepsAll, hasFallback, nowUs, after } = this.#settings;
 		const wasReady = this.#readyUs !== undefined;
 		this.#engine = undefined;
-		this.#painted = this.#successor?.painted ?? this.#painted;
+		this.#painted = this.#successor?.painted ?? this.#unreached ?? this.#painted;
+		this.#unreached = undefined;
 		this.#dropSuccessor();
 		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
 		const mayPaint = wasReady || error.code === 'ERR_ENGINE';

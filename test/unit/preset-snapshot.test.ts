@@ -6,7 +6,7 @@ import { presetOfNow } from '../../sidecar/control/preset-snapshot.ts';
 import { FILES_MAX, readPreset } from '../../sidecar/control/presets.ts';
 import type { PreviewFeed } from '../../sidecar/control/http/served.ts';
 import { PreviewSink } from '../../sidecar/egress/preview-sink.ts';
-import { rgbLayout, type Picture } from '../../sidecar/frame/frame.ts';
+import { rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import { loadNative } from '../../sidecar/native.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
@@ -30,7 +30,11 @@ afterEach(async () => {
 });
 
 /** The preview as a run has it, with one frame: the source grey, the painting red above and blue below. */
-const previewOf = async (width: number, height: number): Promise<PreviewFeed> => {
+const previewOf = async (
+	width: number,
+	height: number,
+	kind: StyledFrame['kind'] = 'painting',
+): Promise<PreviewFeed> => {
 	const preview = new PreviewSink({ size: { width, height }, fit: 'stretch', native: loadNative() });
 	const pictureOf = (colourAt: (y: number) => number[]): Picture => ({
 		...rgbLayout({ width, height }),
@@ -39,8 +43,8 @@ const previewOf = async (width: number, height: number): Promise<PreviewFeed> =>
 		),
 	});
 	const source = pictureOf(() => [128, 128, 128]);
-	const picture = pictureOf((y) => (y < height / 2 ? [255, 0, 0] : [0, 0, 255]));
-	await preview.present({ ...frameOf(0), epoch: 0, kind: 'painting', source, picture });
+	const picture = kind === 'painting' ? pictureOf((y) => (y < height / 2 ? [255, 0, 0] : [0, 0, 255])) : source;
+	await preview.present({ ...frameOf(0), epoch: 0, kind, source, picture });
 	return preview;
 };
 
@@ -103,6 +107,11 @@ describe('what is painted now', () => {
 		controller.apply({ type: 'panic', on: true });
 		const preview = await previewOf(64, 64);
 		expect((await presetOfNow({ controller, preview }, { name: 'mine' })).pictures).toEqual({});
+	});
+
+	test('has no picture while the source is shown for want of a painting: a preset is given away', async () => {
+		const preview = await previewOf(64, 64, 'unpainted');
+		expect((await presetOfNow({ controller: newController(), preview }, { name: 'mine' })).pictures).toEqual({});
 	});
 
 	test('has no picture where what the preview gives is none', async () => {

@@ -474,6 +474,16 @@ describe('another size', () => {
 		expect(engines[3]!.painted).toEqual({ width: 8, height: 8 });
 	});
 
+	it('is that of the next engine where both die with the process that they shared', async () => {
+		const { supervised, engines, pass } = open();
+		engines[0]!.ready(1);
+		supervised.resize(SMALL);
+		engines[1]!.die();
+		engines[0]!.die();
+		await pass(10);
+		expect(engines[2]!.painted).toEqual(SMALL);
+	});
+
 	it('keeps its last frames: a source that ends meanwhile ends well', async () => {
 		const { supervised, engines, offer, endSource, finished, kinds } = open({ keepsAll: true });
 		engines[0]!.ready(2);

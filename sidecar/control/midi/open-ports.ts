@@ -136,7 +136,13 @@ export class OpenPorts implements Disposable {
 	#openOutput(name: string, newFeedback: NonNullable<OpenPortsOptions['newFeedback']>): Opened {
 		const opened = this.#options.ports.openOutput(name);
 		const port = controllerOf(name);
-		const feedback = newFeedback(port, (message) => opened.send(writeMessage(message)));
+		const feedback = newFeedback(port, (message) => {
+			try {
+				opened.send(writeMessage(message));
+			} catch (error) {
+				log.debug({ name, error }, 'midi not sent'); // pulled out: the next look closes it
+			}
+		});
 		return {
 			port,
 			feedback,
