@@ -56,7 +56,7 @@ const run = async (/** @type {string} */ copy, /** @type {string[]} */ command, 
 	let isLate = false;
 	const end = () => {
 		try {
-			process.kill(-child.pid, 'SIGKILL');
+			if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
 		} catch {} // it ended meanwhile
 	};
 	const patience = setTimeout(() => {
