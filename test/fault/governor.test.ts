@@ -1,7 +1,4 @@
-// What happens to the picture when the machine has other things to do: the real line, the real model, real load.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
+// What happens to the picture when the machine has other things to do: the real line, the real model, an engine that is slowed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import type { RunView } from '../../sidecar/control/http/served.ts';
@@ -16,25 +13,28 @@ const schema = (await import(dist('config/schema.js'))) as typeof import('../../
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
 setLog({ level: 'silent' });
 
-const hogs: ChildProcess[] = [];
-/** As many for each core as leave the painter a small part of it. */
-const loadTheMachine = (perCore: number) => {
-	for (let i = 0; i < perCore * availableParallelism(); i++)
-		hogs.push(spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+let slowing: NodeJS.Timeout | undefined;
+/** The engine gets three tenths of its time, as beside other work; the source goes on at its rate. */
+const slowTheEngine = () => {
+	const signal = (name: NodeJS.Signals) => {
+		try {
+			for (const pid of enginePids()) process.kill(pid, name);
+		} catch {
+			// It ended meanwhile.
+		}
+	};
+	slowing = setInterval(() => {
+		signal('SIGSTOP');
+		setTimeout(signal, 70, 'SIGCONT');
+	}, 100);
 };
-const leaveTheMachine = async () => {
-	for (const hog of hogs.splice(0)) {
-		const exited = once(hog, 'exit');
-		hog.kill('SIGKILL');
-		await exited;
-	}
-};
-afterEach(async () => {
-	await leaveTheMachine();
+const leaveTheEngine = () => clearInterval(slowing);
+afterEach(() => {
+	leaveTheEngine();
 	expect(enginePids()).toEqual([]);
 });
 
-it('with all cores taken, live: a smaller picture, painted without a gap, and the full one when they are free again', async () => {
+it('an engine that gets too little time, live: a smaller picture, painted without a gap, and the full one when it has time again', async () => {
 	const http = await freePort();
 	const shown: StyledFrame[] = [];
 	const sink: FrameSink = {
@@ -60,7 +60,7 @@ it('with all cores taken, live: a smaller picture, painted without a gap, and th
 		const from = shown.findIndex(({ kind }) => kind === 'painting');
 		expect((await view()).painted).toEqual({ width: 512, height: 288 });
 
-		loadTheMachine(2);
+		slowTheEngine();
 		await until(
 			isLevel((level) => level >= 2),
 			60_000,
@@ -70,7 +70,7 @@ it('with all cores taken, live: a smaller picture, painted without a gap, and th
 		expect(painted.width * painted.height).toBeLessThan(0.75 * 512 * 288);
 		expect(governor).toMatchObject({ levels: 4, relief: expect.stringMatching(/% of the pixels|second frame/) });
 
-		await leaveTheMachine();
+		leaveTheEngine();
 		await until(
 			isLevel((level) => level < 2),
 			120_000,
