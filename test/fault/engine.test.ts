@@ -4,21 +4,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Configuration } from '../../sidecar/config/schema.ts';
-import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import { slateOf } from '../../sidecar/egress/failure-policy.ts';
-import type { Picture, StyledFrame } from '../../sidecar/frame/frame.ts';
+import type { Picture } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';
+import { openLiveRun, PAINTED } from '../support/live-run.ts';
 
-const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url);
-const { runApp } = (await import(dist('app.js').href)) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js').href)) as typeof import('../../sidecar/config/schema.ts');
-const { setLog } = (await import(
-	dist('telemetry/logger.js').href
-)) as typeof import('../../sidecar/telemetry/logger.ts');
-setLog({ level: 'silent' });
-
-const PAINTED = { width: 256, height: 160 };
 const slate = Buffer.from(slateOf(PAINTED).data);
 
 const is = (a: Picture, b: Picture) => Buffer.from(a.data).equals(b.data);
@@ -32,33 +23,13 @@ const chroma = ({ data }: Picture): number => {
 };
 
 const open = (configuration: Partial<Configuration>) => {
-	const shown: StyledFrame[] = [];
-	const sink: FrameSink = {
-		name: 'test',
-		present: async (frame) => void shown.push(frame),
-		finish: async () => {},
-		[Symbol.asyncDispose]: async () => {},
+	const run = openLiveRun(configuration);
+	const kill = (signal: NodeJS.Signals) => {
+		const [pid] = enginePids();
+		process.kill(pid!, signal);
+		return run.shown.length;
 	};
-	const stop = new AbortController();
-	const base = { source: 'scene', fps: 12, size: PAINTED, http: 'off', provider: 'cpu', style: 'pencil-sketch' };
-	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
-		signal: stop.signal,
-		sinks: [sink],
-	});
-	run.catch(() => {});
-	const paintings = () => shown.filter(({ kind }) => kind === 'painting').length;
-	return {
-		shown,
-		run,
-		paintings,
-		painted: (count: number) => until(() => paintings() >= count),
-		kill: (signal: NodeJS.Signals) => {
-			const [pid] = enginePids();
-			process.kill(pid!, signal);
-			return shown.length;
-		},
-		finish: async () => (stop.abort(), await run),
-	};
+	return { ...run, kill };
 };
 
 afterEach(() => {
@@ -196,7 +167,7 @@ describe('with --pace max', () => {
 });
 
 it('the engine ends with a sidecar that is killed', async () => {
-	const cli = fileURLToPath(dist('cli.js'));
+	const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 	const sidecar = spawn(process.execPath, [cli, 'run', '--size', '256x160', '--http', 'off', '--provider', 'cpu'], {
 		stdio: 'ignore',
 	});

@@ -2,16 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import type { RunView } from '../../sidecar/control/http/served.ts';
-import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
-import type { StyledFrame } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';
-
-const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
-const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
-const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
-setLog({ level: 'silent' });
+import { openLiveRun } from '../support/live-run.ts';
 
 let slowing: NodeJS.Timeout | undefined;
 /** The engine gets three tenths of its time, as beside other work; the source goes on at its rate. */
@@ -36,17 +29,7 @@ afterEach(() => {
 
 it('an engine that gets too little time, live: a smaller picture, painted without a gap, and the full one when it has time again', async () => {
 	const http = await freePort();
-	const shown: StyledFrame[] = [];
-	const sink: FrameSink = {
-		name: 'test',
-		present: async (frame) => void shown.push({ ...frame, source: undefined! }),
-		finish: async () => {},
-		[Symbol.asyncDispose]: async () => {},
-	};
-	const stop = new AbortController();
-	const configuration = { source: 'scene', fps: 20, http, provider: 'cpu', style: 'pencil-sketch', durationS: 240 };
-	const run = runApp(schema.parse(schema.Configuration, configuration, 'test'), { signal: stop.signal, sinks: [sink] });
-	run.catch(() => {});
+	const { shown, finish } = openLiveRun({ fps: 20, size: 'auto', http, durationS: 240 });
 	const view = async () => {
 		const answer = await fetch(`http://127.0.0.1:${http}/api/state`, { headers: { connection: 'close' } });
 		return ((await answer.json()) as { run: RunView }).run;
@@ -82,8 +65,7 @@ it('an engine that gets too little time, live: a smaller picture, painted withou
 		const sequences = since.map(({ sequence }) => sequence);
 		expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
 	} finally {
-		stop.abort();
-		await run;
+		await finish();
 	}
-	expect((await run).engineRestarts).toBe(0);
+	expect((await finish()).engineRestarts).toBe(0);
 }, 300_000);

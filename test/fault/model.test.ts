@@ -6,19 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Configuration } from '../../sidecar/config/schema.ts';
 import { slateOf } from '../../sidecar/egress/failure-policy.ts';
-import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
-import type { StyledFrame } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';
 import { copyOfLite } from '../support/lite.ts';
+import { openLiveRun, PAINTED } from '../support/live-run.ts';
 
-const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
-const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
-const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
-setLog({ level: 'silent' });
-
-const PAINTED = { width: 256, height: 160 };
 const breakModel = fileURLToPath(new URL('../support/break_model.py', import.meta.url));
 
 const brokenModel = async (how: string): Promise<string> => {
@@ -27,23 +19,7 @@ const brokenModel = async (how: string): Promise<string> => {
 	return folder;
 };
 
-const open = (configuration: Partial<Configuration>) => {
-	const shown: StyledFrame[] = [];
-	const sink: FrameSink = {
-		name: 'test',
-		present: async (frame) => void shown.push(frame),
-		finish: async () => {},
-		[Symbol.asyncDispose]: async () => {},
-	};
-	const stop = new AbortController();
-	const base = { source: 'scene', fps: 12, size: PAINTED, http: 'off', provider: 'cpu', failure: 'slate' };
-	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
-		signal: stop.signal,
-		sinks: [sink],
-	});
-	run.catch(() => {});
-	return { shown, run, finish: async () => (stop.abort(), await run) };
-};
+const open = (configuration: Partial<Configuration>) => openLiveRun({ failure: 'slate', ...configuration });
 
 let folder: string | undefined;
 afterEach(async () => {
