@@ -1,0 +1,171 @@
+import type { GraphSpec } from '../../config/schema.ts';
+import { SidecarError } from '../../errors.ts';
+import type { Tensor } from '../../frame/tensor.ts';
+import { eulerStep, expectNumbers } from '../denoiser.ts';
+import type { GraphSession } from '../session.ts';
+import { KeyValueCache, type CacheShape, type KeysAndValues } from './key-value-cache.ts';
+
+/** The graphs of a causal transformer: docs/causal-dit.md. All shapes are static. */
+export interface CausalGraphs {
+	dit_prompt: CausalGraph;
+	dit_reference: CausalGraph;
+	dit_step: CausalGraph;
+	/** The same for as many tokens as its `kept` has. */
+	dit_step_kept: CausalGraph;
+}
+type CausalGraph = Pick<GraphSession, 'spec' | 'run'>;
+
+/** What a style is to the transformer. */
+export interface CausalStyle {
+	/** [1, 16, 192] */
+	promptEmbeds: Tensor<Float32Array>;
+	/** Latents of a painting that shows the style, of a frame's shape. */
+	referenceLatents?: Tensor<Float32Array> | undefined;
+}
+
+export interface CausalFrame {
+	/** Counts up. */
+	frame: number;
+	/** Gaussian: [1, channels, height, width] of the latents. */
+	noise: Tensor<Float32Array>;
+	sourceLatents: Tensor<Float32Array>;
+	/** Noise levels from 1 to 0, one more than there are steps. */
+	sigmas: readonly number[];
+	/** The tokens that are painted, as many as `dit_step_kept` takes; the others stay as in the last painting. All if left out. */
+	kept?: Uint32Array | undefined;
+}
+
+/**
+ * Paints frames one after another, each from the paintings before it. A frame is as many passes as there are steps, and one more over
+ * what came out, at timestep 0, whose keys and values are kept (Self-Forcing, arXiv 2506.08009). A pass that fails leaves the
+ * cache as it was. One call at a time.
+ */
+export class CausalDenoiser {
+	readonly cache: KeyValueCache;
+	readonly #graphs: CausalGraphs;
+	#words: Record<string, Tensor> | undefined;
+	/** The last painting's latents, in the style in force. */
+	#painted: Tensor<Float32Array> | undefined;
+
+	/** Errors: ERR_CONFIG for a number of sinks that cannot be, ERR_MODEL for graphs that do not fit each other. */
+	constructor(graphs: CausalGraphs, { sinkFrames }: { sinkFrames: number }) {
+		this.#graphs = graphs;
+		this.cache = new KeyValueCache(cacheShapeOf(graphs, sinkFrames));
+	}
+
+	/** The next frame is painted in this style; the first one needs one. Errors: ERR_MODEL, ERR_ENGINE. */
+	async switchTo({ promptEmbeds, referenceLatents }: CausalStyle): Promise<void> {
+		const words = await this.#run('dit_prompt', { prompt_embeds: promptEmbeds });
+		const reference = referenceLatents && (await this.#run('dit_reference', { reference_latents: referenceLatents }));
+		this.#words = words;
+		this.#painted = undefined;
+		this.cache.switchTo(reference && keysAndValues(reference, this.cache.keys.length));
+	}
+
+	/** The painting's latents. The first frame of a style is painted as a whole, whatever is kept. Errors: ERR_MODEL, ERR_ENGINE. */
+	async paint({ frame, noise, sourceLatents, sigmas, ...given }: CausalFrame): Promise<Tensor<Float32Array>> {
+		if (!this.#words) throw new SidecarError('ERR_ENGINE', 'Nothing says what to paint: a style has to come first.');
+		const newest = this.cache.window.at(-1);
+		// It would be read as a frame before itself.
+		if (newest && frame <= newest.frame)
+			throw new SidecarError('ERR_ENGINE', `Frame ${frame} comes after frame ${newest.frame}, expected a later one.`);
+		const last = this.#painted;
+		const kept = last && given.kept;
+		const sample = { data: noise.data.slice(), shape: noise.shape };
+		for (let step = 0; step + 1 < sigmas.length; step++) {
+			const { velocity } = await this.#pass(sample, sourceLatents, sigmas[step]!, kept);
+			eulerStep(sample.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
+			expectNumbers(sample.data, 'the transformer', 'dit_step');
+		}
+		if (kept) keepTokens(sample, last, kept, this.cache.frameTokens);
+		const clean = await this.#pass(sample, sourceLatents, 0, kept);
+		// Keys and values that are no numbers would be read for as long as they are held; they show in the velocity.
+		expectNumbers((clean['velocity'] as Tensor<Float32Array>).data, 'the transformer', 'dit_step');
+		this.cache.write(frame, keysAndValues(clean, this.cache.keys.length));
+		this.#painted = { data: sample.data.slice(), shape: sample.shape };
+		return sample;
+	}
+
+	async #pass(
+		sample: Tensor<Float32Array>,
+		sourceLatents: Tensor<Float32Array>,
+		level: number,
+		kept: Uint32Array | undefined,
+	): Promise<Record<string, Tensor>> {
+		const inputs: Record<string, Tensor> = {
+			sample,
+			timestep: { data: Float32Array.of(1000 * level), shape: [1] },
+			source_latents: sourceLatents,
+			attention_bias: this.cache.bias,
+			...this.#words,
+		};
+		for (const [layer, key] of this.cache.keys.entries()) {
+			inputs[`past_key_${layer}`] = key;
+			inputs[`past_value_${layer}`] = this.cache.values[layer]!;
+		}
+		if (!kept) return await this.#run('dit_step', inputs);
+		inputs['kept'] = { data: BigInt64Array.from(kept, BigInt), shape: [kept.length] };
+		for (const [layer, key] of this.cache.newest!.keys.entries()) {
+			inputs[`own_key_${layer}`] = key;
+			inputs[`own_value_${layer}`] = this.cache.newest!.values[layer]!;
+		}
+		return await this.#run('dit_step_kept', inputs);
+	}
+
+	#run(role: keyof CausalGraphs, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+		// No side of these graphs depends on a size.
+		return this.#graphs[role].run(inputs, { batch: 1, height: 0, width: 0 });
+	}
+}
+
+/** Puts the last painting where a token was not painted, into latents [1, channels, height, width] of square tokens. */
+const keepTokens = (
+	{ data, shape }: Tensor<Float32Array>,
+	last: Tensor<Float32Array>,
+	kept: Uint32Array,
+	tokens: number,
+): void => {
+	const [, channels = 0, height = 0, width = 0] = shape;
+	const patch = Math.sqrt((height * width) / tokens);
+	const isKept = new Uint8Array(tokens);
+	for (const token of kept) isKept[token] = 1;
+	for (let channel = 0; channel < channels; channel++)
+		for (let y = 0; y < height; y++)
+			for (let x = 0; x < width; x++) {
+				const at = (channel * height + y) * width + x;
+				if (!isKept[Math.floor(y / patch) * (width / patch) + Math.floor(x / patch)]) data[at] = last.data[at]!;
+			}
+};
+
+const keysAndValues = (outputs: Record<string, Tensor>, layers: number): KeysAndValues => {
+	const of = (name: string) =>
+		Array.from({ length: layers }, (_, layer) => outputs[`${name}_${layer}`] as Tensor<Float32Array>);
+	return { keys: of('key'), values: of('value') };
+};
+
+/** What the graphs need of a cache. Errors: ERR_MODEL. */
+const cacheShapeOf = ({ dit_step: step, dit_reference: reference }: CausalGraphs, sinkFrames: number): CacheShape => {
+	const [, heads, frameTokens, headDim] = sidesOf(step.spec.outputs, 'key_0');
+	const [, , pastTokens] = sidesOf(step.spec.inputs, 'past_key_0');
+	const [, , referenceTokens] = sidesOf(reference.spec.outputs, 'key_0');
+	const layers = step.spec.outputs.filter(({ name }) => name.startsWith('key_')).length;
+	const frames = (pastTokens - referenceTokens) / frameTokens;
+	if (!Number.isInteger(frames) || headDim % 2 !== 0)
+		throw new SidecarError(
+			'ERR_MODEL',
+			`The transformer has keys of ${headDim} numbers for ${pastTokens} tokens of the past, expected an even one for a ` +
+				`reference of ${referenceTokens} and whole frames of ${frameTokens}.`,
+		);
+	return { layers, heads, headDim, referenceTokens, frameTokens, window: { frames, sinkFrames } };
+};
+
+type Sides = [batch: number, heads: number, tokens: number, headDim: number];
+
+const sidesOf = (specs: GraphSpec['inputs'], name: string): Sides => {
+	const shape = specs.find((spec) => spec.name === name)?.shape;
+	if (shape?.length === 4 && shape.every((side) => typeof side === 'number' && side > 0)) return shape as Sides;
+	throw new SidecarError(
+		'ERR_MODEL',
+		`The transformer's ${name} is [${shape?.join(', ') ?? 'missing'}], expected [1, heads, tokens, numbers].`,
+	);
+};

@@ -1,0 +1,129 @@
+"""Short sequences painted by the teachers, one style each: what the transformer learns from.
+
+    python3 -m training.causal_dit.sequences --data CLIPS --data PHOTOS --out CACHE/sequences --count 600
+
+writes OUT/{source,painting,noise,style}.npy: uint8 [N, F, 144, 256, 3] RGB twice, float16 [N, 8, 36, 64], int8 [N] (an index into PAINTERS). The noise stays
+on the canvas, as `lite` starts. The file `ready` says how many are finished; a run that was cut off goes on from there.
+"""
+
+import argparse
+import multiprocessing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from training import prompts
+from training.teachers import NOISE_CHANNELS, PAINTERS
+from training.train import all_channels, squash, to_float
+from training.train_adapter import LENGTH, Sequence, load_clips
+
+STYLES = list(PAINTERS)
+SIZE = (144, 256)
+FRAMES = 8
+# What is said where the style is shown; RTR-DiT's words.
+REFERENCE_PROMPT = "transfer the video style to match the reference image style"
+_FOOTAGE = {}
+
+
+def _paint(task):
+    """(frames, paintings, noise, style) of sequence `index`."""
+    index, frames, size, seed = task
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng([seed, index])
+    whole = Sequence(rng, *_FOOTAGE["clips, stills"], crop=(288, 512)).frames[:frames]
+    sources = [cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA) for frame in whole]
+    sources += sources[-1:] * (frames - len(sources))  # A short clip stands still at its end.
+    noise = rng.standard_normal((NOISE_CHANNELS, size[0] // 4, size[1] // 4)).astype(np.float16)
+    style = index % len(STYLES)
+    painter = PAINTERS[STYLES[style]]
+    return np.stack(sources), np.stack([painter(source, noise.astype(np.float32), 1.0) for source in sources]), noise, style
+
+
+def build(folders, out, count, frames=FRAMES, size=SIZE, seed=1, workers=2):
+    """Paints `count` sequences into out, from where an earlier run stopped."""
+    if not 1 <= frames <= LENGTH:
+        raise SystemExit(f"--frames is {frames}, expected 1 to {LENGTH}")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    ready = out / "ready"
+    done = int(ready.read_text()) if ready.exists() else 0
+    pictures = (count, frames, *size, 3)
+    kinds = {"source": (np.uint8, pictures), "painting": (np.uint8, pictures), "style": (np.int8, (count,))}
+    kinds["noise"] = (np.float16, (count, NOISE_CHANNELS, size[0] // 4, size[1] // 4))
+    arrays = {
+        name: np.lib.format.open_memmap(out / f"{name}.npy", mode="r+" if done else "w+", dtype=dtype, shape=shape)
+        for name, (dtype, shape) in kinds.items()
+    }
+    if arrays["source"].shape != pictures:
+        raise SystemExit(f"{out} was begun as {arrays['source'].shape}, not {pictures}: name the same --count and --frames, or another --out")
+    # Inherited by the workers.
+    _FOOTAGE["clips, stills"] = load_clips(folders)
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        results = pool.imap(_paint, [(i, frames, size, seed) for i in range(done, count)])
+        for i, (sources, paintings, noise, style) in enumerate(results, done):
+            arrays["source"][i], arrays["painting"][i], arrays["noise"][i], arrays["style"][i] = sources, paintings, noise, style
+            if (i + 1) % 10 == 0 or i + 1 == count:
+                ready.write_text(str(i + 1))
+    for array in arrays.values():
+        array.flush()
+    return count
+
+
+class Sequences:
+    """The arrays that `build` wrote, memory-mapped."""
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        self.count = int((folder / "ready").read_text())
+        self.sources, self.paintings, self.noise = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("source", "painting", "noise"))
+        self.styles = np.array(np.load(folder / "style.npy")[: self.count])
+        self.tokenize = prompts.WordPiece()
+        self.phrases = {style: prompts.split(style)[0] for style in STYLES}
+
+    def batch(self, rng, size, frames):
+        """A dict of tensors: source, target [B, F, 3, H, W], noise [B, 12, H/4, W/4], squashed [B, 3, 128, 128], input_ids, attention_mask
+        [B, 32], reference [B, 3, H, W], shown bool [B]: whose style the reference shows, the others' words name it.
+        """
+        rows = [self._one(rng, frames) for _ in range(size)]
+        stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
+        film = lambda key: to_float(stack(key).flatten(0, 1)).unflatten(0, (size, frames))
+        return {
+            "source": film("source"), "target": film("target"), "noise": stack("noise"), "squashed": to_float(stack("squashed")),
+            "input_ids": stack("ids"), "attention_mask": stack("mask"), "reference": to_float(stack("reference")), "shown": stack("shown"),
+        }
+
+    def _one(self, rng, frames):
+        index = int(rng.integers(self.count))
+        start = int(rng.integers(self.sources.shape[1] - frames + 1))
+        cut = slice(start, start + frames)
+        kin = np.flatnonzero(self.styles == self.styles[index])
+        kin = kin[kin != index]
+        shown = len(kin) > 0 and rng.random() < 0.5
+        # A painting of something else: what it shows is how it is painted.
+        other = int(rng.choice(kin)) if shown else index
+        phrases = self.phrases[STYLES[self.styles[index]]]
+        ids, mask = self.tokenize(REFERENCE_PROMPT if shown else phrases[int(rng.integers(len(phrases)))])
+        return {
+            "source": np.array(self.sources[index, cut]), "target": np.array(self.paintings[index, cut]),
+            "noise": all_channels(np.array(self.noise[index]), rng), "squashed": squash(self.sources[index, start]),
+            "reference": np.array(self.paintings[other, int(rng.integers(self.paintings.shape[1]))]), "shown": np.array(shown),
+            "ids": np.array(ids), "mask": np.array(mask),
+        }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", default=[], help="a folder of clips or photographs; may be repeated; scenes are drawn without one")
+    parser.add_argument("--out", default="training/.cache/sequences")
+    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    build(args.data, args.out, args.count, args.frames, seed=args.seed, workers=args.workers)
+
+
+if __name__ == "__main__":
+    main()
