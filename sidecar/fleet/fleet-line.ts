@@ -1,0 +1,398 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema.ts';
+import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
+import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
+import type { Frame, Picture } from '../frame/frame.ts';
+import type { Parameters } from '../parameters.ts';
+import { log } from '../telemetry/logger.ts';
+import { ClockOffset } from './clock-offset.ts';
+import type { FleetContext, FleetStream, LineWish } from './fleet-engines.ts';
+import { revoke } from './leases.ts';
+import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import { fromWire, toRgb, toWire, wireBytes } from './pictures.ts';
+import { lineSubjects, type LineSubjects } from './subjects.ts';
+
+const BEAT_MS = 200;
+/** A worker that is not heard for this long has hung, or was cut off. */
+const LOST_AFTER_US = 1_500_000;
+/** A look that comes this much later than it should was held up together with everything else here: it proves nothing. */
+const HELD_UP_US = 400_000;
+/** How often it is looked whether the server is there again. */
+const RECONNECTED_MS = 50;
+const LEASE_MS = 1500;
+const LEASE_TRIES = 3;
+/** A link on which nothing comes in time for so long is no link to paint over. */
+const TOO_LATE_US = 2_000_000;
+
+type Answer = Extract<FromWorker, { type: 'answer' }>;
+
+/** A frame at the worker. */
+interface Sent {
+	/** RGB at the painted size, for whoever shows the painting. */
+	source: Picture;
+	/** The same as it was sent. */
+	wire: Uint8Array;
+	sentUs: number;
+}
+
+/** One stream at one worker, as an engine like any other. */
+export class FleetLine implements EngineHandle {
+	/** There is a process, but not here. */
+	readonly pid = undefined;
+	readonly #fleet: FleetContext;
+	readonly #stream: FleetStream;
+	readonly #settings: EngineSettings;
+	readonly #listener: EngineListener;
+	#name = '';
+	#subjects: LineSubjects | undefined;
+	/** Every frame is painted, however long it is on its way. */
+	readonly #keepsAll: boolean;
+	readonly #ahead = new ClockOffset();
+	/** Frames are converted, and then sent in the order in which they came; answers likewise. */
+	#outbound: Promise<void> = Promise.resolve();
+	#inbound: Promise<void> = Promise.resolve();
+	#worker: string | undefined;
+	#lease: number | undefined;
+	#hearLease: ((lease: number | undefined) => void) | undefined;
+	#parameters: Parameters;
+	readonly #sent = new Map<number, Sent>();
+	#heardUs = 0;
+	#lookedUs = 0;
+	#lateSinceUs: number | undefined;
+	#beating: NodeJS.Timeout | undefined;
+	#unsubscribe = () => {};
+	#isOver = false;
+
+	constructor(fleet: FleetContext, stream: FleetStream, settings: EngineSettings, listener: EngineListener) {
+		this.#fleet = fleet;
+		this.#stream = stream;
+		this.#settings = settings;
+		this.#listener = listener;
+		this.#parameters = settings.parameters;
+		this.#keepsAll = settings.batchDeadlineMs === Infinity;
+		void this.#open().catch((error: unknown) => this.#fail(error));
+	}
+
+	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
+		const picture = { ...frame.layout, data: data.slice() };
+		const sentUs = this.#fleet.nowUs();
+		this.#inOrder(() => this.#sendFrame(frame, picture, parameters, sentUs));
+	}
+
+	end(): void {
+		this.#inOrder(async () => this.#tell({ type: 'end' }));
+	}
+
+	taken(): void {
+		this.#tell({ type: 'taken' });
+	}
+
+	async stop(): Promise<void> {
+		this.#close();
+	}
+
+	async kill(): Promise<void> {
+		this.#tell({ type: 'stuck' });
+		this.#close();
+	}
+
+	async #open(): Promise<void> {
+		const { bus, url, nowUs } = this.#fleet;
+		const { painted, folder, batchDeadlineMs, inFlightMax, parameters } = this.#settings;
+		const needed = wireBytes(painted) + HEAD_BYTES_MAX;
+		if (needed > bus.payloadMax)
+			throw new SidecarError(
+				'ERR_FLEET',
+				`A frame of ${painted.width}x${painted.height} takes a message of up to ${needed} bytes, and the NATS server ${url} passes on ${bus.payloadMax}. Set max_payload: 8MB in its configuration, or paint smaller (--size).`,
+			);
+		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
+		if (this.#isOver) return;
+		const request: LineWish = {
+			protocol: FLEET_PROTOCOL,
+			stream: this.#stream.name,
+			model: { name: folder.manifest.name, sha256: folder.manifest.graphs.unet.sha256 },
+			painted,
+			batchDeadlineMs: Number.isFinite(batchDeadlineMs) ? batchDeadlineMs : null,
+			inFlightMax,
+			parameters: plain(parameters),
+		};
+		this.#worker = await this.#fleet.place(
+			request,
+			() => this.#listen(),
+			() => !this.#isOver,
+		);
+		if (this.#isOver) {
+			// It was opened for somebody who has gone meanwhile.
+			if (this.#subjects) bus.publish(this.#subjects.in, encodeMessage({ type: 'close' }));
+			return this.#unsubscribe();
+		}
+		log.debug({ worker: this.#worker, stream: this.#stream.name, line: this.#name }, 'line opened');
+		this.#heardUs = this.#lookedUs = nowUs();
+		this.#beating = setInterval(() => this.#beat(), BEAT_MS);
+		this.#beat();
+	}
+
+	/** Under a new name for each worker that is asked: one that takes too long to answer may open its line all the same. */
+	async #listen(): Promise<string> {
+		const { bus, newName } = this.#fleet;
+		this.#unsubscribe();
+		this.#name = newName();
+		this.#subjects = lineSubjects(this.#name);
+		const unsubscribe = await bus.subscribe(this.#subjects.out, (message) => {
+			if (message.isNobody) this.#fail(new SidecarError('ERR_ENGINE', `The worker ${this.#worker} is gone.`));
+			else this.#read(message.data);
+		});
+		// What was on its way is lost with the connection, and nobody says what that was.
+		const unfollow = bus.onLost(() =>
+			this.#fail(new SidecarError('ERR_ENGINE', 'The connection to the NATS server was lost.')),
+		);
+		this.#unsubscribe = () => (unsubscribe(), unfollow());
+		return this.#name;
+	}
+
+	#beat(): void {
+		const nowUs = this.#fleet.nowUs();
+		const lateUs = nowUs - this.#lookedUs - BEAT_MS * 1000;
+		if (lateUs > HELD_UP_US) this.#heardUs += lateUs;
+		this.#lookedUs = nowUs;
+		if (nowUs - this.#heardUs > LOST_AFTER_US)
+			return this.#fail(new SidecarError('ERR_ENGINE', `The worker ${this.#worker} is not heard any more.`));
+		this.#tell({ type: 'beat', atUs: nowUs });
+	}
+
+	async #sendFrame(frame: Frame, picture: Picture, parameters: Parameters, sentUs: number): Promise<void> {
+		const { native, bus, deadlineMs } = this.#fleet;
+		const source = await toRgb(picture, this.#settings.painted, this.#settings.fit, native);
+		const wire = await toWire(source, native);
+		if (this.#isOver) return;
+		if (this.#lease === undefined) {
+			await this.#takeLease();
+			if (this.#isOver) return;
+			this.#handOn();
+		}
+		const { sequence, capturedUs, timestampUs, durationUs } = frame;
+		if (!bus.isConnected && !this.#keepsAll) return this.#drop(sequence, 'asked again');
+		const aheadUs = this.#ahead.aheadUs;
+		const isNew = parameters !== this.#parameters;
+		this.#parameters = parameters;
+		this.#sent.set(sequence, { source, wire, sentUs });
+		this.#tell(
+			{
+				type: 'frame',
+				lease: this.#lease,
+				sequence,
+				capturedUs,
+				timestampUs,
+				durationUs,
+				...(!this.#keepsAll && aheadUs !== undefined && { untilUs: sentUs + 1000 * deadlineMs + aheadUs }),
+				...(isNew && { parameters: plain(parameters) }),
+			},
+			wire,
+		);
+	}
+
+	/** Errors: ERR_ENGINE. */
+	async #takeLease(): Promise<void> {
+		const { leases } = this.#fleet;
+		for (let tries = 0; tries < LEASE_TRIES && !this.#isOver; tries++) {
+			const lease = await this.#askForLease();
+			if (lease !== undefined) {
+				this.#lease = lease;
+				this.#stream.numbers.worker = this.#worker;
+				this.#stream.numbers.placements++;
+				return;
+			}
+			// Whoever has it had it from us, and is sent nothing any more.
+			const before = await revoke(leases, this.#stream.name);
+			if (before) log.info({ from: before.worker, to: this.#worker, stream: this.#stream.name }, 'lease taken away');
+		}
+		if (!this.#isOver)
+			throw new SidecarError('ERR_ENGINE', `The worker ${this.#worker} did not get the lease of the stream.`);
+	}
+
+	/** Undefined where another has it. Errors: ERR_ENGINE. */
+	#askForLease(): Promise<number | undefined> {
+		return new Promise((resolve, reject) => {
+			const timer = setTimeout(
+				() =>
+					reject(new SidecarError('ERR_ENGINE', `The worker ${this.#worker} did not say whether it has the lease.`)),
+				LEASE_MS,
+			);
+			this.#hearLease = (lease) => {
+				clearTimeout(timer);
+				this.#hearLease = undefined;
+				resolve(lease);
+			};
+			this.#tell({ type: 'lease' });
+		});
+	}
+
+	/** What the engine before left, for the new one to go on from. */
+	#handOn(): void {
+		const { last, prompts } = this.#stream;
+		const { width, height } = this.#settings.painted;
+		if (!last || last.size.width !== width || last.size.height !== height) return;
+		const { epoch } = last;
+		if (prompts) this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
+		this.#tell({ type: 'last', of: 'source', epoch }, last.source);
+		this.#tell({ type: 'last', of: 'painting', epoch }, last.painting);
+	}
+
+	#read(data: Uint8Array): void {
+		if (this.#isOver) return;
+		try {
+			const { head, payload } = decodeMessage(FromWorker, data, `A message of the worker ${this.#worker}`);
+			this.#heardUs = this.#fleet.nowUs();
+			this.#hear(head, payload);
+		} catch (error) {
+			this.#fail(new SidecarError('ERR_ENGINE', (error as Error).message, { cause: error }));
+		}
+	}
+
+	#hear(said: FromWorker, payload: Uint8Array): void {
+		const { nowUs } = this.#fleet;
+		switch (said.type) {
+			case 'ready':
+				return this.#listener.ready({ provider: said.provider, refused: [], int8Graphs: said.int8Graphs });
+			case 'pull':
+				return this.#listener.pull();
+			case 'leased':
+				return this.#hearLease?.(said.lease);
+			case 'leaseRefused':
+				return this.#hearLease?.(undefined);
+			case 'answer':
+				return this.#answered(said, payload);
+			case 'dropped':
+				this.#inbound = this.#inbound.then(() => {
+					if (this.#sent.has(said.sequence)) this.#drop(said.sequence);
+				});
+				return;
+			case 'prompts':
+				this.#stream.prompts = { prompts: said.prompts, payload: payload.slice() };
+				return;
+			case 'beat': {
+				this.#ahead.add({ sentUs: said.atUs, thereUs: said.workerUs, heardUs: nowUs() });
+				const { roundTripUs } = this.#ahead;
+				if (roundTripUs !== undefined) this.#stream.numbers.roundTripMs = roundTripUs / 1000;
+				return;
+			}
+			case 'leaving':
+				return this.#listener.leaving?.();
+			case 'failed': {
+				const remote = Object.assign(new Error(said.message), { code: said.code });
+				const code = isSidecarError(remote) ? (said.code as ErrorCode) : 'ERR_ENGINE';
+				return this.#fail(new SidecarError(code, `Worker ${this.#worker}: ${said.message}`));
+			}
+		}
+	}
+
+	#answered(answer: Answer, payload: Uint8Array): void {
+		const { nowUs, deadlineMs } = this.#fleet;
+		const { sequence, kind, isReused, lease } = answer;
+		// Of an older lease, or of nothing that was sent: nothing is owed for it.
+		if (lease !== this.#lease || !this.#sent.has(sequence)) return;
+		const expected = kind === 'painting' && !isReused ? wireBytes(this.#settings.painted) : 0;
+		if (payload.length !== expected)
+			throw new Error(`The worker ${this.#worker} gave a painting of ${payload.length} bytes, expected ${expected}.`);
+		const aheadUs = this.#ahead.aheadUs;
+		const underWayUs = aheadUs === undefined ? 0 : nowUs() - (answer.sentUs - aheadUs);
+		const isLate = !this.#keepsAll && underWayUs > 1000 * deadlineMs;
+		this.#inbound = this.#inbound
+			.then(async () => {
+				if (this.#isOver) return;
+				// Answers keep the order of the frames: whatever is older is lost.
+				for (const earlier of this.#sent.keys()) if (earlier < sequence) this.#drop(earlier, 'asked again');
+				if (!isLate) return await this.#deliver(answer, payload);
+				this.#drop(sequence);
+				this.taken();
+			})
+			.catch((error: unknown) => this.#fail(error));
+	}
+
+	async #deliver(
+		{ sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused, stages, batches }: Answer,
+		payload: Uint8Array,
+	): Promise<void> {
+		const { native } = this.#fleet;
+		const { painted } = this.#settings;
+		const sent = this.#sent.get(sequence);
+		if (!sent) return; // a worker that says everything twice
+		const { source, wire } = sent;
+		const painting = isReused ? this.#stream.last?.painting : payload;
+		const answer = { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused };
+		let pictures: { source: Picture; picture: Picture } | undefined;
+		if (kind === 'painting') {
+			if (painting?.length !== wire.length) {
+				// The one before never came here.
+				this.taken();
+				return this.#drop(sequence);
+			}
+			pictures = { source, picture: await fromWire(painting, painted, native) };
+			if (this.#isOver) return;
+			this.#stream.last = { size: painted, epoch, source: wire, painting: isReused ? painting : painting.slice() };
+		}
+		this.#sent.delete(sequence);
+		this.#lateSinceUs = undefined;
+		this.#listener.answer(answer, pictures, { stages, batches });
+	}
+
+	/** Nothing comes of a frame. */
+	#drop(sequence: number, pulls?: 'asked again'): void {
+		if (this.#isOver) return;
+		const nowUs = this.#fleet.nowUs();
+		this.#sent.delete(sequence);
+		this.#stream.numbers.framesLate++;
+		this.#lateSinceUs ??= nowUs;
+		if (nowUs - this.#lateSinceUs > TOO_LATE_US)
+			return this.#fail(new SidecarError('ERR_ENGINE', `Nothing of the worker ${this.#worker} comes in time.`));
+		this.#listener.dropped?.(sequence);
+		if (pulls) this.#listener.pull();
+	}
+
+	#inOrder(work: () => Promise<void>): void {
+		this.#outbound = this.#outbound
+			.then(() => (this.#isOver ? undefined : work()))
+			.catch((error: unknown) => this.#fail(error));
+	}
+
+	#tell(head: object, payload?: Uint8Array): void {
+		if (this.#isOver || !this.#subjects) return;
+		this.#fleet.bus.publish(this.#subjects.in, encodeMessage(head, payload), this.#subjects.out);
+	}
+
+	#fail(error: unknown): void {
+		if (this.#isOver) return;
+		if (this.#lease !== undefined) this.#stream.numbers.worker = undefined;
+		this.#close();
+		this.#listener.gone(
+			error instanceof SidecarError
+				? error
+				: new SidecarError(
+						'ERR_ENGINE',
+						`The line to the worker ${this.#worker} broke (${(error as Error).message}).`,
+						{
+							cause: error,
+						},
+					),
+		);
+	}
+
+	#close(): void {
+		if (this.#isOver) return;
+		this.#tell({ type: 'close' });
+		this.#isOver = true;
+		clearInterval(this.#beating);
+		this.#hearLease?.(undefined);
+		this.#unsubscribe();
+		this.#sent.clear();
+	}
+}
+
+/** Without what is read-only about them. */
+const plain = ({ epoch, style, conditioning, seed, tuning }: Parameters): FleetOpen['parameters'] => ({
+	epoch,
+	style,
+	conditioning: conditioning.map(({ prompt, weight }) => ({ prompt, weight })),
+	seed,
+	tuning,
+});

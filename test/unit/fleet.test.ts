@@ -1,0 +1,225 @@
+import { describe, expect, it } from 'vitest';
+import { FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
+import { leaseHolds } from '../../sidecar/fleet/leases.ts';
+import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from '../../sidecar/fleet/messages.ts';
+import { place, type TimedBid } from '../../sidecar/fleet/placement.ts';
+import { decodePrompts, encodePrompts } from '../../sidecar/fleet/prompts.ts';
+import { RateMeter } from '../../sidecar/fleet/rate-meter.ts';
+import { FleetSimulation, type SimulatedFleet } from '../../sidecar/fleet/simulated-fleet.ts';
+import { parametersOf } from '../support/frames.ts';
+
+describe('a message', () => {
+	const beat = { type: 'beat', atUs: 7 } as const;
+
+	it('comes out as it went in, with what it speaks of', () => {
+		const payload = new Uint8Array([1, 2, 3]);
+		const { head, payload: read } = decodeMessage(ToWorker, encodeMessage(beat, payload), 'it');
+		expect(head).toEqual(beat);
+		expect(read).toEqual(payload);
+	});
+
+	it('gives its payload as bytes of which a slice is a copy', () => {
+		const bytes = encodeMessage(beat, new Uint8Array([1, 2, 3]));
+		const kept = decodeMessage(ToWorker, bytes, 'it').payload.slice();
+		bytes.fill(0);
+		expect(kept).toEqual(new Uint8Array([1, 2, 3]));
+	});
+
+	it.each([
+		['nothing', Buffer.alloc(0), /cut off/],
+		['less than a length', Buffer.from([1, 0]), /cut off/],
+		['less than it says', encodeMessage(beat).slice(0, -1), /cut off/],
+		['more words than there may be', Buffer.from([0, 0, 2, 0, ...Buffer.alloc(HEAD_BYTES_MAX * 2 + 4)]), /cut off/],
+		['no JSON', Buffer.from([1, 0, 0, 0, 0x7b]), /not JSON/],
+		['words nobody knows', encodeMessage({ type: 'sing' }), /not valid/],
+		['a key too many', encodeMessage({ ...beat, more: 1 }), /not valid/],
+	])('that is %s is refused', (_, bytes, why) => {
+		expect(() => decodeMessage(ToWorker, bytes, 'it')).toThrow(why);
+		expect(() => decodeMessage(ToWorker, bytes, 'it')).toThrow(expect.objectContaining({ code: 'ERR_FLEET' }));
+	});
+
+	it('does not say in its error what was said', () => {
+		const parameters = { ...parametersOf(), conditioning: [{ prompt: 'a secret', weight: 7 }] };
+		const open = { protocol: 2, parameters };
+		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
+	});
+
+	it('of a worker has bounds, too', () => {
+		const answer = {
+			type: 'answer',
+			lease: 1,
+			sequence: 1,
+			capturedUs: 0,
+			timestampUs: 0,
+			durationUs: 0,
+			epoch: 0,
+			kind: 'painting',
+			isReused: false,
+			sentUs: 1,
+			stages: [['unet', 1]],
+			batches: [],
+		};
+		expect(decodeMessage(FromWorker, encodeMessage(answer), 'it').head).toEqual(answer);
+		const wrong = [{ lease: 0 }, { sequence: -1 }, { kind: 'unpainted' }, { stages: Array(300).fill(['unet', 1]) }];
+		for (const part of wrong)
+			expect(() => decodeMessage(FromWorker, encodeMessage({ ...answer, ...part }), 'it')).toThrow(/not valid/);
+	});
+});
+
+describe('embeddings', () => {
+	const embeds = {
+		promptEmbeds: { shape: [1, 2, 3], data: new Float32Array([1, 2, 3, 4, 5, 6]) },
+		attentionMask: { shape: [1, 2], data: new BigInt64Array([1n, 0n]) },
+	};
+
+	it('come out as they went in, the neutral prompt too', () => {
+		const encoded = [
+			{ prompt: 'oil', embeds },
+			{ prompt: undefined, embeds },
+		];
+		const { prompts, payload } = encodePrompts(encoded);
+		expect(decodePrompts(prompts, payload)).toEqual(encoded);
+	});
+
+	it('of another size than is said are refused', () => {
+		const { prompts, payload } = encodePrompts([{ prompt: 'oil', embeds }]);
+		expect(decodePrompts(prompts, payload.subarray(1))).toBeUndefined();
+		expect(decodePrompts([{ ...prompts[0]!, shape: [1, 65_536, 65_536] }], payload)).toBeUndefined();
+	});
+});
+
+describe('placement', () => {
+	const PIXELS = 64 * 64;
+	const bid = (worker: string, over: Partial<TimedBid> = {}): TimedBid => ({
+		protocol: 2,
+		worker,
+		host: worker,
+		capacity: 4e6,
+		load: 0,
+		lines: 0,
+		linesMax: 16,
+		answerMs: 1,
+		...over,
+	});
+	/** Deterministic: Mulberry32. */
+	const dice = (seed: number) => () => {
+		seed = (seed + 0x6d2b79f5) | 0;
+		let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+		t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+	};
+	const firsts = (bids: TimedBid[], times = 4000): Record<string, number> => {
+		const random = dice(1);
+		const counts: Record<string, number> = {};
+		for (let i = 0; i < times; i++) {
+			const { worker } = place(bids, PIXELS, random)[0]!;
+			counts[worker] = (counts[worker] ?? 0) + 1 / times;
+		}
+		return counts;
+	};
+
+	it('asks nobody who refuses or is full, and all others once', () => {
+		const bids = [bid('a'), bid('b', { refuses: 'draining' }), bid('c', { lines: 16 }), bid('d')];
+		expect(
+			place(bids, PIXELS, dice(2))
+				.map(({ worker }) => worker)
+				.sort(),
+		).toEqual(['a', 'd']);
+	});
+
+	it('follows the room that there is', () => {
+		const counts = firsts([bid('large', { capacity: 9e6 }), bid('small', { capacity: 3e6 })]);
+		expect(counts['large']).toBeCloseTo(0.75, 1);
+		const loaded = firsts([bid('loaded', { load: 3e6 }), bid('free')]);
+		expect(loaded['free']).toBeCloseTo(0.8, 1);
+	});
+
+	it('prefers who is near, and paints with who is full rather than not at all', () => {
+		expect(firsts([bid('near'), bid('far', { answerMs: 90 })])['near']).toBeGreaterThan(0.85);
+		expect(place([bid('full', { load: 9e6 })], PIXELS, dice(3))).toHaveLength(1);
+		expect(firsts([bid('full', { capacity: 9e7, load: 9e7 }), bid('free')])['free']).toBeCloseTo(1);
+	});
+});
+
+describe('a fleet in virtual time', () => {
+	const fleet = (over: Partial<SimulatedFleet> = {}) =>
+		new FleetSimulation({
+			streams: 100,
+			streamsPerSidecar: 4,
+			fps: 30,
+			capacities: [40, 40, 40, 40],
+			linesMax: 64,
+			bidsMs: 10,
+			openMs: 50,
+			noticeMs: 33,
+			random: Math.random,
+			...over,
+		});
+
+	it('has no worker that is full while another has room', () => {
+		expect(fleet().outcome).toMatchObject({ homeless: 0, slowestShare: 1 });
+	});
+
+	it('takes in the streams of a worker that died, in the time that the others take to open them', () => {
+		const { moved, backMs, homeless, slowestShare } = fleet().kill([0]);
+		expect(moved).toBeGreaterThan(10);
+		expect(homeless).toBe(0);
+		expect(slowestShare).toBe(1);
+		expect(backMs.p50).toBeGreaterThan(33 + 10 + 50 - 1);
+		expect(backMs.max).toBeLessThan(33 + 25 * 10 + 50 * moved);
+	});
+
+	it('leaves streams without a worker where there is no place, and says so', () => {
+		expect(fleet({ linesMax: 20 }).outcome.homeless).toBe(20);
+	});
+});
+
+describe('the offset of a clock', () => {
+	it('is that of the fastest of the last messages', () => {
+		const offset = new ClockOffset();
+		expect(offset.aheadUs).toBeUndefined();
+		offset.add({ sentUs: 1000, thereUs: 501_000, heardUs: 21_000 });
+		expect(offset.aheadUs).toBe(490_000);
+		offset.add({ sentUs: 30_000, thereUs: 530_500, heardUs: 31_000 });
+		expect(offset.aheadUs).toBe(500_000);
+		expect(offset.roundTripUs).toBe(1000);
+		for (let i = 0; i < 16; i++) offset.add({ sentUs: 0, thereUs: 700_000, heardUs: 4000 });
+		expect(offset.aheadUs).toBe(698_000);
+	});
+
+	it('believes no message that came before it was sent', () => {
+		const offset = new ClockOffset();
+		offset.add({ sentUs: 1000, thereUs: 0, heardUs: 900 });
+		expect(offset.aheadUs).toBeUndefined();
+	});
+});
+
+describe('a lease', () => {
+	it('is believed in for a shorter time than the table keeps it', () => {
+		expect(leaseHolds(1000, 1000 + 2399, 3000)).toBe(true);
+		expect(leaseHolds(1000, 1000 + 2400, 3000)).toBe(false);
+	});
+});
+
+describe('a rate', () => {
+	it('is of the last three seconds, and of less at first', () => {
+		let nowUs = 10_000_000;
+		const meter = new RateMeter(() => nowUs);
+		for (; nowUs < 11_000_000; nowUs += 100_000) meter.add(1);
+		expect(meter.perSecond).toBeCloseTo(10, 0);
+		expect(meter.isSettled).toBe(false);
+		for (; nowUs < 15_000_000; nowUs += 50_000) meter.add(1);
+		expect(meter.perSecond).toBeGreaterThan(16);
+		expect(meter.isSettled).toBe(true);
+		nowUs += 4_000_000;
+		expect(meter.perSecond).toBe(0);
+	});
+});
+
+describe('a bid', () => {
+	it('of a newer worker may say more', () => {
+		const bid = { protocol: 3, worker: 'a', host: 'a', capacity: 1, load: 0, lines: 0, linesMax: 1, gpu: 'new' };
+		expect(decodeMessage(FleetBid, encodeMessage(bid), 'it').head.worker).toBe('a');
+	});
+});
