@@ -9,7 +9,7 @@ import { judgeClips, judgeStillness } from './evaluation/clips.mjs';
 import { openFootage } from './evaluation/footage.mjs';
 import { noiseOf, openPainter } from './evaluation/painter.mjs';
 import { judgeDetail, judgeMixtures, judgeModifiers, judgeSentences } from './evaluation/pictures.mjs';
-import { report } from './evaluation/section.mjs';
+import { report } from './section.mjs';
 import { writeSheets } from './evaluation/sheets.mjs';
 import { judgeSpeed } from './evaluation/speed.mjs';
 
@@ -81,7 +81,7 @@ try {
 	const title = `${manifest.name} ${manifest.version}`;
 	const arithmetic = int8Graphs.length > 0 ? `${int8Graphs.join(', ')} in int8, the rest in fp32` : 'fp32';
 	const facts = `Through the product's engine at ${SIZE.width}x${SIZE.height}, ${arithmetic}. It starts with ${usual.noise} noise, the adapter every ${usual.condRefreshEvery} and the encoder every ${usual.teRefreshEvery} frames.`;
-	/** @type {import('./evaluation/section.mjs').Section[]} */
+	/** @type {import('./section.mjs').Section[]} */
 	const sections = [];
 	const judge = async (/** @type {keyof typeof judgements} */ name) => {
 		if (!wanted.includes(name)) return;

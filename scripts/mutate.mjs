@@ -6,10 +6,12 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildPlugin, configureNative, runNative } from './mutation/native.mjs';
 
 /**
- * `find` is in `file` once; `name` is a part of the names of tests in `test`; `dist` where it runs the build.
- * @typedef {{ guard: string, file: string, find: string, replace: string, test: string, name?: string, dist?: boolean }} Mutation
+ * `find` is in `file` once; `name` is a part of the names of tests in `test`; `build` is what its test runs, where that
+ * is not the sources: `dist`, the tests in C++ (`native`), the plugin of OBS.
+ * @typedef {{ guard: string, file: string, find: string, replace: string, test: string, name?: string, build?: 'dist' | 'native' | 'plugin' }} Mutation
  * @typedef {{ failed: string[], isWaiting: boolean, unloaded: string[], passed: number }} Outcome
  */
 
@@ -17,8 +19,9 @@ import { fileURLToPath } from 'node:url';
 const TEST_MS = 120_000;
 /** Without its guard a test may wait for a refusal that never comes; those of the sources take two seconds at most. */
 const PATIENCE = ['--testTimeout=15000', '--hookTimeout=15000'];
-/** What is built once and only read. */
-const BUILT = ['node_modules', 'native/build', 'obs-bridge/plugin/build', '.cache', 'test/.ndi'];
+/** What is built once and only read; the plugin is not where one of its guards is taken away. */
+const BUILT = ['node_modules', 'native/build', '.cache', 'test/.ndi'];
+const PLUGIN = 'obs-bridge/plugin/build';
 
 const VITEST = 'node_modules/vitest/vitest.mjs';
 
@@ -37,13 +40,19 @@ if (mutations.length === 0) {
 	process.exit(2);
 }
 
+const linked = mutations.some(({ build }) => build === 'plugin') ? BUILT : [...BUILT, PLUGIN];
+
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stopping.abort());
 
 /** A program of the copy, with all that it starts. Gives its exit status, undefined where it took too long, and its words. */
-const run = async (/** @type {string} */ copy, /** @type {string[]} */ command, limitMs = TEST_MS) => {
+const run = async (
+	/** @type {string} */ copy,
+	/** @type {string[]} */ [program = '', ...args],
+	/** @type {number | undefined} */ limitMs = TEST_MS,
+) => {
 	stopping.signal.throwIfAborted();
-	const child = spawn(process.execPath, command, {
+	const child = spawn(program, args, {
 		cwd: copy,
 		detached: true,
 		stdio: ['ignore', 'pipe', 'pipe'],
@@ -83,7 +92,11 @@ const runTests = async (
 	const report = join(copy, '.mutate.json');
 	await rm(report, { force: true });
 	const flags = ['--reporter=json', `--outputFile=${report}`, '--bail=1', ...options];
-	const { status, words } = await run(copy, [VITEST, 'run', ...tests, ...flags], TEST_MS * tests.length);
+	const { status, words } = await run(
+		copy,
+		[process.execPath, VITEST, 'run', ...tests, ...flags],
+		TEST_MS * tests.length,
+	);
 	if (status === undefined) return undefined;
 	if (!existsSync(report)) throw new Error(`vitest gave no report:\n${words}`);
 	const { testResults } = JSON.parse(await readFile(report, 'utf8'));
@@ -100,8 +113,8 @@ const runTests = async (
 	};
 };
 
-const optionsOf = (/** @type {Mutation} */ { name, dist }) => [
-	...(dist ? [] : PATIENCE),
+const optionsOf = (/** @type {Mutation} */ { name, build: built }) => [
+	...(built ? [] : PATIENCE),
 	...(name ? ['-t', name] : []),
 ];
 
@@ -110,7 +123,7 @@ const isFailed = (/** @type {{ status: string }} */ { status }) => status === 'f
 /** Names that are left over are no matter. */
 const LAX = ['--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
 const compile = async (/** @type {string} */ copy, /** @type {string[]} */ flags = []) =>
-	await run(copy, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', ...LAX, ...flags]);
+	await run(copy, [process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', ...LAX, ...flags]);
 
 const build = async (/** @type {string} */ copy) => {
 	const { status, words } = await compile(copy);
@@ -127,7 +140,7 @@ const mutated = (/** @type {string} */ text, /** @type {Mutation} */ { guard, fi
 /** Mutations that do not compile would fail a test for that alone. */
 const compileAll = async (/** @type {string} */ copy) => {
 	// Two of one place are compiled one after the other.
-	for (let left = mutations; left.length > 0;) {
+	for (let left = mutations.filter(({ file }) => file.endsWith('.ts')); left.length > 0;) {
 		/** @type {Map<string, string>} */
 		const before = new Map();
 		/** @type {Mutation[]} */
@@ -151,9 +164,18 @@ const compileAll = async (/** @type {string} */ copy) => {
 
 /** Tests as they are: what fails then says nothing of a guard. */
 const expectPass = async (/** @type {string} */ copy) => {
-	const sources = [...new Set(mutations.filter(({ dist }) => !dist).map(({ test }) => test))];
+	const testsOf = (/** @type {(mutation: Mutation) => boolean} */ is) => [
+		...new Set(mutations.filter(is).map(({ test }) => test)),
+	];
+	for (const test of testsOf(({ build: built }) => built === 'native')) {
+		const outcome = await runNative((command, limitMs) => run(copy, command, limitMs), test);
+		const wrong = outcome ? (outcome.broken ?? outcome.failed[0]) : 'it took too long';
+		if (wrong) throw new Error(`Without a mutation, ${test} fails already: ${wrong}`);
+	}
+	const sources = testsOf(({ build: built }) => !built);
 	const named = mutations
-		.filter(({ dist }) => dist)
+		.filter(({ build: built }) => built === 'dist' || built === 'plugin')
+		.filter(({ test, name }, i, those) => those.findIndex((other) => other.test === test && other.name === name) === i)
 		.map((mutation) => ({ tests: [mutation.test], options: optionsOf(mutation) }));
 	for (const { tests, options } of [...(sources.length > 0 ? [{ tests: sources, options: [] }] : []), ...named]) {
 		const outcome = await runTests(copy, tests, options);
@@ -168,8 +190,21 @@ const tryOne = async (/** @type {string} */ copy, /** @type {Mutation} */ mutati
 	const path = join(copy, mutation.file);
 	const text = await readFile(path, 'utf8');
 	await writeFile(path, mutated(text, mutation));
+	/** @type {import('./mutation/native.mjs').Run} */
+	const runHere = (command, limitMs) => run(copy, command, limitMs);
 	try {
-		if (mutation.dist) await build(copy);
+		if (mutation.build === 'native') {
+			const outcome = await runNative(runHere, mutation.test);
+			if (!outcome) return { result: 'too long', by: mutation.test };
+			if (outcome.broken) return { result: 'broken', by: outcome.broken };
+			const [by] = outcome.failed;
+			return by ? { result: 'seen', by } : { result: 'NOT SEEN', by: mutation.test };
+		}
+		if (mutation.build === 'plugin') {
+			const broken = await buildPlugin(runHere);
+			if (broken) return { result: 'broken', by: broken };
+		}
+		if (mutation.build === 'dist') await build(copy);
 		const outcome = await runTests(copy, [mutation.test], optionsOf(mutation));
 		if (!outcome) return { result: 'too long', by: mutation.test };
 		if (outcome.unloaded.length > 0) return { result: 'broken', by: outcome.unloaded[0] };
@@ -185,13 +220,17 @@ const copy = join(folder, 'copy');
 let unwatched = 0;
 try {
 	git('worktree', 'add', '--quiet', '--detach', copy, 'HEAD');
-	for (const path of BUILT) {
+	for (const path of linked) {
 		if (!existsSync(join(root, path))) continue;
 		await mkdir(dirname(join(copy, path)), { recursive: true });
 		await symlink(join(root, path), join(copy, path));
 	}
 	await compileAll(copy);
-	if (mutations.some(({ dist }) => dist)) await build(copy);
+	const builds = new Set(mutations.map(({ build: built }) => built));
+	if (builds.has('dist') || builds.has('plugin')) await build(copy);
+	if (builds.has('native')) await configureNative((command, limitMs) => run(copy, command, limitMs));
+	const broken = builds.has('plugin') && (await buildPlugin((command, limitMs) => run(copy, command, limitMs)));
+	if (broken) throw new Error(`The copy's plugin cannot be built: ${broken}`);
 	console.log(`${mutations.length} of ${all.length} guards; the tests as they are ...`);
 	await expectPass(copy);
 	for (const mutation of mutations) {
@@ -206,7 +245,7 @@ try {
 	process.exitCode = 1;
 } finally {
 	// The links first: what they lead to stays.
-	for (const path of BUILT) await rm(join(copy, path), { force: true });
+	for (const path of linked) await rm(join(copy, path), { force: true });
 	if (existsSync(copy)) git('worktree', 'remove', '--force', copy);
 	await rm(folder, { recursive: true, force: true });
 }

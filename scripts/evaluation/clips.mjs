@@ -1,13 +1,13 @@
 // Judgements of moving pictures: how well strokes stay on the things they paint, and at what cost in detail.
 import { apart, detailOf, mean, motionOf, warpingErrors } from './measures.mjs';
 import { STILL } from './painter.mjs';
-import { fixed, holds } from './section.mjs';
+import { fixed, holds } from '../section.mjs';
 
 /** @typedef {import('./painter.mjs').Painter} Painter */
 /** @typedef {import('./painter.mjs').Picture} Picture */
 /** @typedef {import('./painter.mjs').TuningOverrides} TuningOverrides */
 /** @typedef {import('./footage.mjs').Footage} Footage */
-/** @typedef {import('./section.mjs').Section} Section */
+/** @typedef {import('../section.mjs').Section} Section */
 /** @typedef {{ all: number, visible: number, sobel: number, hf: number }} Steadiness */
 
 /** @type {Record<string, TuningOverrides>} */

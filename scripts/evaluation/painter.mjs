@@ -33,7 +33,8 @@ export const STILL = { noise: /** @type {const} */ ('fixed'), condRefreshEvery: 
 /** @param {{ model: string, precision: 'fp32' | 'int8' | 'auto', size: { width: number, height: number } }} settings */
 export const openPainter = async ({ model, precision, size }) => {
 	const folder = await openModelFolder(await findModelFolder(model));
-	const usual = resolveTuning(folder.manifest, { precision });
+	// Every frame is judged, so every frame is painted.
+	const usual = resolveTuning(folder.manifest, { precision, similarityThreshold: 0 });
 	/** @type {Map<number, Uint8Array>} */
 	const slots = new Map();
 	let current = { epoch: 0, style: 'evaluation', conditioning: [], seed: SEED, tuning: usual };

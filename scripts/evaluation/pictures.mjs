@@ -1,12 +1,12 @@
 // Judgements of single pictures: detail beside the teacher's, steps, modifiers, sentences, styles nobody named, mixtures.
 import { apart, character, detailOf, mean } from './measures.mjs';
 import { native, STILL } from './painter.mjs';
-import { holds, fixed, percent, shareOf } from './section.mjs';
+import { holds, fixed, percent, shareOf } from '../section.mjs';
 
 /** @typedef {import('./painter.mjs').Painter} Painter */
 /** @typedef {import('./painter.mjs').Picture} Picture */
 /** @typedef {import('./footage.mjs').Footage} Footage */
-/** @typedef {import('./section.mjs').Section} Section */
+/** @typedef {import('../section.mjs').Section} Section */
 
 /** @typedef {{ of: number, prompt?: string, conditioning?: { prompt: string, weight: number }[], steps?: 1 | 2 | 4 }} Order */
 

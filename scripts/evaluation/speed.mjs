@@ -5,9 +5,9 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { fixed, holds, percent } from './section.mjs';
+import { fixed, holds, percent } from '../section.mjs';
 
-/** @typedef {import('./section.mjs').Section} Section */
+/** @typedef {import('../section.mjs').Section} Section */
 /** @typedef {import('../../sidecar/telemetry/report.ts').Report} Report */
 
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));

@@ -1,22 +1,16 @@
 // A relay that paints for a long time: its memory, its latency, its losses. For the long one:
 //   RELAY_SOAK_MINUTES=30 RELAY_SOAK_SVG=docs/pictures/relay-soak.svg node node_modules/.bin/vitest run test/bench/relay-soak.bench.test.ts
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { enginePids } from '../support/engines.ts';
 import { FIRST, openNdiNetwork, SECOND } from '../support/ndi.ts';
 import { type Plot, plotSvg } from '../support/plot.ts';
+import { ownMiB, rssMiB } from '../support/process-numbers.ts';
 import { askRelay, numbersOf, startRelay } from '../support/relay-command.ts';
 
 const minutes = Number(process.env['RELAY_SOAK_MINUTES'] ?? 0.25);
 const EVERY_S = Math.max(1, (minutes * 60) / 180);
-
-const rssMiB = (pid: number): number =>
-	Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-
-/** What a process has taken for itself: without files and shared memory. */
-const ownMiB = (pid: number): number =>
-	Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 interface Sample {
 	minute: number;

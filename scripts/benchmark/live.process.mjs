@@ -1,5 +1,5 @@
 // The live figures, in one run: latency at 24 frames/s, a change of style, the engine killed, a cold start.
-// `node scripts/bench-live.mjs [--small]` prints them as JSON; scripts/bench shows them in its tables.
+// `node scripts/benchmark/live.process.mjs [--small]` prints them as JSON; live.mjs makes a section of them.
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const dist = (/** @type {string} */ file) => new URL(`../dist/${file}`, import.meta.url).href;
+const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { runApp } = await import(dist('app.js'));
 const { Configuration, parse } = await import(dist('config/schema.js'));
 const { nowUs } = await import(dist('frame/clock.js'));
@@ -37,12 +37,14 @@ const freePort = async () => {
 	return port;
 };
 
+/** @typedef {{ kind: string, sequence: number, capturedUs: number, atUs: number }} Shown */
+
 /** A live run with a sink of our own, which stamps what is shown; `during` gets the stamps as they come. */
 const live = async (
 	/** @type {Record<string, unknown>} */ configuration,
-	/** @type {(shown: { kind: string, atUs: number }[]) => Promise<void>} */ during,
+	/** @type {(shown: Shown[]) => Promise<void>} */ during,
 ) => {
-	/** @type {{ kind: string, atUs: number }[]} */
+	/** @type {Shown[]} */
 	const shown = [];
 	const stop = new AbortController();
 	const run = runApp(parse(Configuration, { ...LIVE, ...configuration }, 'live bench'), {
@@ -50,7 +52,8 @@ const live = async (
 		sinks: [
 			{
 				name: 'bench',
-				present: async (/** @type {{ kind: string }} */ { kind }) => void shown.push({ kind, atUs: nowUs() }),
+				present: async (/** @type {Omit<Shown, 'atUs'>} */ { kind, sequence, capturedUs }) =>
+					void shown.push({ kind, sequence, capturedUs, atUs: nowUs() }),
 				finish: async () => {},
 				[Symbol.asyncDispose]: async () => {},
 			},
@@ -62,10 +65,24 @@ const live = async (
 	return await run;
 };
 
+/** Of each frame when it is shown first. What the first seconds are late by, while graphs and caches warm up, is left out. */
 const latency = async () => {
-	const { fps, latencyMs, framesDropped, sideStreamMs, mainStreamMs } = await live({}, () =>
-		sleep(isSmall ? 2000 : 30_000),
-	);
+	/** @type {number[]} */
+	let agesMs = [];
+	const { fps, framesDropped, sideStreamMs, mainStreamMs } = await live({}, async (shown) => {
+		await sleep(isSmall ? 0 : 5000);
+		const from = shown.length;
+		await sleep(isSmall ? 2000 : 30_000);
+		const first = new Map(
+			shown
+				.slice(from)
+				.map((frame) => [frame.sequence, frame])
+				.reverse(),
+		);
+		agesMs = [...first.values()].map(({ atUs, capturedUs }) => (atUs - capturedUs) / 1000).sort((x, y) => x - y);
+	});
+	const quantile = (/** @type {number} */ share) => agesMs[Math.floor(share * agesMs.length)] ?? NaN;
+	const latencyMs = { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: agesMs.at(-1) };
 	return { fps, latencyMs, framesDropped, sideStreamMs, mainStreamMs };
 };
 
@@ -122,17 +139,18 @@ const kill = async () => {
 	return { policy: summary(after.policyMs), gap: summary(after.gapMs), painting: summary(after.paintingMs) };
 };
 
-/** From the start of the process to the first painting shown. */
-const coldStart = async () => {
+/** From the start of the process to the first painting shown; with an empty cache of graphs each time, or with the user's. */
+const startTimes = async (/** @type {{ keepsGraphs: boolean, times: number }} */ { keepsGraphs, times }) => {
 	const folder = await mkdtemp(join(tmpdir(), 'allaprima-bench-'));
 	const report = join(folder, 'report.json');
 	const cli = fileURLToPath(dist('cli.js'));
 	/** @type {number[]} */
 	const ms = [];
 	try {
-		for (let i = 0; i < (isSmall ? 1 : 5); i++) {
+		for (let i = 0; i < times; i++) {
 			const flags = ['--http', 'off', '--frames', '3', '--size', '512x288', '--report', report];
-			await promisify(execFile)(process.execPath, [cli, 'run', ...flags]);
+			const env = keepsGraphs ? process.env : { ...process.env, XDG_CACHE_HOME: join(folder, `cache-${i}`) };
+			await promisify(execFile)(process.execPath, [cli, 'run', ...flags], { env });
 			ms.push(JSON.parse(await readFile(report, 'utf8')).firstPaintingMs);
 		}
 	} finally {
@@ -143,7 +161,8 @@ const coldStart = async () => {
 
 const figures = {
 	fps: FPS,
-	coldStart: await coldStart(),
+	firstStart: await startTimes({ keepsGraphs: false, times: isSmall ? 1 : 3 }),
+	coldStart: await startTimes({ keepsGraphs: true, times: isSmall ? 1 : 5 }),
 	latency: await latency(),
 	styleSwitch: await styleSwitch(),
 	kill: await kill(),

@@ -1,6 +1,6 @@
 // What a judgement gives: a table, its figures, and what was to be reached.
 
-/** @typedef {{ what: string, aim: string, measured: string, holds: boolean, note: string }} Verdict */
+/** @typedef {{ what: string, aim: string, measured: string, holds: boolean, note: string, spread: number }} Verdict `spread`: how far two runs may be apart */
 /**
  * @typedef {{
  *   name: string,
@@ -10,8 +10,13 @@
  *   rows: string[][],
  *   values: unknown,
  *   verdicts: Verdict[],
- * }} Section
+ *   pictures?: { file: string, caption: string }[],
+ * }} Section `file` is from where the report lies
  */
+
+/** How far two runs of one machine may be apart: what was measured in one run over the other, and what the machine's speed is in. */
+export const RATIO = 0.15;
+export const ABSOLUTE = 0.3;
 
 /** @returns {Verdict} */
 export const holds = (
@@ -20,7 +25,8 @@ export const holds = (
 	/** @type {string} */ measured,
 	/** @type {boolean} */ isSo,
 	note = '',
-) => ({ what, aim, measured, holds: isSo, note });
+	spread = RATIO,
+) => ({ what, aim, measured, holds: isSo, note, spread });
 
 export const fixed = (/** @type {number} */ value, digits = 2) => value.toFixed(digits);
 export const percent = (/** @type {number} */ share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
@@ -48,6 +54,11 @@ export const report = (
 		`# ${title}`,
 		facts,
 		table(['', 'aim', 'measured', 'reached', ''], judged),
-		...sections.flatMap(({ title: heading, text, head, rows }) => [`## ${heading}`, text, table(head, rows)]),
+		...sections.flatMap(({ title: heading, text, head, rows, pictures = [] }) => [
+			`## ${heading}`,
+			text,
+			table(head, rows),
+			...pictures.flatMap(({ file, caption }) => [`![${caption}](${file})`, `*${caption}*`]),
+		]),
 	].join('\n\n');
 };
