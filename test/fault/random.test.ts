@@ -1,42 +1,28 @@
 // Everything at once, in an order that a seed gives: nothing but the slate and paintings leaves, whatever happens.
 //
 //   FAULTS=1000 FAULT_SEED=7 vitest run test/fault/random.test.ts      the long run; a failure names its seed
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Report } from '../../sidecar/telemetry/report.ts';
+import { nowUs } from '../../sidecar/frame/clock.ts';
 import { ffmpeg, openTemporaryFolder } from '../support/clips.ts';
 import { enginePids, until } from '../support/engines.ts';
 import { FAULTS, pick, randomOf, type Victim } from '../support/faults.ts';
 import { freePort } from '../support/free-port.ts';
+import { writeMarkedClip } from '../support/marked-clip.ts';
+import { endMarkedRun, startMarkedRun, type Shown } from '../support/marked-run.ts';
+import { plotSvg } from '../support/plot.ts';
+import { descriptorsOf, ringsMappedBy, rssMiB, threadsOf } from '../support/process-numbers.ts';
+import { RAW } from '../support/source-mark.mjs';
 
 const SEED = Number(process.env['FAULT_SEED'] ?? 20260);
 const COUNT = Number(process.env['FAULTS'] ?? FAULTS.length);
 /** A fault and what it takes to mend, at most. */
 const BOUND_MS = 30_000;
-/** What `marked-run.process.mjs` takes for the source's own picture; the marker itself gives 1. */
-const RAW = 0.5;
 
-interface Shown {
-	sequence: number;
-	kind: string;
-	atUs: number;
-	ageUs: number;
-	mark: number;
-	light: number;
-}
-
-const child = fileURLToPath(new URL('../support/marked-run.process.mjs', import.meta.url));
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 beforeAll(async () => {
 	folder = await openTemporaryFolder();
-	// A checkerboard of single pixels, which no brush paints, over a picture that moves.
-	const lum = `128+if(mod(X+Y\\,2)\\,50\\,-50)+40*sin((X+8*N)/40)*sin(Y/30)`;
-	const colour = `cb=128+40*sin((X-6*N)/50):cr=128+40*cos((Y+5*N)/40)`;
-	const lossless = '-pix_fmt yuv420p -c:v libx264 -qp 0 -preset ultrafast -g 12';
-	await ffmpeg(`-f lavfi -i nullsrc=s=256x160:r=12:d=4,geq=lum=${lum}:${colour} ${lossless} ${folder.at('once.mkv')}`);
+	await writeMarkedClip(folder.at('once.mkv'), { width: 256, height: 160 });
 	const loops = Math.ceil((COUNT * 8 + 60) / 4);
 	await ffmpeg(`-stream_loop ${loops} -i ${folder.at('once.mkv')} -c copy ${folder.at('marked.mkv')}`);
 }, 120_000);
@@ -52,30 +38,15 @@ const start = async (configuration: object) => {
 		provider: 'cpu',
 		http: port,
 	};
-	const process = fork(child, [JSON.stringify({ ...base, ...configuration })], {
-		stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-	});
-	const shown: Shown[] = [];
-	let report: Report | undefined;
-	process.on('message', (message: Shown | { report: Report }) => {
-		if ('report' in message) report = message.report;
-		else shown.push(message);
-	});
-	return { process, port, shown, report: () => report, victim: { pid: process.pid!, port, folder: folder.at('.') } };
-};
-
-const end = async (process: ChildProcess): Promise<number | null> => {
-	const exited = process.exitCode === null ? once(process, 'exit') : undefined;
-	process.kill('SIGCONT');
-	process.kill('SIGTERM');
-	await exited;
-	return process.exitCode;
+	const run = startMarkedRun({ ...base, ...configuration }, { looks: true });
+	return { ...run, port, victim: { pid: run.process.pid!, port, folder: folder.at('.') } };
 };
 
 const handlesOf = ({ pid }: Victim) => ({
-	descriptors: readdirSync(`/proc/${pid}/fd`).length,
-	threads: readdirSync(`/proc/${pid}/task`).length,
-	mebibytes: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024,
+	descriptors: descriptorsOf(pid),
+	threads: threadsOf(pid),
+	rings: ringsMappedBy(pid),
+	mebibytes: rssMiB(pid),
 });
 
 /** For who looks on: FAULT_LOG=warn shows what the sidecar logs, too. */
@@ -88,12 +59,43 @@ const ageOf = (frames: readonly Shown[]): number => {
 	return ages.sort((a, b) => a - b)[Math.floor(ages.length / 2)] ?? Infinity;
 };
 
+/** How soon painting was back: after all of them, and after the engine was killed. */
+const toldOf = (back: readonly { name: string; ms: number }[]): string => {
+	const row = (what: string, some: typeof back) => {
+		const ms = some.map((one) => one.ms).sort((a, b) => a - b);
+		const at = (share: number) => (ms[Math.min(ms.length - 1, Math.floor(share * ms.length))] ?? NaN).toFixed(0);
+		return `painting again after ${what} (${ms.length}): ${at(0.5)} ms p50, ${at(0.99)} p99, ${at(1)} worst`;
+	};
+	return [
+		row('all faults', back),
+		row(
+			'engine: SIGKILL',
+			back.filter(({ name }) => name === 'engine: SIGKILL'),
+		),
+	].join('\n');
+};
+
+const plotOf = (all: readonly ReturnType<typeof handlesOf>[]): string => {
+	const after = all.filter((_, i) => i % Math.ceil(all.length / 250) === 0);
+	return plotSvg(
+		[
+			{ title: "sidecar's memory, MiB", values: after.map(({ mebibytes }) => mebibytes) },
+			{ title: 'its descriptors', values: after.map(({ descriptors }) => descriptors) },
+			{ title: 'its threads', values: after.map(({ threads }) => threads) },
+		],
+		{ unit: 'faults', to: all.length },
+	);
+};
+
 it(
 	`${COUNT} faults under slate, seed ${SEED}: painting comes back, and no frame of the source leaves`,
 	async () => {
 		const { process: sidecar, shown, report, victim } = await start({ failure: 'slate' });
 		const random = randomOf(SEED);
 		const engines = new Set<number>();
+		const after: ({ ageMs: number } & ReturnType<typeof handlesOf>)[] = [];
+		/** From a fault, or its end where it hides the picture, to the first painting of a frame that came later. */
+		const backMs: { name: string; ms: number }[] = [];
 		/** New ones: the last one is shown again while none comes. */
 		const paintings = () =>
 			new Set(shown.filter(({ kind }) => kind === 'painting').map(({ sequence }) => sequence)).size;
@@ -101,6 +103,16 @@ it(
 			const count = paintings() + more;
 			await until(() => sidecar.exitCode !== null || paintings() >= count, BOUND_MS);
 			expect(sidecar.exitCode).toBeNull();
+		};
+		/** Of frames that were captured later: what was under way is no proof that it paints. */
+		const paintedSince = async (fromUs: number, count: number): Promise<number> => {
+			const from = shown.length;
+			const isSince = ({ kind, atUs, ageUs }: Shown) => kind === 'painting' && atUs - ageUs >= fromUs;
+			const since = () => shown.slice(Math.max(0, from - 24)).filter(isSince);
+			const isEnough = () => new Set(since().map(({ sequence }) => sequence)).size >= count;
+			await until(() => sidecar.exitCode !== null || isEnough(), BOUND_MS);
+			expect(sidecar.exitCode).toBeNull();
+			return (since()[0]!.atUs - fromUs) / 1000;
 		};
 		try {
 			await painted(24);
@@ -118,31 +130,37 @@ it(
 						await until(() => shown.length > from + 3, BOUND_MS);
 						await fault.mend?.(victim);
 					}
-					await painted(3);
-					trace(`${what}: ${Math.round(ageOf(shown.slice(-6)))} ms, ${JSON.stringify(handlesOf(victim))}`);
+					backMs.push({ name: fault.name, ms: await paintedSince(nowUs(), 3) });
+					const now = { ageMs: Math.round(ageOf(shown.slice(-6))), ...handlesOf(victim) };
+					after.push(now);
+					trace(`${what}: ${JSON.stringify(now)}`);
 				} catch (cause) {
 					throw new Error(`${what}: ${(cause as Error).message}`, { cause });
 				}
-				const raw = shown.filter(({ mark }) => mark > RAW);
+				const raw = shown.filter(({ mark }) => mark! > RAW);
 				expect(raw, what).toEqual([]);
 			}
+			console.log(toldOf(backMs));
+			if (process.env['FAULT_SVG']) writeFileSync(process.env['FAULT_SVG'], plotOf(after));
 			await painted(24);
-			expect(ageOf(shown.slice(-24)) / before.age).toBeLessThan(3);
+			// A machine that others use as well is slow for a while; latency that was lost for good does not come back.
+			await until(() => ageOf(shown.slice(-24)) < 3 * before.age, BOUND_MS);
 			await until(() => handlesOf(victim).descriptors <= before.handles.descriptors + 4);
 			expect(handlesOf(victim).threads).toBeLessThanOrEqual(before.handles.threads + 4);
 			expect(handlesOf(victim).mebibytes - before.handles.mebibytes).toBeLessThan(150 + COUNT / 10);
+			expect(handlesOf(victim).rings).toBeLessThanOrEqual(before.handles.rings);
 			expect(enginePids(victim.pid)).toHaveLength(1);
 			for (const pid of enginePids(victim.pid)) engines.add(pid);
 		} catch (error) {
-			await end(sidecar);
+			await endMarkedRun(sidecar);
 			throw error;
 		}
-		expect(await end(sidecar)).toBe(0);
+		expect(await endMarkedRun(sidecar)).toBe(0);
 		// Frames never go back in time, and the picture was never black.
 		const sequences = shown.map(({ sequence }) => sequence);
 		expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
 		for (const { light } of shown) expect(light).toBeGreaterThan(10);
-		expect(report()!.engineRestarts).toBeGreaterThan(3);
+		if (COUNT >= FAULTS.length) expect(report()!.engineRestarts).toBeGreaterThan(3);
 		for (const pid of engines) expect(existsSync(`/proc/${pid}`)).toBe(false);
 	},
 	COUNT * BOUND_MS,
@@ -153,7 +171,7 @@ it('is seen at once where the source leaves: the marker is found in every frame 
 	try {
 		await until(() => shown.length > 12, BOUND_MS);
 	} finally {
-		await end(sidecar);
+		await endMarkedRun(sidecar);
 	}
 	for (const { mark } of shown) expect(mark).toBeGreaterThan(RAW);
 }, 60_000);

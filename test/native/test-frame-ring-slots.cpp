@@ -179,6 +179,20 @@ TEST_CASE("a description that contradicts itself is refused by the writer and is
 	}
 	frame_ring_frame frame = frameOf(1, FRAME_RING_FOURCC('?', '?', '?', '?'), 2, 2);
 	CHECK(frame_ring_frame_pack(&frame) == FRAME_RING_BAD_FRAME);
+	for (const auto& [width, height] :
+		 {std::pair(FRAME_RING_SIDE_MAX + 1, 1U), std::pair(1U, FRAME_RING_SIDE_MAX + 1)}) {
+		frame_ring_frame wide = frameOf(1, FRAME_RING_RGB, width, height);
+		CHECK(frame_ring_frame_pack(&wide) == FRAME_RING_BAD_FRAME);
+	}
+}
+
+TEST_CASE("memory that has no room for a header is not looked at") {
+	const std::vector<unsigned char> little(16);
+	frame_ring_slots opened{};
+	CHECK(
+		frame_ring_slots_open(&opened, const_cast<unsigned char*>(little.data()), little.size()) ==
+		FRAME_RING_BAD_HEADER
+	);
 }
 
 TEST_CASE("a geometry that does not fit into its memory is refused") {
@@ -247,6 +261,14 @@ TEST_CASE("serials and locks of nonsense are no picture") {
 	for (const std::uint64_t latest :
 		 {std::uint64_t{0}, std::uint64_t{3}, std::uint64_t{5}, ~std::uint64_t{0}}) {
 		ring.header().latest = latest;
+		CHECK(readNewest(ring, cursor, target, taken) == FRAME_RING_NO_FRAME);
+	}
+	// The writer's own count is smaller than the nonsense, and is followed all the same.
+	for (const std::uint64_t serial : {std::uint64_t{2}, std::uint64_t{3}}) {
+		ring.write(serial, frameOf(serial, FRAME_RING_RGB, 8, 8), pixels.data());
+		REQUIRE(readNewest(ring, cursor, target, taken) == FRAME_RING_OK);
+		CHECK(taken.frame.sequence == serial);
+		CHECK(taken.missed == 0);
 		CHECK(readNewest(ring, cursor, target, taken) == FRAME_RING_NO_FRAME);
 	}
 	frame_ring_slots_at(&ring.slots, 1)->lock = 1;

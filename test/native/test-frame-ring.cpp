@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -71,7 +73,12 @@ public:
 	}
 
 	void awaitReaders(std::uint32_t count) const {
-		while (frame_ring_writer_reader_count(ring) != count) std::this_thread::yield();
+		const std::int64_t untilUs = frame_ring_now_us() + PATIENCE_MS * 1000;
+		while (frame_ring_writer_reader_count(ring) != count) {
+			if (frame_ring_now_us() > untilUs)
+				FAIL("readers: ", frame_ring_writer_reader_count(ring), ", and not ", count);
+			std::this_thread::yield();
+		}
 	}
 
 	frame_ring_writer* ring = nullptr;
@@ -230,6 +237,22 @@ TEST_CASE("a reader that comes late gets the newest picture at once") {
 	REQUIRE(reader.read() == FRAME_RING_OK);
 	CHECK(reader.taken.frame.sequence == 2);
 	CHECK(reader.taken.missed == 0);
+}
+
+TEST_CASE("a reader that comes after something wrote over the header is served as the others") {
+	Writer writer;
+	Reader early(writer);
+	std::ifstream maps("/proc/self/maps");
+	for (std::string line; std::getline(maps, line);) {
+		if (line.find(" rw-s ") == line.npos || line.find("/memfd:frame-ring") == line.npos) continue;
+		std::memset(reinterpret_cast<void*>(std::stoul(line, nullptr, 16)), 0xFF, 192);
+	}
+	Reader late(writer);
+	writer.write(1);
+	for (Reader* reader : {&early, &late}) {
+		while (reader->read() != FRAME_RING_OK) REQUIRE(reader->wait() == FRAME_RING_OK);
+		CHECK(reader->isWhole());
+	}
 }
 
 TEST_CASE("a reader that never listens costs the writer nothing, and then gets the newest") {

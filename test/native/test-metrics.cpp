@@ -72,6 +72,22 @@ TEST_CASE("only one channel differs: the mean is over all three, luminance takes
 	CHECK(thumbnailDifference(a, b) == doctest::Approx(30 * 0.587).epsilon(0.03));
 }
 
+TEST_CASE("what changes in one block counts by itself, and noise cancels out") {
+	OwnedPicture a(rgbLayout(50, 34), 100), b(rgbLayout(50, 34), 100);
+	CHECK(blockDifference(a, b) == 0);
+	// A fifth of a block in the last, narrow column: 2 x 16 pixels, of which 8 change by 80.
+	for (int y = 16; y < 20; ++y) {
+		for (int channel = 0; channel < 6; ++channel) b.bytes[(y * 50 + 48) * 3 + channel] = 20;
+	}
+	CHECK(blockDifference(a, b) == doctest::Approx(20));
+	CHECK(blockDifference(b, a) == doctest::Approx(20));
+	CHECK(thumbnailDifference(a, b) < 1);
+	for (int y = 0; y < 34; ++y) {
+		for (int x = 0; x < 150; ++x) b.bytes[y * 150 + x] = (y + x / 3) % 2 == 0 ? 90 : 110;
+	}
+	CHECK(blockDifference(a, b) == doctest::Approx(0));
+}
+
 TEST_CASE("a plain picture has no detail") {
 	OwnedPicture plain(rgbLayout(64, 48), 90);
 	const PictureDetail detail = pictureDetail(plain);

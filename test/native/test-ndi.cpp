@@ -207,7 +207,7 @@ TEST_CASE("a pool that is full says so, and frames come back to it by their last
 }
 
 TEST_CASE("under slate and in panic the source is never chosen") {
-	for (int bits = 0; bits < 64; ++bits) {
+	for (int bits = 0; bits < 512; ++bits) {
 		Situation now;
 		now.isPanic = bits & 1;
 		now.isDirect = bits & 2;
@@ -215,6 +215,9 @@ TEST_CASE("under slate and in panic the source is never chosen") {
 		now.hasHeld = bits & 8;
 		if (bits & 16) now.paintedAgeUs = bits & 32 ? 10 : 1000;
 		now.staleAfterUs = 100;
+		if (bits & 64) now.holdUs = 100;
+		now.heldAgeUs = bits & 128 ? 10 : 1000;
+		if (bits & 256) now.afterHold = Policy::PASSTHROUGH;
 		now.policy = Policy::SLATE;
 		const Shown shown = chooseShown(now);
 		CHECK((shown == Shown::PAINTING || shown == Shown::SLATE));
@@ -238,6 +241,38 @@ TEST_CASE("an old painting is shown again under hold alone") {
 	CHECK(chooseShown(now) == Shown::SLATE);
 	now.paintedAgeUs = 100;
 	CHECK(chooseShown(now) == Shown::PAINTING);
+}
+
+TEST_CASE("hold ends: then the slate, or the source where that is asked for") {
+	Situation now{
+		.policy = Policy::HOLD, .hasPainting = true, .hasHeld = true, .paintedAgeUs = 200, .staleAfterUs = 100
+	};
+	now.holdUs = 1000;
+	now.heldAgeUs = 999;
+	CHECK(chooseShown(now) == Shown::HOLD);
+	CHECK(chooseFill(now, 0) == Shown::HOLD);
+	now.heldAgeUs = 1000;
+	CHECK(chooseShown(now) == Shown::SLATE);
+	CHECK(chooseFill(now, 0) == Shown::SLATE);
+	now.isSourceLast = true;
+	CHECK(chooseFill(now, 0) == Shown::SLATE);
+	now.afterHold = Policy::PASSTHROUGH;
+	CHECK(chooseShown(now) == Shown::SOURCE);
+	CHECK(chooseFill(now, 0) == Shown::HOLD); // of the source
+	CHECK(chooseFill(now, 5'000'000) == Shown::SLATE);
+	now.isSourceLast = false;
+	CHECK(chooseFill(now, 0) == Shown::SLATE);
+	now.heldAgeUs.reset(); // nobody knows since when
+	CHECK(chooseFill(now, 0) == Shown::SLATE);
+	now.paintedAgeUs = 100; // a painting ends it
+	CHECK(chooseShown(now) == Shown::PAINTING);
+	now.hasPainting = now.hasHeld = false;
+	CHECK(chooseShown(now) == Shown::SLATE);
+	now.hasHeld = true;
+	now.holdUs.reset();
+	now.heldAgeUs = INT64_MAX;
+	CHECK(chooseShown(now) == Shown::HOLD);
+	CHECK(chooseFill(now, INT64_MAX) == Shown::HOLD);
 }
 
 TEST_CASE("the delay is what 95 of 100 paintings need, in whole frames: raised at once, lowered slowly") {

@@ -65,6 +65,24 @@ TEST_CASE("a picture that stands still has no motion") {
 	CHECK(errorMax(flow, {0, 0}, 16) < 0.05F);
 }
 
+TEST_CASE("coarse motion is as long as the flow, and asks nothing of it") {
+	OpticalFlow opticalFlow;
+	for (const cv::Size size : {cv::Size(512, 288), cv::Size(96, 64)}) {
+		CAPTURE(size.width);
+		OwnedPicture previous(rgbLayout(size.width, size.height)), next(rgbLayout(size.width, size.height));
+		drawTexture(previous);
+		drawTexture(next, 4, 3);
+		CHECK(opticalFlow.coarseMotion(previous, next) == doctest::Approx(5).epsilon(0.2));
+		CHECK(opticalFlow.coarseMotion(previous, previous) < 0.05);
+		OwnedFlow alone(size), among(size);
+		OpticalFlow().dis(previous, next, alone);
+		opticalFlow.dis(previous, next, among);
+		CHECK(std::ranges::equal(alone.vectors, among.vectors, [](const Motion& a, const Motion& b) {
+			return a.x == b.x && a.y == b.y;
+		}));
+	}
+}
+
 TEST_CASE("the answer does not depend on what was asked before") {
 	OpticalFlow used;
 	OwnedPicture previous(rgbLayout(256, 144)), next(rgbLayout(256, 144));
@@ -106,6 +124,7 @@ TEST_CASE("takes pictures of any size, down to one pixel") {
 		opticalFlow.dis(previous, next, flow);
 		opticalFlow.farneback(previous, next, flow);
 		opticalFlow.dis(next, previous, flow);
+		CHECK(std::isfinite(opticalFlow.coarseMotion(previous, next)));
 		CHECK(std::ranges::all_of(flow.vectors, [](const Motion& motion) {
 			return std::isfinite(motion.x) && std::isfinite(motion.y);
 		}));

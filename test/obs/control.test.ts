@@ -55,6 +55,8 @@ describe('the sidecar hears', () => {
 			fps: { num: 30, den: 1 },
 			mode: 'tap',
 			failure: 'passthrough',
+			holdS: 10,
+			afterHold: 'slate',
 			style: 'anime',
 			prompt: 'in "oil" 油\nthick',
 			strength: 0.5,

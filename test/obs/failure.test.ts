@@ -62,7 +62,7 @@ beforeAll(async () => {
 	await obs.socket.call('CreateScene', { sceneName: 'policies' });
 	for (const policy of POLICIES) {
 		await obs.addColour('policies', source(policy), 0xff604020);
-		await obs.addFilter(source(policy), { failure: policy });
+		await obs.addFilter(source(policy), { failure: policy, hold_s: 0 });
 	}
 });
 afterAll(async () => {
@@ -135,6 +135,55 @@ describe('with a sidecar', () => {
 		echo!.resume();
 		echo!.tell({ capturedAheadUs: 0 });
 		expect(await seenOnce(PAINTED)).toEqual(PAINTED);
+	});
+});
+
+describe('hold', () => {
+	const holds = async (settings: Record<string, unknown>, shown: StreamState['shown'], seenThen: string) => {
+		await obs.setFilter(source('hold'), settings);
+		await obs.shows(stream('hold'), shown);
+		expect(await seen('hold')).toBe(seenThen);
+	};
+
+	it('without more said, as in scenes of before, is for ten seconds and then the slate', async () => {
+		await obs.addColour('policies', 'older', 0xff604020);
+		await obs.addFilter('older', { failure: 'hold' });
+		const older = () => obs.stream('older / Alla Prima');
+		await obs.until(async () => (await older()).failure === 'hold', 'the filter');
+		expect(await older()).toMatchObject({ holdS: 10, afterHold: 'slate' });
+		await obs.socket.call('RemoveInput', { inputName: 'older' });
+	});
+
+	it('ends when its time is over, with the slate or the source, and with 0 it does not', async () => {
+		echo!.tell({ paints: false });
+		await holds({ hold_s: 1 }, 'held', 'painting');
+		await holds({ hold_s: 1 }, 'slate', 'slate');
+		await holds({ after_hold: 'passthrough' }, 'source', 'source');
+		await holds({ hold_s: 0 }, 'held', 'painting');
+		expect(await obs.stream(stream('hold'))).not.toHaveProperty('holdS');
+		await holds({ hold_s: 1, after_hold: 'slate' }, 'slate', 'slate');
+	});
+
+	it('is over for a killed sidecar, too, and begins anew with the next painting', async () => {
+		echo!.tell({ paints: true });
+		await obs.shows(stream('hold'), 'painting');
+		await echo!.kill();
+		await holds({}, 'held', 'painting');
+		await holds({}, 'slate', 'slate');
+		echo = await ObsEcho.start(obs.runtimeFolder);
+		await obs.shows(stream('hold'), 'painting');
+		expect(await seen('hold')).toBe('painting');
+	});
+
+	it('of more or less than can be is cut to what can', async () => {
+		for (const [asked, got] of [
+			[100_000, 3600],
+			[-1, undefined],
+		]) {
+			await obs.setFilter(source('hold'), { hold_s: asked, after_hold: 'anything' });
+			await obs.until(async () => (await obs.stream(stream('hold'))).holdS === got, `${asked} as ${got}`);
+			expect((await obs.stream(stream('hold'))).afterHold).toBe('slate');
+		}
 	});
 });
 

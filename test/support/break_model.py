@@ -1,4 +1,7 @@
-"""Breaks the denoiser of a copy of models/lite so that it loads, and fails when it paints: break_model.py FOLDER nan|shape|throws."""
+"""Breaks the denoiser of a copy of models/lite so that it loads: break_model.py FOLDER nan|memory|shape|throws[-later].
+
+What is `later` is so for all noise but zeros, which it is warmed up with; nan is no error to who warms it up, and memory is short later.
+"""
 
 import hashlib
 import json
@@ -23,8 +26,37 @@ def constant(label, values):
     return label
 
 
+def where_noise_is_not_zero():
+    """0 for zeros, 1 for any other noise: [1], int64."""
+    graph.node.extend([
+        helper.make_node("Abs", ["sample"], ["size"]),
+        helper.make_node("ReduceMax", ["size"], ["largest"], keepdims=0),
+        helper.make_node("Greater", ["largest", constant("zero", np.array(0, np.float32))], ["is_noise"]),
+        helper.make_node("Cast", ["is_noise"], ["one"], to=onnx.TensorProto.INT64),
+        helper.make_node("Reshape", ["one", constant("flat", np.array([1], np.int64))], ["later"]),
+    ])
+    return "later"
+
+
 if how == "nan":
     node = helper.make_node("Mul", ["sound", constant("broken", np.array(np.nan, np.float32))], [name])
+elif how == "throws-later":
+    # There is one element, number 0.
+    index = where_noise_is_not_zero()
+    graph.node.append(helper.make_node("Gather", [constant("broken", np.array([1], np.float32)), index], ["factor"]))
+    node = helper.make_node("Mul", ["sound", "factor"], [name])
+elif how == "shape-later":
+    more = [constant("begin", np.array([0], np.int64)), where_noise_is_not_zero(), constant("axis", np.array([1], np.int64))]
+    graph.node.append(helper.make_node("Slice", ["sound", *more], ["more"]))
+    node = helper.make_node("Concat", ["sound", "more"], [name], axis=1)
+elif how == "memory":
+    # One number while it is warmed up, and more than any machine has room for when it paints.
+    shape = helper.make_node("Mul", [where_noise_is_not_zero(), constant("many", np.array([10**15], np.int64))], ["more"])
+    count = helper.make_node("Add", ["more", constant("once", np.array([1], np.int64))], ["count"])
+    large = helper.make_node("ConstantOfShape", ["count"], ["large"], value=numpy_helper.from_array(np.array([0], np.float32)))
+    small = helper.make_node("Slice", ["large", constant("first", np.array([0], np.int64)), "once"], ["small"])
+    graph.node.extend([shape, count, large, small])
+    node = helper.make_node("Add", ["sound", "small"], [name])
 elif how == "shape":
     node = helper.make_node("Concat", ["sound", "sound"], [name], axis=1)
 else:

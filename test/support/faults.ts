@@ -89,7 +89,7 @@ const ringsOf = (pid: number): { start: number; size: number }[] => {
 };
 
 /** Bytes that nobody expects into the rings that a process writes: magic, lengths, sequence numbers, pixels. */
-const scribbleOn = (pid: number | undefined, random: Random): void => {
+export const scribbleOn = (pid: number | undefined, random: Random): void => {
 	const rings = pid === undefined ? [] : ringsOf(pid);
 	for (let i = 0; i < 16 && rings.length > 0; i++) {
 		const { start, size } = pick(random, rings);

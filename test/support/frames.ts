@@ -25,6 +25,8 @@ export const tuningOf = (overrides: Partial<Tuning> = {}): Tuning => ({
 	teRefreshEvery: 8,
 	teBatchOne: true,
 	outputBlend: 0,
+	similarityThreshold: 0,
+	streamBatch: false,
 	precision: 'fp32',
 	...overrides,
 });

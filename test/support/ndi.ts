@@ -219,6 +219,8 @@ export const openNdiNetwork = async () => {
 				painted: { width: 320, height: 180 }, // by its painter
 				fit: 'stretch',
 				failure: 'passthrough',
+				holdMs: 'forever',
+				afterHold: 'slate',
 				staleAfterMs: 500,
 				delayMs: 'auto',
 				onlyWhenWatched: false,

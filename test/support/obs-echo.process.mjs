@@ -75,8 +75,16 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 	const ring = ringSocketPath(`painted-${wish.id}-${wish.width}x${wish.height}-${process.pid}`);
 	stream.writer.listen(ring);
 	sayTo(plugin, { type: 'painted', id: wish.id, ring });
-	stream.reader = await SharedRingReader.connect(wish.tap);
-	if (streams.get(wish.id) !== stream) return stream.reader.close();
+	const isGone = () => streams.get(wish.id) !== stream;
+	try {
+		stream.reader = await SharedRingReader.connect(wish.tap);
+	} catch (error) {
+		// A filter may go before anybody came to its tap; that is told a moment later.
+		for (let waited = 0; waited < 40 && !isGone(); waited++) await new Promise((wake) => setTimeout(wake, 50));
+		if (isGone()) return;
+		throw error;
+	}
+	if (isGone()) return stream.reader.close();
 	const source = new Uint8Array(new SharedArrayBuffer(stream.reader.slotBytes));
 	let painted = new Uint8Array(new ArrayBuffer(slotBytes));
 	const middle = 4 * (Math.floor(wish.height / 2) * wish.width + Math.floor(wish.width / 2));
@@ -93,7 +101,7 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 				corner: [...source.subarray(0, 4)],
 			},
 		});
-		if (streams.get(wish.id) !== stream) return; // removed, and its rings closed, while the frame was on its way
+		if (isGone()) return; // removed, and its rings closed, while the frame was on its way
 		if (!options.paints) continue;
 		const layout = invert(source, frame.layout, painted, { format, scale });
 		const described = { ...frame, capturedUs: frame.capturedUs + options.capturedAheadUs, layout };
@@ -103,7 +111,7 @@ const follow = async (/** @type {import('node:net').Socket} */ plugin, /** @type
 			continue;
 		}
 		painted = new Uint8Array(new ArrayBuffer(slotBytes));
-		setTimeout(() => streams.get(wish.id) === stream && stream.writer.write(described, picture), options.delayMs);
+		setTimeout(() => isGone() || stream.writer.write(described, picture), options.delayMs);
 	}
 };
 

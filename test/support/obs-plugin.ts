@@ -46,6 +46,8 @@ export class PluginEnd {
 			prompt?: string;
 			strength?: number;
 			failure?: string;
+			holdS?: number;
+			afterHold?: string;
 		} = {},
 	): void {
 		this.say({

@@ -19,7 +19,11 @@ export class ObsSidecar implements AsyncDisposable {
 	}
 
 	/** With a configuration beside what every one has; the log goes to `sidecar.log` in the folder of OBS. */
-	static start(obs: Obs, configuration: { obs?: object } & Record<string, unknown> = {}): ObsSidecar {
+	static start(
+		obs: Obs,
+		configuration: { obs?: object } & Record<string, unknown> = {},
+		environment: Record<string, string> = {},
+	): ObsSidecar {
 		const path = join(obs.folder, 'allaprima.json');
 		writeFileSync(
 			path,
@@ -41,9 +45,18 @@ export class ObsSidecar implements AsyncDisposable {
 					HOME: obs.folder,
 					XDG_RUNTIME_DIR: obs.runtimeFolder,
 					ALLAPRIMA_OBS_PASSWORD: OBS_PASSWORD,
+					...environment,
 				},
 			}),
 		);
+	}
+
+	get pid(): number {
+		return this.#process.pid!;
+	}
+
+	get isRunning(): boolean {
+		return this.#process.exitCode === null && this.#process.signalCode === null;
 	}
 
 	/** Resolves when a filter has shown this many paintings of an engine that says that it paints. */
@@ -63,7 +76,7 @@ export class ObsSidecar implements AsyncDisposable {
 
 	/** As a user ends it, or as a crash does; gives the exit code. */
 	async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
-		if (this.#process.exitCode === null && this.#process.signalCode === null) {
+		if (this.isRunning) {
 			const exited = once(this.#process, 'exit');
 			this.#process.kill(signal);
 			await exited;

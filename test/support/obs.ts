@@ -29,6 +29,9 @@ export interface StreamState {
 	style: string;
 	mode: string;
 	failure: string;
+	/** Absent where it is for ever. */
+	holdS?: number;
+	afterHold: string;
 	engine: string;
 	fps: number;
 	latencyMs: number;
@@ -56,7 +59,7 @@ export interface VendorEvent {
 const LEAVING_MS = 200;
 
 /** First-run keys, obs-websocket and a small canvas: with neither FirstRun nor LastVersion the window stays empty. */
-const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS): void => {
+const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS, isLossless: boolean): void => {
 	const profile = join(folder, 'config/obs-studio/basic/profiles/Test');
 	mkdirSync(profile, { recursive: true });
 	mkdirSync(join(folder, 'config/obs-studio/basic/scenes'), { recursive: true });
@@ -89,6 +92,8 @@ const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS)
 	);
 	const basic = join(profile, 'basic.ini');
 	if (existsSync(basic)) return; // of an earlier run, with what it kept
+	const lossless = { rate_control: 'CRF', crf: 0, preset: 'ultrafast', tune: 'zerolatency', keyint_sec: 1 };
+	writeFileSync(join(profile, 'recordEncoder.json'), JSON.stringify(lossless));
 	writeFileSync(
 		basic,
 		ini({
@@ -102,7 +107,8 @@ const writeConfiguration = (folder: string, port: number, canvas: typeof CANVAS)
 				FPSInt: canvas.fps,
 			},
 			// Without spaces, for `ffmpeg` of clips.ts.
-			Output: { Mode: 'Simple', FilenameFormatting: '%CCYY-%MM-%DD-%hh-%mm-%ss' },
+			Output: { Mode: isLossless ? 'Advanced' : 'Simple', FilenameFormatting: '%CCYY-%MM-%DD-%hh-%mm-%ss' },
+			AdvOut: { RecFilePath: join(folder, 'recordings'), RecFormat: 'mkv', RecEncoder: 'obs_x264' },
 			SimpleOutput: {
 				FilePath: join(folder, 'recordings'),
 				RecFormat: 'mkv',
@@ -148,6 +154,10 @@ export interface ObsOptions {
 	plugin?: boolean;
 	/** The folder of an earlier run, whose scenes and profile are to be there again. */
 	folder?: string;
+	/** Recordings are what the program was, bit for bit; of a new folder alone. */
+	lossless?: boolean;
+	/** Records from its start on. */
+	records?: boolean;
 }
 
 export class Obs {
@@ -189,14 +199,20 @@ export class Obs {
 		return join(this.folder, 'run');
 	}
 
-	static async start({ canvas = CANVAS, plugin = true, folder }: ObsOptions = {}): Promise<Obs> {
+	static async start({
+		canvas = CANVAS,
+		plugin = true,
+		folder,
+		lossless = false,
+		records = false,
+	}: ObsOptions = {}): Promise<Obs> {
 		const home = folder ?? mkdtempSync(join(tmpdir(), 'obs-'));
 		const port = await freePort();
-		writeConfiguration(home, port, canvas);
+		writeConfiguration(home, port, canvas, lossless);
 		if (plugin) installPlugin(home);
 		rmSync(join(home, 'websocket.sock'), { force: true });
 		const script = [process.execPath, fileURLToPath(new URL('./obs-sandbox.mjs', import.meta.url)), home, `${port}`];
-		const flags = ['--profile', 'Test', '--collection', 'Test'];
+		const flags = ['--profile', 'Test', '--collection', 'Test', ...(records ? ['--startrecording'] : [])];
 		// As root it cannot be reached over the network; other users may not make a namespace.
 		const ownNetwork = process.getuid?.() === 0;
 		const command = [...(ownNetwork ? ['unshare', '-n', '--'] : []), ...script, ...flags];

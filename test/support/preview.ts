@@ -7,8 +7,10 @@ import type {
 	RunReport,
 	RunView,
 	ServedChannel,
+	ServedFleet,
 	ThumbnailFeed,
 	ServedScenes,
+	WorkerView,
 } from '../../sidecar/control/http/served.ts';
 import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
@@ -34,6 +36,7 @@ export const runView = (): RunView => ({
 	framesOut: 99,
 	framesDropped: 1,
 	framesRepeated: 0,
+	framesReused: 0,
 	framesUnpainted: 0,
 });
 
@@ -48,6 +51,7 @@ export const runReport = (): RunReport => ({
 	framesOut: 99,
 	framesDropped: 1,
 	framesRepeated: 0,
+	framesReused: 0,
 	framesUnpainted: 0,
 	fps: 24,
 	latencyMs: { p50: 80, p95: 110, p99: 120, max: 130 },
@@ -61,6 +65,24 @@ export const runReport = (): RunReport => ({
 	commit: 'abc',
 	machine: 'two cores',
 	date: '2026-01-01T00:00:00.000Z',
+});
+
+export const workerView = (over: Partial<WorkerView> = {}): WorkerView => ({
+	worker: 'painter',
+	host: 'gaming-pc',
+	version: '0.1.0',
+	isDraining: false,
+	answerMs: 2.5,
+	capacity: 4e6,
+	load: 1e6,
+	streams: [{ stream: 'one', size: { width: 512, height: 288 }, isLeased: true, fps: 24 }],
+	streamsMax: 16,
+	framesPainted: 100,
+	framesDropped: 1,
+	leasesLost: 0,
+	frameMs: { p50: 40, p95: 60 },
+	queueMs: { p50: 2, p95: 20 },
+	...over,
 });
 
 export const newController = (nowUs = () => 0, presets: readonly Preset[] = PRESETS): Controller =>
@@ -82,6 +104,8 @@ export const openServer = async ({
 	metrics = async () => '',
 	midi,
 	scenes,
+	fleet,
+	remote,
 }: {
 	preview?: PreviewFeed;
 	thumbnails?: ThumbnailFeed;
@@ -100,6 +124,9 @@ export const openServer = async ({
 	metrics?: () => Promise<string>;
 	midi?: MidiServed;
 	scenes?: ServedScenes;
+	fleet?: ServedFleet;
+	/** Of the first channel. */
+	remote?: ServedChannel['remote'];
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
 	const controller = newController(nowUs, presets);
 	const server = await startHttpServer({
@@ -119,6 +146,7 @@ export const openServer = async ({
 				thumbnails,
 				run,
 				report: runReport,
+				remote,
 			},
 			...others(),
 		],
@@ -127,6 +155,7 @@ export const openServer = async ({
 		metrics,
 		...(midi && { midi }),
 		scenes,
+		fleet,
 	});
 	return { server, controller };
 };

@@ -18,6 +18,8 @@ const MARK_SIZE = { width: CANVAS.width / GRID.columns, height: CANVAS.height / 
 const DARK = 0xff404040;
 const LIGHT = 0xffc0c0c0;
 const MARK_STEP = 0xc0 - 0x40;
+/** The ground of the card is darker (sidecar/egress/failure-policy.ts), and most of the clip is lighter. */
+const CARD_LIGHT = 40;
 /** Between two changes, so that one is over, and a style armed, before the next: a time, and paintings, for a busy machine. */
 const SETTLE = { ms: 800, paintings: 20 };
 
@@ -72,6 +74,32 @@ export const switchScenes = async (obs: Obs, count: number, transition: 'Cut' | 
 	return changesOf(frames, ({ sceneMark }) => sceneMark);
 };
 
+/** Presses a hotkey and switches the mark with it. */
+const pressMarked = (obs: Obs, hotkeyName: string, color: number) =>
+	obs.socket.callBatch([
+		{ requestType: 'SetInputSettings', requestData: { inputName: 'Key mark', inputSettings: { color } } },
+		{ requestType: 'TriggerHotkeyByName', requestData: { hotkeyName } },
+	]);
+
+/**
+ * By the hotkey of panic: for each press the frames from the first that shows the mark to the first that shows the card.
+ * The mark is switched in the next tick at the latest, and the card may be a frame before it.
+ */
+export const pressPanic = async (obs: Obs, count: number): Promise<number[]> => {
+	await obs.socket.call('SetInputSettings', { inputName: 'Key mark', inputSettings: { color: DARK } });
+	const frames = await programOf(obs, async () => {
+		for (let i = 0; i < count; i++) {
+			await settle(obs);
+			await pressMarked(obs, 'allaprima.panic', LIGHT);
+			await sleep(SETTLE.ms);
+			await pressMarked(obs, 'allaprima.panic', DARK);
+		}
+		await settle(obs);
+	});
+	const presses = startsOf(frames.map(({ keyMark }) => keyMark)).filter((_, i) => i % 2 === 0);
+	return presses.map((start) => frames.findIndex(({ light }, at) => at >= start - 2 && light < CARD_LIGHT) - start);
+};
+
 /** By hotkeys of the styles. */
 export const pressKeys = async (obs: Obs, count: number): Promise<Change[]> => {
 	let { style } = await obs.stream(STREAM);
@@ -81,13 +109,7 @@ export const pressKeys = async (obs: Obs, count: number): Promise<Change[]> => {
 			await settle(obs);
 			style = style === SCENES.Grey ? SCENES.Colour : SCENES.Grey;
 			colour = colour === DARK ? LIGHT : DARK;
-			await obs.socket.callBatch([
-				{
-					requestType: 'SetInputSettings',
-					requestData: { inputName: 'Key mark', inputSettings: { color: colour } },
-				},
-				{ requestType: 'TriggerHotkeyByName', requestData: { hotkeyName: `allaprima.style.${style}` } },
-			]);
+			await pressMarked(obs, `allaprima.style.${style}`, colour);
 		}
 		await settle(obs);
 	});
@@ -99,6 +121,8 @@ interface ProgramFrame {
 	keyMark: number;
 	/** How far from grey the picture is, 0 to 255. */
 	colour: number;
+	/** The median of how light its parts are. */
+	light: number;
 }
 
 const programOf = async (obs: Obs, during: () => Promise<void>): Promise<ProgramFrame[]> => {
@@ -114,7 +138,9 @@ const programOf = async (obs: Obs, during: () => Promise<void>): Promise<Program
 			const [red = 0, green = 0, blue = 0] = blocks.subarray(3 * block);
 			colour += Math.max(red, green, blue) - Math.min(red, green, blue);
 		}
-		return { sceneMark: lumaAt(0), keyMark: lumaAt(columns - 1), colour: colour / (columns * (rows - 1)) };
+		const lights = Array.from({ length: columns * (rows - 1) }, (_, i) => lumaAt(columns + i)).sort((a, b) => a - b);
+		const light = lights[lights.length >> 1]!;
+		return { light, sceneMark: lumaAt(0), keyMark: lumaAt(columns - 1), colour: colour / (columns * (rows - 1)) };
 	});
 };
 
