@@ -1,4 +1,5 @@
 import { runChannel, type Canvas, type ChannelSettings, type ChannelView } from './app/channel.ts';
+import { isElsewhere, openEngines, servedFleetOf } from './app/engines.ts';
 import { openFallback } from './app/fallback.ts';
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
@@ -9,18 +10,17 @@ import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
 import { resolveTuning, type Configuration, type SceneStyle } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
-import { openObsLink, type ObsLink } from './control/obs-link.ts';
+import { openObsLink, type ObsLink, type ObsStream } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { PresetLibrary } from './control/preset-library.ts';
 import { choosePreset } from './control/presets.ts';
 import { SceneStore } from './control/scene-store.ts';
 import { SceneTable } from './control/scene-table.ts';
-import { FailureSink, type FailurePolicy } from './egress/failure-policy.ts';
+import { FailureSink, type FailureRule } from './egress/failure-policy.ts';
 import { FlickerMeter } from './egress/flicker-meter.ts';
 import type { FrameSink } from './egress/frame-sink.ts';
 import { openObsSink } from './egress/obs-sink.ts';
 import { PreviewSink } from './egress/preview-sink.ts';
-import { EnginePool } from './engine/engine-process.ts';
 import { nowUs } from './frame/clock.ts';
 import type { Size } from './frame/frame.ts';
 import { ringSocketPath } from './frame/shared-ring.ts';
@@ -66,8 +66,14 @@ export const runApp = async (
 	const preset = replay?.header.preset ?? (await choosePreset(configuration));
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	replay?.compareModel(folder.manifest);
-	const tuning = resolveTuning(folder.manifest, configuration.tuning);
+	// Who waits for a file wants every frame of it painted.
+	const keepsAll = configuration.pace === 'max';
+	const tuning = resolveTuning(folder.manifest, {
+		...(keepsAll && { similarityThreshold: 0 }),
+		...configuration.tuning,
+	});
 	checkTuning(folder.manifest, tuning);
+	await using engines = await openEngines(configuration);
 	// What is painted as fast as it can is to be of one piece.
 	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
 	const { fadeS } = configuration;
@@ -133,19 +139,16 @@ export const runApp = async (
 				signal: limit.signal,
 			});
 
-	const failing = (canvas: Canvas, whose: Controller, policy: () => FailurePolicy = () => configuration.failure) => {
-		const { painted } = canvas;
-		return (sink: FrameSink) => new FailureSink(sink, { policy, painted, isPanic: () => whose.isPanic });
+	const failing = ({ painted }: Canvas, whose: Controller, rule: () => FailureRule = () => configuration) => {
+		return (sink: FrameSink) => new FailureSink(sink, { rule, painted, isPanic: () => whose.isPanic, nowUs });
 	};
-	/** What leaves in OBS is the filter's to say, and without a filter nothing of the source does. */
-	const openFilterSink = (canvas: Canvas, whose: Controller, path: string, policy: () => FailurePolicy | undefined) =>
-		failing(
-			canvas,
-			whose,
-			() => policy() ?? 'slate',
-		)(openObsSink({ path, pixelsMax: Math.max(pixelsOf(canvas.painted), pixelsOf(canvas.source.layout)), native }));
-	const fallback = await openFallback(folder);
-	const shared = { configuration, folder, fallback, tuning, engines: new EnginePool() };
+	const openFilterSink = (canvas: Canvas, whose: Controller, path: string, stream: () => ObsStream | undefined) =>
+		failing(canvas, whose, () => filterRuleOf(stream()))(
+			openObsSink({ path, pixelsMax: Math.max(pixelsOf(canvas.painted), pixelsOf(canvas.source.layout)), native }),
+		);
+	// A worker that cannot paint with a model is left for another.
+	const fallback = isElsewhere(configuration) ? undefined : await openFallback(folder);
+	const shared = { configuration, folder, fallback, tuning, engines };
 	let paintedRings = 0;
 
 	const monitor = new Monitor();
@@ -176,15 +179,17 @@ export const runApp = async (
 				...(info.audio && { audio: info.audio }),
 			});
 			return [
-				...[...opened, ...sinks, ...(access ? [preview] : [])].map(failing(canvas, controller)),
+				...opened.map(({ sink, rule }) => failing(canvas, controller, () => rule)(sink)),
+				...[...sinks, ...(access ? [preview] : [])].map(failing(canvas, controller)),
 				...(access ? [flicker] : []),
-				...(link ? [openFilterSink(canvas, controller, paintedRing, () => link.stream?.failure)] : []),
+				...(link ? [openFilterSink(canvas, controller, paintedRing, () => link.stream)] : []),
 			];
 		},
 		attach: async (channel) => {
 			monitored.view = channel.view;
 			monitored.report = channel.report;
 			monitored.queue = channel.queue;
+			monitored.remote = channel.remote;
 			monitored.thumbnails = channel.thumbnails;
 			if (link) monitored.glassToGlassMs = () => link.glassToGlassMs();
 			const unmonitor = monitor.add(MAIN, monitored);
@@ -193,6 +198,7 @@ export const runApp = async (
 				osc,
 				midi,
 				scenes: link || obs ? { table: scenes, store } : undefined,
+				fleet: servedFleetOf(configuration, engines),
 			});
 			const announcing = link && announce(link, undefined, { controller, painted: paintedRing }, channel);
 			return {
@@ -223,7 +229,7 @@ export const runApp = async (
 			...shared,
 			controller: own,
 			source: tapped,
-			openSinks: async (canvas) => [openFilterSink(canvas, own, path, () => link.named(name)?.failure)],
+			openSinks: async (canvas) => [openFilterSink(canvas, own, path, () => link.named(name))],
 			attach: async (channel) => {
 				const announcing = announce(link, name, { controller: own, painted: path }, channel);
 				return { [Symbol.asyncDispose]: async () => announcing[Symbol.dispose]() };
@@ -256,6 +262,13 @@ const announce = (
 		},
 	};
 };
+
+/** What leaves in OBS is the filter's to say, and without a filter nothing of the source does. */
+const filterRuleOf = (stream: ObsStream | undefined): FailureRule => ({
+	failure: stream?.failure ?? 'slate',
+	holdS: stream?.holdS ?? 'forever',
+	afterHold: stream?.afterHold ?? 'slate',
+});
 
 /** Of the configuration, else those that were edited on the page. */
 const scenesOf = async ({ obs: { scenes } }: Configuration, store: SceneStore): Promise<SceneStyle[]> =>

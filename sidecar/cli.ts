@@ -6,7 +6,9 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { harmlessLines } from './commands/print.ts';
+import type { PairFlags } from './commands/pair.ts';
 import type { RelayFlags } from './commands/relay.ts';
+import type { WorkerFlags } from './commands/worker.ts';
 import type { FlagValue } from './config/load-config.ts';
 import { SETTINGS, type Setting } from './config/settings.ts';
 import { exitCodeOf, isSidecarError, SidecarError } from './errors.ts';
@@ -157,6 +159,94 @@ withLog(
 				...wantsJson(options),
 			},
 		);
+	});
+
+/** What a worker has a use for: the rest is the sidecars' to say. */
+const FOR_WORKER = new Set(['model', 'provider']);
+const workerOrigins = ({ config, ...options }: Record<string, unknown> & { config?: string }) => ({
+	flags: flagsOf(options),
+	environment: process.env,
+	...(config !== undefined && { file: config }),
+});
+
+const worker = withLog(
+	addSettings(
+		program
+			.command('worker')
+			.description('paint for others: for a paired machine (docs/two-pc.md), or through a NATS server (docs/fleet.md)')
+			.option('--nats <URL>', 'nats://HOST[:PORT], tls://HOST[:PORT], paired or paired:NAME', 'paired')
+			.option('--name <NAME>', 'what it is called there, else as this machine')
+			.option('--lines <N>', 'streams that it paints at a time, at most [16]')
+			.option('--metrics <PORT>', 'where Prometheus asks, on this machine'),
+		SETTINGS.filter(({ key }) => FOR_WORKER.has(key)),
+	),
+)
+	.option('--config <FILE>', "configuration file, else allaprima.json in the platform's configuration folder")
+	.addHelpText('after', '\nSIGTERM and SIGINT let its streams go elsewhere before it ends.')
+	.action(async (options: Record<string, unknown> & WorkerFlags & { config?: string }) => {
+		const { work } = await import('./commands/worker.ts');
+		await work(options, workerOrigins(options), { signal: interruption() });
+	});
+type WorkerOptions = WorkerFlags & { json?: boolean; config?: string } & Record<string, unknown>;
+// --nats and --config are the command's above, wherever they stand.
+const ofWorker = (command: Command): Command => command.addHelpText('after', '\nIt takes --nats URL, as worker does.');
+ofWorker(withJson(worker.command('list').description('the workers there are, and what they paint'))).action(
+	async (_, command: Command) => {
+		const options = command.optsWithGlobals<WorkerOptions>();
+		const { listWorkers } = await import('./commands/worker.ts');
+		await listWorkers(options, workerOrigins(options), wantsJson(options));
+	},
+);
+ofWorker(
+	worker.command('drain').description('let the streams of a worker go elsewhere, and end it').argument('<NAME>'),
+).action(async (name: string, _, command: Command) => {
+	const options = command.optsWithGlobals<WorkerOptions>();
+	const { drainWorker } = await import('./commands/worker.ts');
+	await drainWorker(name, options, workerOrigins(options), { signal: interruption() });
+});
+
+const pairing = withJson(
+	program
+		.command('pair')
+		.description('join two machines: shows a code where painting is to be done, and takes it on the other')
+		.argument('[CODE]', 'what the other machine shows')
+		.addOption(
+			new Option('--address <ADDRESS>', 'by which the other reaches this machine; may be given again').argParser(
+				(value: string, others?: string[]) => [...(others ?? []), value],
+			),
+		)
+		.option('--name <NAME>', 'what this machine is called there, else as it is called')
+		.option('--port <PORT>', 'TCP port at which paired machines talk [7720]')
+		.option('--minutes <N>', 'how long the code is good [10]'),
+).action(
+	async (code: string | undefined, { address, name, port, minutes, ...options }: PairFlags & { json?: boolean }) => {
+		const { pair } = await import('./commands/pair.ts');
+		await pair(
+			code,
+			{
+				...(address && { address }),
+				...(name !== undefined && { name }),
+				...(port !== undefined && { port }),
+				...(minutes !== undefined && { minutes }),
+			},
+			{ environment: process.env, interruption, ...wantsJson(options) },
+		);
+	},
+);
+pairing
+	.command('list')
+	.description('the machines that this one is paired with')
+	.action(async (_, command: Command) => {
+		const { listPairs } = await import('./commands/pair.ts');
+		await listPairs({ environment: process.env, ...wantsJson(command.optsWithGlobals<{ json?: boolean }>()) });
+	});
+pairing
+	.command('forget')
+	.description('be paired with a machine no longer')
+	.argument('<NAME>')
+	.action(async (name: string) => {
+		const { forget } = await import('./commands/pair.ts');
+		await forget(name, { environment: process.env });
 	});
 
 const ndi = program.command('ndi').description('NDI® on this network (https://ndi.video)');
@@ -336,6 +426,13 @@ withJson(
 	const { verifyModels } = await import('./commands/models.ts');
 	await verifyModels(model, wantsJson(options));
 });
+withJson(models.command('import').description('take a model folder in, to be run by its name').argument('<FOLDER>'))
+	.option('--accept-licence', 'answer yes to its licence, which is shown')
+	.action(async (folder: string, options: { json?: boolean; acceptLicence?: boolean }) => {
+		const { importModelFolder } = await import('./commands/models.ts');
+		const { acceptLicence = false } = options;
+		await importModelFolder(folder, { acceptLicence, signal: interruption(), ...wantsJson(options) });
+	});
 
 withLog(
 	withJson(program.command('eval').description('measure flicker and detail of a painted clip against its source')),

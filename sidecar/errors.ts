@@ -13,10 +13,13 @@ const EXIT_CODES = {
 	ERR_NATIVE: 4, // native addon missing or not loadable
 	ERR_NDI: 4, // NDI's runtime is missing, not loadable or of the wrong version, or refused what was asked of it
 	ERR_MIDI: 4, // MIDI's library or the system's sequencer is missing, or may not be used
+	ERR_FLEET: 4, // the NATS server cannot be reached or lacks something, or no worker is there
+	ERR_PAIR: 1, // two machines were not paired: nobody answers, the code is wrong, used up or too old
 	ERR_RUNTIME: 4, // an external program or library (ffmpeg, onnxruntime) is missing
 	ERR_SOURCE_READ: 1, // the source failed while running
 	ERR_SINK_WRITE: 1, // the sink failed while running (a full disk, say)
 	ERR_ENGINE: 1, // a stage failed while running
+	ERR_MEMORY: 1, // the device or the machine has no room for a graph, or for what it calculates
 	ERR_RING: 1, // a ring of shared memory cannot be made, reached or used as asked
 	ERR_RING_GONE: 1, // the other side of the ring is not there, died or hung up
 	ERR_RING_VERSION: 1, // the other side speaks another version of the ring

@@ -35,6 +35,7 @@ export class FfmpegChild implements AsyncDisposable {
 	/** The last lines it wrote to stderr, without addresses. */
 	readonly messages: string[] = [];
 	#child: ChildProcess;
+	#signal: NodeJS.Signals | undefined;
 
 	private constructor(child: ChildProcess, keptLines: number) {
 		this.#child = child;
@@ -46,8 +47,9 @@ export class FfmpegChild implements AsyncDisposable {
 			if (this.messages.length > keptLines) this.messages.shift();
 		});
 		running.add(child);
-		this.exited = Promise.all([once(child, 'exit'), once(stderr, 'close')]).then(([[code]]) => {
+		this.exited = Promise.all([once(child, 'exit'), once(stderr, 'close')]).then(([[code, signal]]) => {
 			running.delete(child);
+			this.#signal = (signal as NodeJS.Signals | null) ?? undefined;
 			return (code as number | null) ?? undefined;
 		});
 		// A pipe breaks whenever ffmpeg ends first; its exit code and messages say why.
@@ -96,9 +98,13 @@ export class FfmpegChild implements AsyncDisposable {
 		return this.#child.stdio[descriptor] as Readable;
 	}
 
-	/** What went wrong, in ffmpeg's own words. */
+	/** What went wrong, in ffmpeg's own words, or the signal that ended it; undefined where neither is known. */
+	get knownReason(): string | undefined {
+		return this.messages.slice(-3).join('; ') || (this.#signal && `ffmpeg was ended by ${this.#signal}`);
+	}
+
 	get reason(): string {
-		return this.messages.slice(-3).join('; ') || 'ffmpeg gave no reason';
+		return this.knownReason ?? 'ffmpeg gave no reason';
 	}
 
 	/** Waits for the end, but not longer than that: a process that hangs in a driver cannot even be killed. */

@@ -84,6 +84,17 @@ export interface NativeAddon {
 	/** Mean absolute difference of luminance between two RGB pictures, 0..255, on a 32 px wide thumbnail: for scene cuts. */
 	thumbnailDifference(a: Picture, b: Picture): Promise<number>;
 
+	/**
+	 * The largest mean difference of luminance of a block of 16 x 16 pixels between two RGB pictures, 0..255: for what
+	 * changes in one place. Blocks at the right and at the bottom may be smaller.
+	 */
+	blockDifference(a: Picture, b: Picture): Promise<number>;
+
+	/**
+	 * Mean length of the motion between two RGB pictures of one size, in pixels, from a flow (`dis`) at a quarter of their
+	 * size: for where the flow itself is not needed. It finds less of what is slow or small.
+	 */
+	coarseMotion(previous: Picture, next: Picture): Promise<number>;
 	/** Mean length of the vectors, in pixels. */
 	meanMotion(flow: Flow): Promise<number>;
 

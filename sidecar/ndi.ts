@@ -1,4 +1,4 @@
-import type { FailurePolicy } from './egress/failure-policy.ts';
+import type { FailurePolicy, FailureRule } from './egress/failure-policy.ts';
 import { SidecarError } from './errors.ts';
 import type { FrameRate, Picture, PictureLayout } from './frame/frame.ts';
 import { type Fit, loadNative } from './native.ts';
@@ -128,6 +128,10 @@ export interface NdiRelayOptions {
 	/** RGB, for panic and failures. Shown over the whole picture. */
 	slate: Picture;
 	failure: FailurePolicy;
+	/** How long `hold` keeps a painting from when it first left; at most a day. */
+	holdMs: number | 'forever';
+	/** What is shown then, until there is a painting. */
+	afterHold: FailureRule['afterHold'];
 	/** How long after the last painting the failure policy sets in. */
 	staleAfterMs: number;
 	/** From a frame's arrival to its leaving: fixed, or measured from the painter ('auto', at most 1 s). */
@@ -341,8 +345,8 @@ export class NdiSender {
  * says. Sound and metadata are delayed alike; tally and the viewers' metadata go up to the source. None of it needs the
  * event loop.
  *
- * While the source gives no frames, the last thing shown is sent on at its rate: for ever under `hold`, 5 s under
- * `passthrough`, and then the slate, which `slate` shows at once.
+ * While the source gives no frames, the last thing shown is sent on at its rate: under `hold` until `holdMs` are over, 5 s
+ * under `passthrough`, and then the slate, which `slate` shows at once.
  */
 export class NdiRelay extends Intake<NativeRelay> {
 	/** Connects as `NdiReceiver` does, and is to be found at once. Call `openNdi` before. Errors: ERR_NDI, TypeError. */

@@ -17,6 +17,10 @@ export interface Parameters {
 
 export const PASSTHROUGH = 'passthrough';
 
+/** Whether a run of the U-Net has frames at each of the steps, and not one batch at one. */
+export const isStreamBatched = ({ steps, streamBatch }: Pick<Tuning, 'steps' | 'streamBatch'>): boolean =>
+	streamBatch && steps > 1;
+
 export const resolveParameters = (preset: Preset, tuning: Tuning, epoch: number): Parameters =>
 	Object.freeze({
 		epoch,

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openEngines, servedFleetOf } from './app/engines.ts';
 import { stopAfter } from './app/limits.ts';
 import { Monitor } from './app/monitor.ts';
 import { prepareChannel, runRelayChannel, type PreparedChannel } from './app/relay-channel.ts';
@@ -11,7 +12,6 @@ import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
 import type { Configuration } from './config/schema.ts';
 import { PresetLibrary } from './control/preset-library.ts';
-import { EnginePool } from './engine/engine-process.ts';
 import { SidecarError } from './errors.ts';
 import { openNdi } from './ndi.ts';
 import { log } from './telemetry/logger.ts';
@@ -46,8 +46,8 @@ export const runRelay = async (
 	log.info({ version, path }, 'NDI runtime');
 	using library = await PresetLibrary.open({ watch: true });
 	const monitor = new Monitor();
-	const engines = new EnginePool();
-	await using _serving = await monitor.serve({ access, osc, midi });
+	await using engines = await openEngines(configuration);
+	await using _serving = await monitor.serve({ access, osc, midi, fleet: servedFleetOf(configuration, engines) });
 
 	const channels = new RelayChannels((channel, channelSignal) =>
 		runRelayChannel(channel, { library, monitor, engines, signal: channelSignal }),

@@ -192,9 +192,13 @@ void frame_ring_slots_format(
 		.payload_bytes_max = payload_bytes_max,
 		.writer_generation = generation,
 	};
-	store(slots->base, &slots->geometry, sizeof slots->geometry);
+	frame_ring_slots_restate(slots);
 	atomic_store_explicit(&header_of(slots)->latest, 0, memory_order_relaxed);
 	atomic_store_explicit(&header_of(slots)->state, FRAME_RING_STATE_OPEN, memory_order_release);
+}
+
+void frame_ring_slots_restate(const struct frame_ring_slots* slots) {
+	store(slots->base, &slots->geometry, sizeof slots->geometry);
 }
 
 enum frame_ring_status
@@ -330,10 +334,13 @@ static enum frame_ring_status read_locked(
 	return is_unchanged(slot, lock) ? FRAME_RING_OK : FRAME_RING_NO_FRAME;
 }
 
+static struct frame_ring_cursor before(uint64_t serial) {
+	const uint64_t last = serial == 0 ? 0 : serial - 1;
+	return (struct frame_ring_cursor){last, last};
+}
+
 struct frame_ring_cursor frame_ring_slots_cursor(const struct frame_ring_slots* slots) {
-	const uint64_t latest = frame_ring_slots_latest(slots);
-	const uint64_t before = latest == 0 ? 0 : latest - 1;
-	return (struct frame_ring_cursor){before, before};
+	return before(frame_ring_slots_latest(slots));
 }
 
 enum frame_ring_status frame_ring_slots_read_newest(
@@ -345,7 +352,9 @@ enum frame_ring_status frame_ring_slots_read_newest(
 ) {
 	for (int attempt = 0; attempt < READ_ATTEMPTS; ++attempt) {
 		const uint64_t serial = frame_ring_slots_latest(slots);
-		if (serial <= cursor->seen) break;
+		if (serial == cursor->seen) break;
+		if (serial < cursor->seen) *cursor = before(serial);
+		if (serial == 0) break;
 
 		const struct frame_ring_slot* slot = frame_ring_slots_at(slots, serial);
 		const uint64_t lock = atomic_load_explicit(&slot->lock, memory_order_acquire);

@@ -27,7 +27,7 @@ static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock would be of one process alone
 
 enum frame_ring_state { FRAME_RING_STATE_OPEN = 1, FRAME_RING_STATE_ENDED = 2 };
 
-/** Where everything is. Written once, before any reader is told of the memory. */
+/** Where everything is. Written before a reader is told of the memory, and always the same. */
 struct frame_ring_geometry {
 	uint64_t magic;
 	uint32_t abi_version;
@@ -100,6 +100,9 @@ void frame_ring_slots_format(
 	uint64_t generation
 );
 
+/** Writes the geometry again, for a reader that comes: something may have written over it. */
+void frame_ring_slots_restate(const struct frame_ring_slots* slots);
+
 /** Checks the geometry of somebody else's ring: FRAME_RING_BAD_HEADER or FRAME_RING_OTHER_VERSION. */
 enum frame_ring_status
 frame_ring_slots_open(struct frame_ring_slots* slots, void* base, uint64_t memory_bytes);
@@ -134,7 +137,10 @@ struct frame_ring_cursor {
 /** A cursor before the newest picture. */
 struct frame_ring_cursor frame_ring_slots_cursor(const struct frame_ring_slots* slots);
 
-/** Reads the newest picture if it is beyond the cursor, which moves there unless FRAME_RING_TOO_SMALL. */
+/**
+ * Reads the newest picture if it is another than the cursor's, which moves there unless FRAME_RING_TOO_SMALL.
+ * A count that goes back is the writer's own again, after something wrote over it.
+ */
 enum frame_ring_status frame_ring_slots_read_newest(
 	const struct frame_ring_slots* slots,
 	struct frame_ring_cursor* cursor,

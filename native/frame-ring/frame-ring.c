@@ -245,6 +245,7 @@ static void answer_knock(struct frame_ring_writer* writer, struct connection* co
 	if (status == FRAME_RING_OK && frame_ring_writer_reader_count(writer) >= FRAME_RING_READERS_MAX)
 		status = FRAME_RING_TOO_MANY_READERS;
 
+	if (status == FRAME_RING_OK) frame_ring_slots_restate(&writer->slots);
 	const uint64_t generation = writer->slots.geometry.writer_generation;
 	const struct frame_ring_memory* memory = status == FRAME_RING_OK ? &writer->memory : NULL;
 	const enum frame_ring_status sent =
@@ -535,7 +536,7 @@ enum frame_ring_status frame_ring_reader_wait(struct frame_ring_reader* reader, 
 		if (!reader->is_peer_gone) read_doorbells(reader);
 		if (atomic_load_explicit(&reader->is_interrupted, memory_order_acquire))
 			return FRAME_RING_INTERRUPTED;
-		if (frame_ring_slots_latest(&reader->slots) > reader->cursor.seen) return FRAME_RING_OK;
+		if (frame_ring_slots_latest(&reader->slots) != reader->cursor.seen) return FRAME_RING_OK;
 		if (reader->is_peer_gone) {
 			const bool has_ended = frame_ring_slots_state(&reader->slots) == FRAME_RING_STATE_ENDED;
 			return has_ended ? FRAME_RING_ENDED : FRAME_RING_PEER_GONE;

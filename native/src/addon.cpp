@@ -354,6 +354,8 @@ public:
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
 				InstanceMethod("advectNoise", &Addon::advectNoise, napi_enumerable),
 				InstanceMethod("thumbnailDifference", &Addon::thumbnailDifference, napi_enumerable),
+				InstanceMethod("blockDifference", &Addon::blockDifference, napi_enumerable),
+				InstanceMethod("coarseMotion", &Addon::coarseMotion, napi_enumerable),
 				InstanceMethod("meanMotion", &Addon::meanMotion, napi_enumerable),
 				InstanceMethod("pictureDifference", &Addon::pictureDifference, napi_enumerable),
 				InstanceMethod("pictureDetail", &Addon::pictureDetail, napi_enumerable),
@@ -421,6 +423,13 @@ private:
 		});
 	}
 
+	Napi::Value coarseMotion(const Napi::CallbackInfo& info) {
+		return promise(info, "coarseMotion", [](const Arguments& arguments, Call& call) {
+			const auto [a, b] = samePictures(arguments, call);
+			call.run([a, b](Workbench& bench) { return bench.opticalFlow.coarseMotion(a, b); });
+		});
+	}
+
 	Napi::Value warp(const Napi::CallbackInfo& info) {
 		return promise(info, "warp", [](const Arguments& arguments, Call& call) {
 			const auto source = arguments.rgb(0, "source");
@@ -484,6 +493,13 @@ private:
 		return promise(info, "thumbnailDifference", [](const Arguments& arguments, Call& call) {
 			const auto [a, b] = samePictures(arguments, call);
 			call.run([a, b](Workbench&) { return allaprima::thumbnailDifference(a, b); });
+		});
+	}
+
+	Napi::Value blockDifference(const Napi::CallbackInfo& info) {
+		return promise(info, "blockDifference", [](const Arguments& arguments, Call& call) {
+			const auto [a, b] = samePictures(arguments, call);
+			call.run([a, b](Workbench&) { return allaprima::blockDifference(a, b); });
 		});
 	}
 

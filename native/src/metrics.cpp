@@ -15,6 +15,7 @@ namespace allaprima {
 namespace {
 
 constexpr int THUMBNAIL_WIDTH = 32;
+constexpr int BLOCK_SIDE = 16;
 
 cv::Mat greyOf(const Picture& picture) {
 	cv::Mat grey;
@@ -62,6 +63,21 @@ double thumbnailDifference(const Picture& a, const Picture& b) {
 	cv::resize(greyOf(a), thumbnailA, {width, height}, 0, 0, cv::INTER_AREA);
 	cv::resize(greyOf(b), thumbnailB, {width, height}, 0, 0, cv::INTER_AREA);
 	return meanAbsoluteOf(thumbnailA, thumbnailB);
+}
+
+double blockDifference(const Picture& a, const Picture& b) {
+	cv::Mat differences;
+	cv::subtract(greyOf(a), greyOf(b), differences, cv::noArray(), CV_32F);
+	double largest = 0;
+	for (int y = 0; y < differences.rows; y += BLOCK_SIDE) {
+		for (int x = 0; x < differences.cols; x += BLOCK_SIDE) {
+			const cv::Rect block(
+				x, y, std::min(BLOCK_SIDE, differences.cols - x), std::min(BLOCK_SIDE, differences.rows - y)
+			);
+			largest = std::max(largest, std::abs(cv::mean(differences(block))[0]));
+		}
+	}
+	return largest;
 }
 
 double meanMotion(const Flow& flow) {

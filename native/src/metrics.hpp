@@ -35,6 +35,12 @@ struct WarpingError {
 /** Mean absolute difference of luminance, 0..255, on thumbnails 32 pixels wide. */
 double thumbnailDifference(const Picture& a, const Picture& b);
 
+/**
+ * The largest difference of mean luminance of a block of 16 x 16 pixels, 0..255. Blocks at the right and at
+ * the bottom may be smaller.
+ */
+double blockDifference(const Picture& a, const Picture& b);
+
 /** Mean length of the vectors, in pixels. */
 double meanMotion(const Flow& flow);
 

@@ -20,13 +20,22 @@ public:
 	 * search. Zero where it does not explain how the picture changed. */
 	void dis(const Picture& previous, const Picture& next, const Flow& flow);
 	void farneback(const Picture& previous, const Picture& next, const Flow& flow);
+	/** Mean length of the motion, in pixels, by the same search on a quarter of the size. */
+	double coarseMotion(const Picture& previous, const Picture& next);
 
 private:
+	/** What the search keeps for pictures of one size. */
+	struct Search {
+		cv::Ptr<cv::DISOpticalFlow> dis;
+		cv::Size size;
+	};
+
+	/** At the size `work`, in pixels of the pictures. */
+	cv::Mat calculate(const Picture& previous, const Picture& next, const cv::Size& work, Search& search);
 	void prepare(const Picture& picture, const cv::Size& size, cv::Mat& prepared);
 	void keepExplained(cv::Mat& motion);
 
-	cv::Ptr<cv::DISOpticalFlow> dis_;
-	cv::Size disSize_;
+	Search fine_, coarse_;
 	cv::Mat grey_, small_, previous_, next_;
 	cv::Mat map_, warped_, still_, moved_;
 };

@@ -14,11 +14,16 @@
 #define SETTING_MODE "mode"
 #define SETTING_FAILURE "failure"
 #define SETTING_STALE_AFTER_MS "stale_after_ms"
+#define SETTING_HOLD_S "hold_s"
+#define SETTING_AFTER_HOLD "after_hold"
 #define SETTING_KEEP_PAINTING "keep_painting"
 
 #define STALE_AFTER_MS 1000
 #define STALE_AFTER_MS_MIN 100
 #define STALE_AFTER_MS_MAX 10000
+
+#define HOLD_S 10
+#define HOLD_S_MAX 3600
 
 void filter_defaults(obs_data_t* settings) {
 	obs_data_set_default_string(settings, SETTING_STYLE, "oil-painting");
@@ -27,6 +32,8 @@ void filter_defaults(obs_data_t* settings) {
 	obs_data_set_default_string(settings, SETTING_MODE, stream_mode_name(MODE_REPLACE));
 	obs_data_set_default_string(settings, SETTING_FAILURE, failure_policy_name(FAILURE_PASSTHROUGH));
 	obs_data_set_default_int(settings, SETTING_STALE_AFTER_MS, STALE_AFTER_MS);
+	obs_data_set_default_int(settings, SETTING_HOLD_S, HOLD_S);
+	obs_data_set_default_string(settings, SETTING_AFTER_HOLD, failure_policy_name(FAILURE_SLATE));
 	obs_data_set_default_bool(settings, SETTING_KEEP_PAINTING, false);
 }
 
@@ -39,6 +46,13 @@ void filter_read_settings(obs_data_t* settings, struct stream_wishes* wishes) {
 	if (stale_after_ms < STALE_AFTER_MS_MIN) stale_after_ms = STALE_AFTER_MS_MIN;
 	if (stale_after_ms > STALE_AFTER_MS_MAX) stale_after_ms = STALE_AFTER_MS_MAX;
 	wishes->stale_after_us = stale_after_ms * 1000;
+	long long hold_s = obs_data_get_int(settings, SETTING_HOLD_S);
+	if (hold_s < 0) hold_s = 0;
+	if (hold_s > HOLD_S_MAX) hold_s = HOLD_S_MAX;
+	wishes->hold_s = (int)hold_s;
+	const char* after_hold = obs_data_get_string(settings, SETTING_AFTER_HOLD);
+	const bool is_passed_then = strcmp(after_hold, failure_policy_name(FAILURE_PASSTHROUGH)) == 0;
+	wishes->after_hold = is_passed_then ? FAILURE_PASSTHROUGH : FAILURE_SLATE;
 	wishes->keeps_painting = obs_data_get_bool(settings, SETTING_KEEP_PAINTING);
 	const double strength = obs_data_get_double(settings, SETTING_STRENGTH);
 	wishes->strength = strength >= 0.0 && strength <= 1.0 ? strength : strength > 1.0 ? 1.0 : 0.0;
@@ -153,6 +167,35 @@ static obs_property_t* add_choice(
 	return list;
 }
 
+/** How long, and what then, is asked only of who holds. */
+static bool show_hold(obs_properties_t* properties, obs_property_t* failure, obs_data_t* settings) {
+	const bool is_held = failure_policy_of(obs_data_get_string(settings, SETTING_FAILURE)) == FAILURE_HOLD;
+	obs_property_set_visible(obs_properties_get(properties, SETTING_HOLD_S), is_held);
+	obs_property_set_visible(obs_properties_get(properties, SETTING_AFTER_HOLD), is_held);
+	return true;
+}
+
+static void add_failure(obs_properties_t* properties) {
+	const char* const failures[] = {
+		failure_policy_name(FAILURE_PASSTHROUGH),
+		failure_policy_name(FAILURE_HOLD),
+		failure_policy_name(FAILURE_SLATE),
+	};
+	const char* const failure_texts[] = {"Failure.Passthrough", "Failure.Hold", "Failure.Slate"};
+	obs_property_t* failure = add_choice(properties, SETTING_FAILURE, "Failure", failures, failure_texts, 3);
+	obs_property_set_modified_callback(failure, show_hold);
+	obs_property_t* hold =
+		obs_properties_add_int(properties, SETTING_HOLD_S, obs_module_text("HoldFor"), 0, HOLD_S_MAX, 1);
+	obs_property_int_set_suffix(hold, " s");
+	obs_property_set_long_description(hold, obs_module_text("HoldFor.Help"));
+	const char* const afters[] = {
+		failure_policy_name(FAILURE_SLATE),
+		failure_policy_name(FAILURE_PASSTHROUGH),
+	};
+	const char* const after_texts[] = {"Failure.Slate", "Failure.Passthrough"};
+	add_choice(properties, SETTING_AFTER_HOLD, "AfterHold", afters, after_texts, 2);
+}
+
 obs_properties_t* filter_properties(struct stream* stream) {
 	obs_properties_t* properties = obs_properties_create();
 	add_state(properties, stream);
@@ -168,13 +211,7 @@ obs_properties_t* filter_properties(struct stream* stream) {
 	const char* const modes[] = {stream_mode_name(MODE_REPLACE), stream_mode_name(MODE_TAP)};
 	const char* const mode_texts[] = {"Mode.Replace", "Mode.Tap"};
 	add_choice(properties, SETTING_MODE, "Mode", modes, mode_texts, 2);
-	const char* const failures[] = {
-		failure_policy_name(FAILURE_PASSTHROUGH),
-		failure_policy_name(FAILURE_HOLD),
-		failure_policy_name(FAILURE_SLATE),
-	};
-	const char* const failure_texts[] = {"Failure.Passthrough", "Failure.Hold", "Failure.Slate"};
-	add_choice(properties, SETTING_FAILURE, "Failure", failures, failure_texts, 3);
+	add_failure(properties);
 	obs_property_t* stale = obs_properties_add_int(
 		properties,
 		SETTING_STALE_AFTER_MS,

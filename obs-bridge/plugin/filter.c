@@ -25,8 +25,8 @@ struct filter {
 	int64_t rendered_us;
 	int64_t news_us;
 
-	/** Holds the filter's removal back while a tick looks at its parent: outside of it that may go at any
-	 * time. */
+	/** Holds the filter's removal back while somebody looks at its target and parent: outside of it they may
+	 * go at any time. */
 	pthread_mutex_t parent_mutex;
 	bool is_removed;
 	/** The source that is kept; the filter is taken off it before it goes. */
@@ -188,22 +188,39 @@ static void tick(void* data, float seconds) {
 	if (publish_view(filter, now_us()) || is_renamed) stream_touch(stream);
 }
 
+/** What the filter is put on, to be let go of; nothing where it is on its way out. */
+static struct filtered hold(struct filter* filter) {
+	struct filtered held = {NULL, NULL};
+	pthread_mutex_lock(&filter->parent_mutex);
+	if (!filter->is_removed) {
+		held.parent = obs_source_get_ref(obs_filter_get_parent(filter->source));
+		if (held.parent) held.target = obs_source_get_ref(obs_filter_get_target(filter->source));
+	}
+	pthread_mutex_unlock(&filter->parent_mutex);
+	return held;
+}
+
+/** Not under the mutex: where this was the last reference, it takes the filter off. */
+static void release(struct filtered held) {
+	obs_source_release(held.target);
+	obs_source_release(held.parent);
+}
+
 /** The picture of this tick, tapped where somebody reads it; false where there is none, or nobody needs it.
  */
-static bool capture(struct filter* filter, bool is_drawn) {
+static bool capture(struct filter* filter, struct filtered filtered, bool is_drawn) {
 	struct stream* stream = filter->stream;
 	struct source_picture* source = &stream->source;
 	if (source->is_current) return true;
 	const bool is_read = tap_is_read(stream->tap);
 	if (!is_read && !is_drawn && atomic_load(&stream->outputs_showing) == 0) return false;
-	if (!source_picture_render(source, filter->source)) return false;
+	if (!source_picture_render(source, filtered)) return false;
 	source->is_opaque = is_read && tap_capture(stream->tap, source);
 	return true;
 }
 
-static enum gs_color_space space_of_target(const struct filter* filter) {
+static enum gs_color_space space_of(obs_source_t* target) {
 	const enum gs_color_space spaces[] = {GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED};
-	obs_source_t* target = obs_filter_get_target(filter->source);
 	return target ? obs_source_get_color_space(target, 3, spaces) : GS_CS_SRGB;
 }
 
@@ -211,24 +228,30 @@ static void render(void* data, gs_effect_t* effect) {
 	struct filter* filter = data;
 	struct stream* stream = filter->stream;
 	if (stream->source.is_rendering) return; // it is in its own picture
-	if (stream->source.width == 0) begin_tick(filter, obs_filter_get_target(filter->source));
+	const struct filtered held = hold(filter);
+	if (stream->source.width == 0) begin_tick(filter, held.target);
 	filter->rendered_us = now_us();
 	const enum shown shown = present_decide(stream);
 	const bool is_replaced = filter->wishes.mode == MODE_REPLACE && shown != SHOWN_SOURCE;
-	const bool is_captured = capture(filter, is_replaced && shown != SHOWN_SLATE);
+	const bool is_captured = capture(filter, held, is_replaced && shown != SHOWN_SLATE);
 	if (is_replaced)
 		present_draw(stream);
-	else if (is_captured && !stream->source.is_straight && space_of_target(filter) == GS_CS_SRGB)
+	else if (is_captured && !stream->source.is_straight && space_of(held.target) == GS_CS_SRGB)
 		draw_source(&stream->source);
 	else
 		// A video is cheap to draw again, and others keep more than 8 bits in their own way.
-		obs_source_skip_video_filter(filter->source);
+		filtered_draw(held);
+	release(held);
 }
 
 static enum gs_color_space get_color_space(void* data, size_t count, const enum gs_color_space* preferred) {
-	const struct filter* filter = data;
+	struct filter* filter = data;
 	const bool is_passed = filter->wishes.mode == MODE_TAP || filter->stream->present.shown == SHOWN_SOURCE;
-	return is_passed ? space_of_target(filter) : GS_CS_SRGB;
+	if (!is_passed) return GS_CS_SRGB;
+	const struct filtered held = hold(filter);
+	const enum gs_color_space space = space_of(held.target);
+	release(held);
+	return space;
 }
 
 static obs_properties_t* get_properties(void* data) {

@@ -179,7 +179,7 @@ static bool say_stream(struct stream* stream) {
 	obs_data_set_obj(message, "fps", fps);
 	obs_data_release(fps);
 	obs_data_set_string(message, "mode", stream_mode_name(wishes.mode));
-	obs_data_set_string(message, "failure", failure_policy_name(wishes.failure));
+	stream_describe_failure(&wishes, message);
 	obs_data_set_string(message, "style", wishes.style);
 	obs_data_set_string(message, "prompt", wishes.prompt);
 	obs_data_set_double(message, "strength", wishes.strength);

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "messages.h"
 #include "output-source.h"
+#include "runtime-folder.h"
 #include "scenes.h"
 #include "stream.h"
 #include "styles.h"
@@ -90,6 +91,7 @@ bool obs_module_load(void) {
 void obs_module_post_load(void) {
 	vendor_load();
 	obs_frontend_add_event_callback(on_frontend_event, NULL);
+	runtime_sweep();
 	link_start();
 	launch_dialog_add_to_menu();
 	launcher_start();

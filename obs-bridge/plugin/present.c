@@ -13,6 +13,8 @@ void present_tick(struct stream* stream, const struct stream_wishes* wishes) {
 	present->is_decided = false;
 	present->failure = wishes->failure;
 	present->stale_after_us = wishes->stale_after_us;
+	present->hold_us = INT64_C(1000000) * wishes->hold_s;
+	present->after_hold = wishes->after_hold;
 }
 
 /** The time since the painting was captured, or since one could be expected again. */
@@ -37,6 +39,8 @@ enum shown present_decide(struct stream* stream) {
 		.painting_age_us = has_painting ? age_us(present, &painting, at_us) : 0,
 		.stale_after_us = present->stale_after_us,
 		.failure = present->failure,
+		.hold_us = present->hold_us,
+		.after_hold = present->after_hold,
 	};
 	present->shown = show_decide(&facts);
 	present->is_decided = true;

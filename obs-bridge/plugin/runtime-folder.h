@@ -13,3 +13,6 @@
  * has made the folder, or the path is too long.
  */
 bool runtime_socket_path(const char* name, char path[SOCKET_PATH_BYTES]);
+
+/** Removes the sockets of taps, obs-PID-*.sock, that an OBS which was killed left there. */
+void runtime_sweep(void);

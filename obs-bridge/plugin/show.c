@@ -3,19 +3,22 @@
 
 #include <string.h>
 
+static enum shown decide_unpainted(enum failure_policy failure) {
+	return failure == FAILURE_PASSTHROUGH ? SHOWN_SOURCE : SHOWN_SLATE;
+}
+
+static enum shown decide_held(const struct show_facts* facts) {
+	if (!facts->has_painting) return SHOWN_SLATE;
+	const bool is_over =
+		facts->hold_us > 0 && facts->painting_age_us > facts->stale_after_us + facts->hold_us;
+	return is_over ? decide_unpainted(facts->after_hold) : SHOWN_HELD;
+}
+
 enum shown show_decide(const struct show_facts* facts) {
 	if (facts->is_panic) return SHOWN_SLATE;
 	const bool is_fresh = facts->painting_age_us <= facts->stale_after_us;
 	if (facts->has_sidecar && facts->has_painting && is_fresh) return SHOWN_PAINTING;
-	switch (facts->failure) {
-	case FAILURE_HOLD:
-		return facts->has_painting ? SHOWN_HELD : SHOWN_SLATE;
-	case FAILURE_SLATE:
-		return SHOWN_SLATE;
-	case FAILURE_PASSTHROUGH:
-		break;
-	}
-	return SHOWN_SOURCE;
+	return facts->failure == FAILURE_HOLD ? decide_held(facts) : decide_unpainted(facts->failure);
 }
 
 const char* shown_name(enum shown shown) {

@@ -7,7 +7,7 @@
 /** What stands in the place of a painting that is not there. */
 enum failure_policy {
 	FAILURE_PASSTHROUGH,
-	/** The last painting; before there is one, the slate. */
+	/** The last painting for a while; before there is one, the slate. */
 	FAILURE_HOLD,
 	/** A card, and never the source's picture. */
 	FAILURE_SLATE,
@@ -24,6 +24,10 @@ struct show_facts {
 	int64_t painting_age_us;
 	int64_t stale_after_us;
 	enum failure_policy failure;
+	/** How long a painting is held once it is late; 0: for ever. */
+	int64_t hold_us;
+	/** What stands in its place after that: FAILURE_SLATE or FAILURE_PASSTHROUGH. */
+	enum failure_policy after_hold;
 };
 
 /** What is shown where a painting is wanted. */

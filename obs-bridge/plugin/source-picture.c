@@ -10,30 +10,29 @@ void source_picture_tick(struct source_picture* picture, uint32_t width, uint32_
 }
 
 /** One picture of 8 bits with nothing to blend it with, as cameras and clips are. */
-static bool is_plain_video(obs_source_t* filter) {
-	obs_source_t* target = obs_filter_get_target(filter);
+static bool is_plain_video(struct filtered filtered) {
+	obs_source_t* target = filtered.target;
 	const uint32_t flags = obs_source_get_output_flags(target);
 	const bool is_video = (flags & OBS_SOURCE_ASYNC) != 0 && (flags & OBS_SOURCE_CUSTOM_DRAW) == 0;
-	if (!is_video || target != obs_filter_get_parent(filter)) return false;
+	if (!is_video || target != filtered.parent) return false;
 	const enum gs_color_space spaces[] = {GS_CS_SRGB, GS_CS_SRGB_16F, GS_CS_709_EXTENDED};
 	return obs_source_get_color_space(target, 3, spaces) == GS_CS_SRGB;
 }
 
-static void render_target(obs_source_t* filter) {
-	obs_source_t* target = obs_filter_get_target(filter);
-	obs_source_t* parent = obs_filter_get_parent(filter);
-	const uint32_t flags = obs_source_get_output_flags(target);
+void filtered_draw(struct filtered filtered) {
+	if (!filtered.target) return;
+	const uint32_t flags = obs_source_get_output_flags(filtered.target);
 	const bool draws_itself = (flags & (OBS_SOURCE_CUSTOM_DRAW | OBS_SOURCE_ASYNC)) != 0;
-	if (target == parent && !draws_itself)
-		obs_source_default_render(target);
+	if (filtered.target == filtered.parent && !draws_itself)
+		obs_source_default_render(filtered.target);
 	else
-		obs_source_video_render(target);
+		obs_source_video_render(filtered.target);
 }
 
-bool source_picture_render(struct source_picture* picture, obs_source_t* filter) {
+bool source_picture_render(struct source_picture* picture, struct filtered filtered) {
 	if (picture->is_current) return true;
 	if (picture->is_rendering || picture->width == 0 || picture->height == 0) return false;
-	if (!obs_filter_get_target(filter) || !obs_filter_get_parent(filter)) return false;
+	if (!filtered.target) return false;
 	const size_t next = 1 - picture->newest;
 	if (!picture->renders[next]) picture->renders[next] = gs_texrender_create(GS_BGRA, GS_ZS_NONE);
 	gs_texrender_t* render = picture->renders[next];
@@ -43,7 +42,7 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 	if (!gs_texrender_begin_with_color_space(render, picture->width, picture->height, GS_CS_SRGB))
 		return false;
 	picture->is_rendering = true;
-	picture->is_straight = is_plain_video(filter);
+	picture->is_straight = is_plain_video(filtered);
 	const bool was_linear = gs_set_linear_srgb(!picture->is_straight);
 	struct vec4 clear;
 	vec4_zero(&clear);
@@ -56,7 +55,7 @@ bool source_picture_render(struct source_picture* picture, obs_source_t* filter)
 		gs_blend_function_separate(
 			GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA
 		);
-	render_target(filter);
+	filtered_draw(filtered);
 	gs_blend_state_pop();
 	gs_set_linear_srgb(was_linear);
 	picture->is_rendering = false;

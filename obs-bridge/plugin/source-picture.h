@@ -30,11 +30,23 @@ struct source_picture {
 	int64_t captured_us;
 };
 
+/**
+ * What a filter is put on, which may be another filter, and the source at the end of that; null where the
+ * filter is on its way out. Held by whoever draws: libobs takes both away from a filter while that renders.
+ */
+struct filtered {
+	obs_source_t* target;
+	obs_source_t* parent;
+};
+
+/** Draws what would be seen without the filter. */
+void filtered_draw(struct filtered filtered);
+
 /** A new tick: what there is, is of the last one. */
 void source_picture_tick(struct source_picture* picture, uint32_t width, uint32_t height);
 
-/** Renders the filter's target unless that was done in this tick; false where there is nothing to render. */
-bool source_picture_render(struct source_picture* picture, obs_source_t* filter);
+/** Renders the target unless that was done in this tick; false where there is nothing to render. */
+bool source_picture_render(struct source_picture* picture, struct filtered filtered);
 
 /** The picture of this tick or of an earlier one, or null. */
 gs_texture_t* source_picture_texture(const struct source_picture* picture);

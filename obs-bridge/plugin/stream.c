@@ -176,6 +176,12 @@ void streams_refresh_dialogs(void) {
 	streams_release(streams, count);
 }
 
+void stream_describe_failure(const struct stream_wishes* wishes, obs_data_t* data) {
+	obs_data_set_string(data, "failure", failure_policy_name(wishes->failure));
+	if (wishes->hold_s > 0) obs_data_set_int(data, "holdS", wishes->hold_s);
+	obs_data_set_string(data, "afterHold", failure_policy_name(wishes->after_hold));
+}
+
 void copy_text(char* to, size_t to_bytes, const char* from) {
 	size_t length = strlen(from);
 	if (length >= to_bytes) {

@@ -33,6 +33,9 @@ struct stream_wishes {
 	enum stream_mode mode;
 	enum failure_policy failure;
 	int64_t stale_after_us;
+	/** Of the policy hold: how long, 0 for ever, and what comes then. */
+	int hold_s;
+	enum failure_policy after_hold;
 	bool keeps_painting;
 	char style[STYLE_NAME_BYTES];
 	char prompt[PROMPT_BYTES];
@@ -65,6 +68,8 @@ struct stream_view {
 struct presentation {
 	enum failure_policy failure;
 	int64_t stale_after_us;
+	int64_t hold_us;
+	enum failure_policy after_hold;
 	bool is_decided;
 	enum shown shown;
 	/** When the stream was last seen, and since when after it had been hidden. */
@@ -141,6 +146,9 @@ void stream_refresh_dialog(struct stream* stream);
 void streams_refresh_dialogs(void);
 /** OBS takes its windows down: dialogs stay as they are from here on. */
 void streams_leave_dialogs(void);
+
+/** The failure policy, as programs and the sidecar are told it: without "holdS" it holds for ever. */
+void stream_describe_failure(const struct stream_wishes* wishes, obs_data_t* data);
 
 /** Copies text, cut where a character ends. */
 void copy_text(char* to, size_t to_bytes, const char* from);

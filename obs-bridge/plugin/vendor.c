@@ -138,7 +138,7 @@ static obs_data_t* state_of(struct stream* stream) {
 	obs_data_set_string(state, "key", stream->key);
 	obs_data_set_string(state, "style", wishes.style);
 	obs_data_set_string(state, "mode", stream_mode_name(wishes.mode));
-	obs_data_set_string(state, "failure", failure_policy_name(wishes.failure));
+	stream_describe_failure(&wishes, state);
 	obs_data_set_string(state, "engine", *report.engine ? report.engine : "absent");
 	obs_data_set_double(state, "fps", report.fps);
 	obs_data_set_double(state, "latencyMs", report.latency_ms);

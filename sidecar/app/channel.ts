@@ -1,10 +1,11 @@
-import type { Configuration, Tuning } from '../config/schema.ts';
+import { denoiserHashOf, type Configuration, type Tuning } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
 import type { RunView, ThumbnailFeed } from '../control/http/served.ts';
 import { Egress } from '../egress/egress.ts';
 import type { FrameSink } from '../egress/frame-sink.ts';
 import { PacedEgress } from '../egress/paced-egress.ts';
-import type { EnginePool } from '../engine/engine-process.ts';
+import type { Engines, RemoteNumbers } from '../engine/engine-process.ts';
+import { framesInEngine } from '../engine/engine-protocol.ts';
 import { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Size } from '../frame/frame.ts';
@@ -22,9 +23,6 @@ import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
 import { openSampling } from './sampling.ts';
-
-/** Batches in the engine at a time: one being encoded, one being denoised, one on its way out. */
-const BATCHES_IN_ENGINE = 3;
 
 /** An engine that owes a frame for this long is started again. */
 const STUCK_AFTER_US = 5_000_000;
@@ -47,6 +45,8 @@ export interface ChannelView extends Canvas {
 	report: () => Report;
 	/** Frames on their way. */
 	queue: () => { waiting: number; painting: number };
+	/** Where the engine runs elsewhere. */
+	remote: () => RemoteNumbers | undefined;
 	thumbnails: ThumbnailFeed;
 }
 
@@ -57,7 +57,7 @@ export interface ChannelSettings {
 	fallback: ModelFolder | undefined;
 	tuning: Tuning;
 	controller: Controller;
-	engines: EnginePool;
+	engines: Engines;
 	/** Opened by the caller, who also disposes of it. */
 	source: FrameSource;
 	/** Where frames go, each sink behind its failure policy; the channel disposes of them. */
@@ -108,7 +108,7 @@ export const runChannel = async ({
 	const canvas: Canvas = { painted, fit: isAuto ? 'stretch' : configuration.fit, source: info };
 	const keepsAll = configuration.pace === 'max';
 	const { batchSize } = tuning;
-	const inEngineMax = BATCHES_IN_ENGINE * batchSize + 1;
+	const inEngineMax = framesInEngine(tuning);
 	const ring = new FrameRing({
 		slotCount: inEngineMax + batchSize + 1,
 		slotBytes: pictureByteLength(info.layout),
@@ -118,7 +118,7 @@ export const runChannel = async ({
 	await using egress = new Egress(await openSinks(canvas));
 	await recording?.begin({
 		source: { name: info.name, layout: info.layout, frameRate: info.frameRate },
-		model: { name: manifest.name, sha256: manifest.graphs.unet.sha256 },
+		model: { name: manifest.name, sha256: denoiserHashOf(manifest) },
 		painted,
 		fit: canvas.fit,
 		tuning,
@@ -168,6 +168,7 @@ export const runChannel = async ({
 					logLevel: log.level,
 					frameBytes: pictureByteLength(info.layout),
 					inFlightMax: inEngineMax,
+					stream: ring,
 				},
 				recording ? recording.hearing(listener) : listener,
 			);
@@ -208,6 +209,9 @@ export const runChannel = async ({
 					sleep: sleepUs,
 					onShown,
 				});
+	using _panic = onPanic(controller, () => {
+		if (output instanceof PacedEgress) output.refresh();
+	});
 	const count = () => {
 		recorder.setFramesDropped({
 			unpainted: ring.droppedCount + (governor?.thinnedCount ?? 0),
@@ -218,6 +222,7 @@ export const runChannel = async ({
 			provider: engine.provider ?? configuration.provider,
 			restarts: engine.restarts,
 			int8Graphs: engine.int8Graphs ?? [],
+			batchSize: Math.min(batchSize, engine.batchMax),
 		});
 		const delay = glassToGlassMs?.();
 		if (delay) recorder.setGlassToGlass(delay);
@@ -226,14 +231,27 @@ export const runChannel = async ({
 		count();
 		const run = runView(recorder, engine.state, info);
 		const paintedNow = engine.painted ?? (isFallback() ? fallback!.painted : painted);
-		return { ...run, painted: paintedNow, ...(governor && { governor: governor.view }) };
+		const { memoryRelief } = engine;
+		return {
+			...run,
+			engine: { ...run.engine, ...(memoryRelief !== undefined && { memoryRelief }) },
+			painted: paintedNow,
+			...(governor && { governor: governor.view }),
+		};
 	};
 	const queue = () => ({ waiting: ring.waitingCount, painting: ring.takenCount });
 	const report = () => {
 		count();
 		return recorder.report();
 	};
-	await using _attached = await attach({ ...canvas, view, report, queue, thumbnails: sampling.sampler });
+	await using _attached = await attach({
+		...canvas,
+		view,
+		report,
+		queue,
+		remote: () => engines.remote?.(ring),
+		thumbnails: sampling.sampler,
+	});
 	if (!info.isLive) await untilAborted(engine.ready, signal);
 	log.info(
 		{
@@ -285,4 +303,15 @@ export const runChannel = async ({
 	onProgress?.(recorder.progress(framesTotal));
 	for (const warning of end?.warnings ?? []) log.warn(warning);
 	return report();
+};
+
+/** Calls back each time that panic begins. */
+const onPanic = (controller: Controller, begin: () => void): Disposable => {
+	let wasPanic = controller.isPanic;
+	const unsubscribe = controller.subscribe(() => {
+		const begins = controller.isPanic && !wasPanic;
+		wasPanic = controller.isPanic;
+		if (begins) begin();
+	});
+	return { [Symbol.dispose]: unsubscribe };
 };

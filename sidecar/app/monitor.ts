@@ -10,12 +10,14 @@ import type {
 	RunReport,
 	RunView,
 	ServedChannel,
+	ServedFleet,
 	ServedScenes,
 	ThumbnailFeed,
 } from '../control/http/served.ts';
 import { startHttpServer, type HttpServer } from '../control/http/server.ts';
 import { startMidi, type MidiSurface } from '../control/midi/surface.ts';
 import { startOscServer, type OscServer } from '../control/osc/server.ts';
+import type { RemoteNumbers } from '../engine/engine-process.ts';
 import { nowUs } from '../frame/clock.ts';
 import { Metrics, type ChannelNumbers } from '../telemetry/metrics.ts';
 import { describeCommit } from '../telemetry/provenance.ts';
@@ -36,6 +38,8 @@ export interface MonitoredChannel {
 	report?: () => RunReport;
 	queue?: () => ChannelNumbers['queue'];
 	flicker?: () => ChannelNumbers['flicker'];
+	/** Where the engine runs elsewhere. */
+	remote?: () => RemoteNumbers | undefined;
 	/** Where OBS shows the painting. */
 	glassToGlassMs?: () => ChannelNumbers['glassToGlassMs'];
 	/** Of the native side, where the channel is one of NDI. */
@@ -79,11 +83,13 @@ export class Monitor {
 		osc,
 		midi,
 		scenes,
+		fleet,
 	}: {
 		access: HttpAccess | undefined;
 		osc: OscSettings | undefined;
 		midi: MidiSettings | undefined;
 		scenes?: ServedScenes | undefined;
+		fleet?: ServedFleet | undefined;
 	}): Promise<AsyncDisposable> {
 		const opened: AsyncDisposable[] = [];
 		const close = async () => {
@@ -96,7 +102,7 @@ export class Monitor {
 		try {
 			const oscServer = osc && keep(await this.#serveOsc(osc));
 			const surface = midi && keep(await this.#serveMidi(midi));
-			if (access) keep(await this.#serveHttp(access, { osc: oscServer, midi: surface, scenes }));
+			if (access) keep(await this.#serveHttp(access, { osc: oscServer, midi: surface, scenes, fleet }));
 		} catch (error) {
 			await close();
 			throw error;
@@ -130,13 +136,20 @@ export class Monitor {
 			osc,
 			midi,
 			scenes,
-		}: { osc: OscServer | undefined; midi: MidiSurface | undefined; scenes: ServedScenes | undefined },
+			fleet,
+		}: {
+			osc: OscServer | undefined;
+			midi: MidiSurface | undefined;
+			scenes: ServedScenes | undefined;
+			fleet: ServedFleet | undefined;
+		},
 	): Promise<HttpServer> {
 		return startHttpServer({
 			...access,
 			...(osc && { osc }),
 			...(midi && { midi }),
 			scenes,
+			fleet,
 			version: VERSION,
 			channels: () => this.#served(),
 			subscribe: (listener) => this.#subscribe(listener),
@@ -171,22 +184,22 @@ export class Monitor {
 
 	#served(): ServedChannel[] {
 		return [...this.#channels].flatMap(
-			([name, { controller, modifiers, preview, thumbnails, view, flicker, report }]) => {
+			([name, { controller, modifiers, preview, thumbnails, view, flicker, report, remote }]) => {
 				if (!view || !report) return [];
 				const run = () => {
 					const reading = flicker?.();
 					return { ...view(), ...(reading && { flicker: reading }) };
 				};
-				return [{ name, controller, modifiers, preview, thumbnails, run, report }];
+				return [{ name, controller, modifiers, preview, thumbnails, run, report, remote }];
 			},
 		);
 	}
 
 	#numbers(): ChannelNumbers[] {
-		return [...this.#channels].flatMap(([channel, { view, queue, flicker, glassToGlassMs, ndi, problem }]) => {
+		return [...this.#channels].flatMap(([channel, { view, queue, flicker, glassToGlassMs, ndi, remote, problem }]) => {
 			if (!view) return [];
 			const run = view();
-			const [reading, glassToGlass, numbers] = [flicker?.(), glassToGlassMs?.(), ndi?.()];
+			const [reading, glassToGlass, numbers, elsewhere] = [flicker?.(), glassToGlassMs?.(), ndi?.(), remote?.()];
 			return [
 				{
 					channel,
@@ -195,6 +208,7 @@ export class Monitor {
 						painted: run.framesOut,
 						unpainted: run.framesUnpainted,
 						repeated: run.framesRepeated,
+						reused: run.framesReused,
 						dropped: run.framesDropped,
 					},
 					engineRestarts: run.engine.restarts,
@@ -207,6 +221,7 @@ export class Monitor {
 					...(glassToGlass && { glassToGlassMs: glassToGlass }),
 					...(reading && { flicker: reading }),
 					...(numbers && { ndi: numbers }),
+					...(elsewhere && { remote: elsewhere }),
 				},
 			];
 		});

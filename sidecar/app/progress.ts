@@ -36,6 +36,7 @@ export const show = ({
 		if (how === 'again') recorder.frameRepeated();
 		else if (frame.kind === 'unpainted') recorder.frameUnpainted();
 		else recorder.frameOut({ ...frame, presentedUs });
+		if (how === 'new' && frame.isReused) recorder.frameReused();
 		const { change } = controller;
 		if (frame.epoch > epoch) {
 			epoch = frame.epoch;
@@ -66,6 +67,7 @@ export const runView = (recorder: Recorder, state: RunView['engine']['state'], s
 		framesOut: report.framesOut,
 		framesDropped: report.framesDropped,
 		framesRepeated: report.framesRepeated,
+		framesReused: report.framesReused,
 		framesUnpainted: report.framesUnpainted,
 	};
 };

@@ -7,7 +7,7 @@ import { FailureSink, slateOf } from '../egress/failure-policy.ts';
 import { FlickerMeter } from '../egress/flicker-meter.ts';
 import { relaySinkOf } from '../egress/ndi-sink.ts';
 import { PreviewSink } from '../egress/preview-sink.ts';
-import type { EnginePool } from '../engine/engine-process.ts';
+import type { Engines } from '../engine/engine-process.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
 import { findModelFolder, openModelFolder, type ModelFolder } from '../inference/manifest.ts';
@@ -19,6 +19,7 @@ import { log } from '../telemetry/logger.ts';
 import type { ChannelNumbers } from '../telemetry/metrics.ts';
 import type { Report } from '../telemetry/report.ts';
 import { runChannel } from './channel.ts';
+import { isElsewhere } from './engines.ts';
 import { openFallback } from './fallback.ts';
 import { engineProblem, type Monitor, type MonitoredChannel } from './monitor.ts';
 import { checkTuning } from './streams.ts';
@@ -63,7 +64,7 @@ export const prepareChannel = async (
 		input: { ...ndiInputOf(source, configuration.ndi), receiverName: name },
 		configuration,
 		folder,
-		fallback: await openFallback(folder),
+		fallback: isElsewhere(configuration) ? undefined : await openFallback(folder),
 		tuning,
 		preset,
 	};
@@ -83,9 +84,9 @@ export const runRelayChannel = async (
 		monitor,
 		engines,
 		signal,
-	}: { library: PresetLibrary; monitor: Monitor; engines: EnginePool; signal: AbortSignal },
+	}: { library: PresetLibrary; monitor: Monitor; engines: Engines; signal: AbortSignal },
 ): Promise<Report | undefined> => {
-	const { failure, fadeS, ndi, staleAfterMs } = configuration;
+	const { failure, holdS, afterHold, fadeS, ndi, staleAfterMs } = configuration;
 	const leadUs = () => 1000 * relay.state().delayMs;
 	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
 	using _led = library.lead(controller);
@@ -98,6 +99,8 @@ export const runRelayChannel = async (
 		fit: configuration.size === 'auto' ? 'stretch' : configuration.fit,
 		slate: slateOf({ width, height }),
 		failure,
+		holdMs: holdS === 'forever' ? holdS : 1000 * holdS,
+		afterHold,
 		staleAfterMs,
 		delayMs: ndi.delayMs,
 		onlyWhenWatched: ndi.onlyWhenWatched,
@@ -140,13 +143,14 @@ export const runRelayChannel = async (
 					const flicker = new FlickerMeter({ native: loadNative() });
 					monitored.preview = preview;
 					monitored.flicker = () => flicker.reading;
-					const policy = { policy: () => failure, painted, isPanic: () => controller.isPanic };
-					return [relaySinkOf(relay), new FailureSink(preview, policy), flicker];
+					const failing = { rule: () => configuration, painted, isPanic: () => controller.isPanic, nowUs };
+					return [relaySinkOf(relay), new FailureSink(preview, failing), flicker];
 				},
-				attach: async ({ view, report: soFar, queue, thumbnails }) => {
+				attach: async ({ view, report: soFar, queue, remote, thumbnails }) => {
 					monitored.view = view;
 					monitored.report = soFar;
 					monitored.queue = queue;
+					monitored.remote = remote;
 					monitored.thumbnails = thumbnails;
 					return { [Symbol.asyncDispose]: () => Promise.resolve() };
 				},

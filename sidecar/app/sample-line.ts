@@ -29,6 +29,8 @@ export const samplingTuning = (tuning: Tuning): Tuning => ({
 	outputBlend: 0,
 	teRefreshEvery: 1,
 	teBatchOne: true,
+	similarityThreshold: 0,
+	streamBatch: false,
 });
 
 /** One more line of a channel's engine, for one picture at a time. It is there until it is disposed of, and idle costs nothing. */

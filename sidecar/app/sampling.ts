@@ -1,6 +1,6 @@
 import type { Configuration, ModelManifest, Tuning } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
-import type { EnginePool } from '../engine/engine-process.ts';
+import type { Engines } from '../engine/engine-process.ts';
 import type { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
@@ -28,7 +28,7 @@ interface SamplingSettings {
 	tuning: Tuning;
 	controller: Controller;
 	canvas: Canvas;
-	engines: EnginePool;
+	engines: Engines;
 	/** The channel's own: a thumbnail is painted by its process. */
 	engine: SupervisedEngine;
 }

@@ -1,5 +1,7 @@
 import type { Configuration, ModelManifest, Tuning } from '../config/schema.ts';
+import { sinksOf } from '../config/sinks.ts';
 import type { ObsLink, ObsStream } from '../control/obs-link.ts';
+import type { FailureRule } from '../egress/failure-policy.ts';
 import { openFileSink } from '../egress/file-sink.ts';
 import { openNdiSink } from '../egress/ndi-sink.ts';
 import type { FrameSink, SinkSetup } from '../egress/frame-sink.ts';
@@ -14,12 +16,13 @@ import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
 import { openSceneSource } from '../ingest/scene-source.ts';
 import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts';
 import type { Fit, NativeAddon } from '../native.ts';
+import { isStreamBatched } from '../parameters.ts';
 
 /** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
 export const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
 
 /** Errors: ERR_MODEL, where the model cannot do what was asked. */
-export const checkTuning = ({ name, steps, int8 }: ModelManifest, asked: Tuning): void => {
+export const checkTuning = ({ name, steps, int8, graphs }: ModelManifest, asked: Tuning): void => {
 	if (!steps.supported.includes(asked.steps))
 		throw new SidecarError(
 			'ERR_MODEL',
@@ -27,6 +30,12 @@ export const checkTuning = ({ name, steps, int8 }: ModelManifest, asked: Tuning)
 		);
 	if (asked.precision === 'int8' && !int8)
 		throw new SidecarError('ERR_MODEL', `The model ${name} has no graphs in int8; give --precision fp32 or auto.`);
+	const timestep = graphs.unet.inputs.find((input) => input.name === 'timestep');
+	if (isStreamBatched(asked) && timestep?.shape[0] !== 'batch')
+		throw new SidecarError(
+			'ERR_MODEL',
+			`The model ${name} takes one timestep for all frames of a run, not one for each. Leave --stream-batch out.`,
+		);
 };
 
 /** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
@@ -104,19 +113,27 @@ const openSink = async (sink: string, setup: SinkSetup, { ndi }: Pick<Configurat
 	return openFileSink(sink.slice('file:'.length), setup);
 };
 
+/** A sink, and what it shows without a painting. */
+export interface OpenedSink {
+	sink: FrameSink;
+	rule: FailureRule;
+}
+
 /** The sinks that were asked for, but for OBS. Errors: ERR_SINK, ERR_RUNTIME, ERR_CONFIG. */
-export const openSinks = async ({ sinks, pace, ndi }: Configuration, setup: SinkSetup): Promise<FrameSink[]> => {
-	if (pace === 'max' && sinks.some((sink) => /^(v4l2|ndi):/.test(sink)))
+export const openSinks = async (configuration: Configuration, setup: SinkSetup): Promise<OpenedSink[]> => {
+	const sinks = sinksOf(configuration);
+	if (configuration.pace === 'max' && sinks.some(({ to }) => /^(v4l2|ndi):/.test(to)))
 		throw new SidecarError(
 			'ERR_CONFIG',
 			'A virtual camera and NDI show live pictures. Leave --pace max out, or name a file.',
 		);
-	const opened: FrameSink[] = [];
+	const opened: OpenedSink[] = [];
 	try {
-		for (const sink of sinks) if (sink !== 'obs') opened.push(await openSink(sink, setup, { ndi }));
+		for (const { to, rule } of sinks)
+			if (to !== 'obs') opened.push({ sink: await openSink(to, setup, configuration), rule });
 		return opened;
 	} catch (error) {
-		for (const sink of opened) await sink[Symbol.asyncDispose]();
+		for (const { sink } of opened) await sink[Symbol.asyncDispose]();
 		throw error;
 	}
 };

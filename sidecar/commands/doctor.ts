@@ -3,10 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { PAIRED, readPairs } from '../config/pairs.ts';
 import { openMidiPorts } from '../control/midi/ports.ts';
 import { listPresets } from '../control/presets.ts';
 import { exitCodeOf, isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { FfmpegChild } from '../ffmpeg.ts';
+import { pairAccessOf } from '../fleet/fleet-bus.ts';
 import { loadNative } from '../native.ts';
 import { openNdi } from '../ndi.ts';
 import { describeVideoDevices, listVideoDevices } from '../video-device.ts';
@@ -106,6 +108,22 @@ const checks: Check[] = [
 		},
 		remedy: SETUP,
 		code: 'ERR_MIDI',
+	},
+	{
+		// None is no fault, and one that is off is none either.
+		what: 'paired machine',
+		look: async () => {
+			const [pair] = await readPairs(process.env);
+			if (!pair) return 'none';
+			const { name, isHost } = pair;
+			const whose = isHost ? `this one, as ${name}` : name;
+			return await pairAccessOf(PAIRED, pair).then(
+				({ server }) => `${whose}, reached at ${server}`,
+				(error: Error) => `${whose}, not reached: ${error.message.split('\n').slice(isHost ? 0 : 1)[0]}`,
+			);
+		},
+		remedy: 'see docs/two-pc.md',
+		code: 'ERR_CONFIG',
 	},
 	{
 		what: 'onnxruntime',

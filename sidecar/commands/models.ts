@@ -1,15 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ModelManifest, parse } from '../config/schema.ts';
+import { createInterface } from 'node:readline/promises';
+import type { ModelManifest } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import { findModelFolder, listModelFolders, verifyModel } from '../inference/manifest.ts';
-import { printTable, printValue } from './print.ts';
-
-/** The manifest alone: `models verify` is for what it promises. */
-const readManifest = async (folder: string): Promise<ModelManifest> => {
-	const path = join(folder, 'model.json');
-	return parse(ModelManifest, JSON.parse(await readFile(path, 'utf8')), path, 'ERR_MODEL');
-};
+import { findModelFolder, listModelFolders, readManifest, verifyModel } from '../inference/manifest.ts';
+import { importModel } from '../inference/model-import.ts';
+import { harmlessLines, printTable, printValue } from './print.ts';
 
 const outcomeOf = async <T>(work: Promise<T>): Promise<{ value: T } | { error: Error }> =>
 	await work.then(
@@ -17,9 +11,12 @@ const outcomeOf = async <T>(work: Promise<T>): Promise<{ value: T } | { error: E
 		(error: Error) => ({ error }),
 	);
 
+/** The manifest alone: `models verify` is for what it promises. */
+const manifestOf = async (folder: string): Promise<ModelManifest> => (await readManifest(folder)).manifest;
+
 export const listModels = async ({ json }: { json: boolean }): Promise<void> => {
 	const models = await Promise.all(
-		(await listModelFolders()).map(async (path) => ({ path, outcome: await outcomeOf(readManifest(path)) })),
+		(await listModelFolders()).map(async (path) => ({ path, outcome: await outcomeOf(manifestOf(path)) })),
 	);
 	if (json) {
 		printValue(
@@ -58,4 +55,33 @@ export const verifyModels = async (nameOrFolder: string | undefined, { json }: {
 	const errors = checked.flatMap(({ outcome }) => ('error' in outcome ? [outcome.error] : []));
 	if (errors.length === 1) throw errors[0]!;
 	if (errors.length) throw new SidecarError('ERR_MODEL', errors.map(({ message }) => message).join('\n'));
+};
+
+/** Shows the licence of a model folder, asks for a yes and takes the model in. Errors: ERR_MODEL, ERR_CONFIG. */
+export const importModelFolder = async (
+	folder: string,
+	{ acceptLicence, json, signal }: { acceptLicence: boolean; json: boolean; signal: AbortSignal },
+): Promise<void> => {
+	const isAccepted = async (manifest: ModelManifest): Promise<boolean> => {
+		const { name, version, licence, licenceNotice } = manifest;
+		const lines = [`${name} ${version}: licence ${licence}`, ...(licenceNotice ? [licenceNotice] : [])];
+		process.stderr.write(`${harmlessLines(lines.join('\n'))}\n`);
+		return acceptLicence || (await askForYes(signal));
+	};
+	const { path, manifest } = await importModel(folder, { isAccepted, signal });
+	if (json) printValue({ path, name: manifest.name, version: manifest.version, licence: manifest.licence });
+	else printTable([['imported', manifest.name, manifest.version, path]]);
+};
+
+/** Where nobody sits at a terminal, the answer is no. */
+const askForYes = async (signal: AbortSignal): Promise<boolean> => {
+	if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
+	const terminal = createInterface({ input: process.stdin, output: process.stderr });
+	try {
+		return /^y(es)?$/i.test((await terminal.question('Do you accept it? [y/N] ', { signal })).trim());
+	} catch {
+		return false;
+	} finally {
+		terminal.close();
+	}
 };

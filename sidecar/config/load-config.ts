@@ -3,9 +3,11 @@ import { readFile, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { SidecarError } from '../errors.ts';
+import { NATS_PASSWORD, NATS_TOKEN, NATS_USER } from './fleet-access.ts';
 import { CHAT_TOKEN, HTTP_TOKEN } from './http-access.ts';
 import { Configuration, parse } from './schema.ts';
 import { readSetting, SETTINGS, type Setting } from './settings.ts';
+import { sinksOf } from './sinks.ts';
 
 /** What a flag of the command line may hold; absent ones are undefined. */
 export type FlagValue = string | boolean | string[] | undefined;
@@ -27,9 +29,13 @@ const RESERVED_VARIABLES = new Set([
 	'ALLAPRIMA_DEBUG',
 	'ALLAPRIMA_FFMPEG',
 	'ALLAPRIMA_LOG_LEVEL',
+	'ALLAPRIMA_NATS_SERVER',
 	OBS_PASSWORD,
 	HTTP_TOKEN,
 	CHAT_TOKEN,
+	NATS_TOKEN,
+	NATS_USER,
+	NATS_PASSWORD,
 ]);
 
 type Layer = Record<string, unknown> & {
@@ -92,12 +98,22 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 		typeof name === 'string' && /[/\\]|\.json$/.test(name) ? resolve(folder, name) : name;
 	const moved: Layer = { ...layer };
 	if ('source' in moved) moved['source'] = stream(moved['source']);
-	if (Array.isArray(moved['sinks'])) moved['sinks'] = moved['sinks'].map(stream);
+	if (Array.isArray(moved['sinks']))
+		moved['sinks'] = moved['sinks'].map((sink: unknown) =>
+			isRecord(sink) ? { ...sink, to: stream(sink['to']) } : stream(sink),
+		);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
 	for (const key of ['report', 'record']) if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
 	const { http } = moved;
 	if (isRecord(http) && typeof http['tokenFile'] === 'string')
 		moved['http'] = { ...http, tokenFile: resolve(folder, http['tokenFile']) };
+	const { fleet } = moved;
+	if (isRecord(fleet))
+		moved['fleet'] = Object.fromEntries(
+			Object.entries(fleet).map(([key, value]) =>
+				key.endsWith('File') && typeof value === 'string' ? [key, resolve(folder, value)] : [key, value],
+			),
+		);
 	if (moved.ndi) {
 		const { runtimePath, channels } = moved.ndi as { runtimePath?: string; channels?: { style?: string }[] };
 		moved.ndi = {
@@ -141,11 +157,12 @@ const fileOf = async (stream: string): Promise<string | undefined> => {
 };
 
 /** Two writers of one file, or a sink onto its own source, would destroy the user's file. */
-const refuseSharedFiles = async ({ source, sinks, report }: Configuration): Promise<void> => {
+const refuseSharedFiles = async (configuration: Configuration): Promise<void> => {
+	const { source, report } = configuration;
 	const seen = new Map<string, string>();
 	for (const [what, stream] of [
 		['source', source],
-		...sinks.map((sink) => ['sink', sink]),
+		...sinksOf(configuration).map(({ to }) => ['sink', to]),
 		...(report ? [['report', `file:${report}`]] : []),
 	] as [string, string][]) {
 		const path = await fileOf(stream);

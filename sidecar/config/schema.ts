@@ -67,13 +67,30 @@ const tuningFields = {
 		.int()
 		.min(1)
 		.max(256)
-		.meta(help('How often the text and vision encoder looks at the source', 'batches')),
+		.meta(help('How often the text and vision encoder looks at a source that moves; 1 is always', 'batches')),
 	teBatchOne: z.boolean().meta(help('Whether one frame stands for the whole batch in the text and vision encoder')),
 	outputBlend: z
 		.number()
 		.min(0)
 		.max(0.9)
 		.meta(help('Weight of the warped previous painting in the frame shown; 0 shows the new painting alone')),
+	similarityThreshold: z
+		.number()
+		.min(0)
+		.max(32)
+		.meta(
+			help(
+				'How much a place of the picture may change for the last painting to be shown again; 0 paints every frame, as --pace max does unless told otherwise',
+				'levels',
+			),
+		),
+	streamBatch: z
+		.boolean()
+		.meta(
+			help(
+				'Whether one run of the denoiser takes several batches, each at another of its steps: more frames a second where a run is short, for up to steps - 1 batches of latency and without the temporal adapter',
+			),
+		),
 	precision: z
 		.enum(['fp32', 'int8', 'auto'])
 		.meta(help('Arithmetic of the graphs: auto takes int8 where the model has it and it is faster on this CPU')),
@@ -172,6 +189,12 @@ export type TensorSpec = z.infer<typeof TensorSpec>;
 const GraphSpec = z.strictObject({
 	file: fileName,
 	sha256,
+	/** Files beside the graph that have its weights; each that the graph names must be here. */
+	externalData: z
+		.array(z.strictObject({ file: fileName, sha256 }))
+		.min(1)
+		.max(64)
+		.exactOptional(),
 	inputs: z.array(TensorSpec).min(1).max(64),
 	outputs: z.array(TensorSpec).min(1).max(64),
 });
@@ -209,6 +232,8 @@ export const ModelManifest = z
 		title: z.string().trim().min(1).max(80),
 		family: z.literal('edit-unet'),
 		licence: z.string().min(1).max(80),
+		/** What whoever imports the model is shown besides. */
+		licenceNotice: z.string().trim().min(1).max(2000).exactOptional(),
 		size: z.union([SymbolicSize, FixedSize], 'expected {multipleOf, min, max, default} or {fixed}, sides in px'),
 		latents: z.strictObject({ channels: z.int().min(1).max(64), scale: z.int().min(1).max(64) }),
 		scheduler: z.strictObject({
@@ -292,12 +317,21 @@ export const ModelManifest = z
 export type ModelManifest = z.infer<typeof ModelManifest>;
 export type GraphRole = keyof ModelManifest['graphs'];
 
+/** The sha256 of what the denoiser paints with: of its weights, where they lie beside the graph. */
+export const denoiserHashOf = ({ graphs: { unet } }: Pick<ModelManifest, 'graphs'>): string =>
+	unet.externalData?.[0]?.sha256 ?? unet.sha256;
+
+/** Two to three times what the noise of a camera in a room with lamps does to blocks of 16 x 16 pixels, of 255 levels. */
+const SIMILARITY_THRESHOLD = 3;
+
 /** The tuning in force: the model's defaults, then what the configuration or flags override. */
 export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverrides): Tuning => ({
 	...manifest.tuning,
 	temporalMultiplier: manifest.temporalAdapter.multiplier,
 	condRefreshEvery: manifest.temporalAdapter.condRefreshEvery,
 	outputBlend: 0,
+	similarityThreshold: SIMILARITY_THRESHOLD,
+	streamBatch: false,
 	...overrides,
 });
 
@@ -345,6 +379,20 @@ export const Command = z.discriminatedUnion('type', COMMANDS, {
 });
 export type Command = z.infer<typeof Command>;
 
+const StageName = z.enum([
+	'convert',
+	'similarity',
+	'flow',
+	'te',
+	'vaeEncode',
+	'warp',
+	'noise',
+	'cond',
+	'unet',
+	'vaeDecode',
+	'blend',
+]);
+
 const GraphRoleName = z.enum(['te_vision', 'te_text', 'vae_encoder', 'lllite_cond', 'unet', 'vae_decoder']);
 
 // -- Recordings -----------------------------------------------------------------------------------------
@@ -371,7 +419,11 @@ export const RecordingHeader = z.strictObject({
 	model: z.strictObject({ name: kebabName, sha256 }),
 	painted: z.strictObject({ width: pictureSide, height: pictureSide }),
 	fit: z.enum(['cover', 'contain', 'stretch']),
-	tuning: Tuning,
+	// A recording that does not say it was made when every frame was painted, and each batch in runs of its own.
+	tuning: Tuning.extend({
+		similarityThreshold: tuningFields.similarityThreshold.default(0),
+		streamBatch: tuningFields.streamBatch.default(false),
+	}),
 	preset: Preset,
 	presets: z.array(Preset).max(2001),
 	fadeS: fadeField.exactOptional(),
@@ -410,6 +462,8 @@ export type RecordingEvent = z.infer<typeof RecordingEvent>;
 // -- The plugin in OBS -------------------------------------------------------------------------------------
 
 const failureField = z.enum(['passthrough', 'hold', 'slate']);
+const holdSeconds = z.number().min(0.1).max(86_400);
+const afterHold = z.enum(['slate', 'passthrough']);
 const streamId = z.string().min(1).max(128);
 const rateField = z.int().min(1).max(1_000_000);
 
@@ -435,6 +489,9 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		prompt: z.string(),
 		strength: strengthField,
 		failure: failureField,
+		/** Absent: for ever, as plugins had it that do not say it. */
+		holdS: holdSeconds.exactOptional(),
+		afterHold: afterHold.exactOptional(),
 	}),
 	z.object({ type: z.literal('stream_removed'), id: streamId }),
 	z.object({ type: z.literal('command'), id: streamId.exactOptional(), command: z.unknown() }),
@@ -471,6 +528,10 @@ const fitField = z
 const failurePolicyField = failureField.meta(
 	help('What is shown while the engine gives no painting: the source, the last painting, or a card'),
 );
+const holdField = z
+	.union([holdSeconds, z.literal('forever')], { error: 'expected 0.1 to 86400 s, or forever' })
+	.meta(help('How long the failure policy hold keeps the last painting: 0.1 to 86400 s, or forever', 's'));
+const afterHoldField = afterHold.meta(help('What is shown once hold has kept the last painting for as long as it may'));
 const staleAfterField = z
 	.int()
 	.min(100)
@@ -697,6 +758,8 @@ export const NdiChannel = z.strictObject({
 	size: paintedSizeField.exactOptional(),
 	fit: fitField.exactOptional(),
 	failure: failurePolicyField.exactOptional(),
+	holdS: holdField.exactOptional(),
+	afterHold: afterHoldField.exactOptional(),
 	staleAfterMs: staleAfterField.exactOptional(),
 });
 export type NdiChannel = z.infer<typeof NdiChannel>;
@@ -732,6 +795,37 @@ const Ndi = z.strictObject({
 	channels: z.array(NdiChannel).max(64).default([]).meta(help('What allaprima relay paints without --in')),
 });
 
+// -- The fleet ----------------------------------------------------------------------------------------------
+
+const Fleet = z.strictObject({
+	deadlineMs: z
+		.int()
+		.min(20)
+		.max(10_000)
+		.default(300)
+		.meta(
+			help('How long a live frame or its painting may be on its way; what takes longer is dropped where it is', 'ms'),
+		),
+	caFile: z.string().min(1).exactOptional().meta(help("Certificate of whoever signed the NATS server's, as PEM")),
+	certFile: z.string().min(1).exactOptional().meta(help('Certificate to show to the NATS server, as PEM')),
+	keyFile: z.string().min(1).exactOptional().meta(help('Its private key, as PEM')),
+	credsFile: z.string().min(1).exactOptional().meta(help('Credentials of an account of NATS (.creds)')),
+});
+export type Fleet = z.infer<typeof Fleet>;
+
+const Sink = z
+	.string()
+	.regex(/^(null|obs|file:.+|v4l2:.+|ndi:.+)$/s, 'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME');
+
+/** A sink with a failure policy of its own; what is absent is as the run has it. */
+const OwnSink = z.strictObject({
+	/** What OBS shows is the filter's to say. */
+	to: Sink.refine((to) => to !== 'obs', 'expected another sink than obs').meta(help('Where painted frames go')),
+	failure: failurePolicyField.exactOptional(),
+	holdS: holdField.exactOptional(),
+	afterHold: afterHoldField.exactOptional(),
+});
+
 /** `allaprima.json` after defaults, environment and flags were joined. */
 export const Configuration = z.strictObject({
 	$schema: z.string().exactOptional().meta(help('Where editors find the schema')),
@@ -758,9 +852,10 @@ export const Configuration = z.strictObject({
 		.meta(help('Format to ask of a camera, such as mjpeg or yuyv422; else what gives its full rate')),
 	sinks: z
 		.array(
-			z
-				.string()
-				.regex(/^(null|obs|file:.+|v4l2:.+|ndi:.+)$/s, 'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME'),
+			z.union([Sink, OwnSink], {
+				error:
+					'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME, or in a file {to, failure, holdS, afterHold}, to anything but obs; failure passthrough, hold or slate, holdS 0.1 to 86400 or forever, afterHold slate or passthrough',
+			}),
 		)
 		.min(1)
 		.max(16)
@@ -780,6 +875,18 @@ export const Configuration = z.strictObject({
 		.default('auto')
 		.meta(help('Execution provider; auto takes the first that starts')),
 	size: paintedSizeField.default('auto'),
+	engine: z
+		.string()
+		.regex(
+			/^(local|paired(:[A-Za-z0-9_-]{1,64})?|(nats|tls):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?)$/,
+			'expected local, paired or paired:NAME for a machine that allaprima pair has joined to this one, or a NATS server such as nats://studio.lan or tls://studio.lan:4222; what opens it is for the environment',
+		)
+		.default('local')
+		.meta(
+			help(
+				'Where the models run: local, paired for the machine that this one is paired with (docs/two-pc.md), or nats://HOST[:PORT] for the workers there (docs/fleet.md)',
+			),
+		),
 	fps: z
 		.number()
 		.min(1)
@@ -796,6 +903,8 @@ export const Configuration = z.strictObject({
 		.default('source')
 		.meta(help('Live, dropping what comes too fast, or every frame as fast as it can be painted')),
 	failure: failurePolicyField.default('passthrough'),
+	holdS: holdField.default(10),
+	afterHold: afterHoldField.default('slate'),
 	staleAfterMs: staleAfterField.default(1000),
 	governor: z
 		.enum(['on', 'off'])
@@ -868,6 +977,7 @@ export const Configuration = z.strictObject({
 		})
 		.default({ audioInputs: [] })
 		.meta(help('What OBS has to do with styles')),
+	fleet: Fleet.default(Fleet.parse({})).meta(help('How workers on other machines are reached')),
 	ndi: Ndi.default(Ndi.parse({})).meta(help('What the NDI relay paints, and how it finds it')),
 	tuning: TuningOverrides.default({}).meta(help("Overrides of the model's tuning")),
 });
@@ -879,6 +989,254 @@ export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>)
 	if (typeof http === 'object') return http.port ?? HTTP_PORT;
 	return http === 'auto' ? HTTP_PORT : http;
 };
+
+// -- The fleet: what the other machines say -------------------------------------------------------------------
+
+/** Raised with every change after which a worker and a sidecar do not understand each other any more. */
+export const FLEET_PROTOCOL = 2;
+
+const fleetId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
+const monotonicUs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+const fleetSize = z.strictObject({ width: pictureSide, height: pictureSide });
+const fleetModel = z.strictObject({ name: kebabName, sha256 });
+/** Long enough for a model's folder and a graph's shapes. */
+const fleetText = z.string().max(4000);
+const leaseNumber = z.int().min(1);
+
+/** Of parameters.ts, from another machine. */
+const FleetParameters = z.strictObject({
+	epoch: z.int().min(0),
+	style: z.string().min(1).max(256),
+	conditioning: z.array(z.strictObject({ prompt: z.string().max(500), weight: z.number().min(0).max(2) })).max(32),
+	seed: seedField,
+	tuning: Tuning,
+});
+
+const frameTimes = {
+	sequence: z.int().min(0),
+	capturedUs: z.number(),
+	timestampUs: z.number(),
+	durationUs: z.number(),
+};
+
+/** Who can paint this? To all workers. */
+export const FleetOffer = z.strictObject({ protocol: z.int(), model: fleetModel, painted: fleetSize });
+export type FleetOffer = z.infer<typeof FleetOffer>;
+
+const Refusal = z.enum(['full', 'draining', 'model', 'protocol', 'request']);
+
+/** What a worker says of itself. Loose: a newer one may say more. */
+export const FleetBid = z.object({
+	protocol: z.int(),
+	worker: fleetId,
+	host: z.string().max(253),
+	/** Absent: it can. */
+	refuses: Refusal.exactOptional(),
+	/** Painted pixels a second: what it has measured that it can do, and what it does. */
+	capacity: z.number().min(0),
+	load: z.number().min(0),
+	lines: z.int().min(0),
+	linesMax: z.int().min(0),
+});
+export type FleetBid = z.infer<typeof FleetBid>;
+
+/** A line at one worker. */
+export const FleetOpen = z.strictObject({
+	protocol: z.int(),
+	stream: fleetId,
+	line: fleetId,
+	model: fleetModel,
+	painted: fleetSize,
+	/** Null: every frame is painted, and the batcher waits for whole batches. */
+	batchDeadlineMs: z.number().min(0).max(60_000).nullable(),
+	inFlightMax: z.int().min(1).max(64),
+	parameters: FleetParameters,
+});
+export type FleetOpen = z.infer<typeof FleetOpen>;
+
+export const FleetOpened = z.union([
+	z.object({ isOpen: z.literal(true), worker: fleetId }),
+	z.object({ isOpen: z.literal(false), refuses: Refusal, message: fleetText }),
+]);
+export type FleetOpened = z.infer<typeof FleetOpened>;
+
+const fleetTimes = z.object({ p50: z.number().min(0), p95: z.number().min(0) });
+
+/** What a worker is doing. Loose: a newer one may say more. */
+export const FleetStatus = z.object({
+	protocol: z.int(),
+	version: z.string().max(64),
+	worker: fleetId,
+	host: z.string().max(253),
+	isDraining: z.boolean(),
+	capacity: z.number().min(0),
+	load: z.number().min(0),
+	linesMax: z.int().min(0),
+	lines: z
+		.array(
+			z.object({
+				stream: fleetId,
+				line: fleetId,
+				painted: fleetSize,
+				isLeased: z.boolean(),
+				/** Painted in the last seconds. */
+				fps: z.number().min(0),
+			}),
+		)
+		.max(256),
+	/** Since it began. */
+	framesPainted: z.int().min(0),
+	framesDropped: z.int().min(0),
+	leasesLost: z.int().min(0),
+	/** How long its last frames were there, and how long of that they waited for others, in ms; absent before there were any. */
+	frameMs: fleetTimes.exactOptional(),
+	queueMs: fleetTimes.exactOptional(),
+});
+export type FleetStatus = z.infer<typeof FleetStatus>;
+
+const embeddedPrompt = z.strictObject({
+	/** Null is the model's neutral one. */
+	prompt: z.string().max(500).nullable(),
+	shape: z.array(z.int().min(1).max(65_536)).length(3),
+	maskShape: z.array(z.int().min(1).max(65_536)).length(2),
+});
+const embeddedPrompts = z.array(embeddedPrompt).max(33);
+
+/** What a sidecar says to the worker that has its line; what follows the words: fleet/messages.ts. */
+export const ToWorker = z.discriminatedUnion('type', [
+	z.strictObject({ type: z.literal('lease') }),
+	z.strictObject({
+		type: z.literal('frame'),
+		lease: leaseNumber,
+		...frameTimes,
+		/** By the worker's monotonic clock; absent where every frame is painted. */
+		untilUs: z.number().exactOptional(),
+		/** Where they are others than before. */
+		parameters: FleetParameters.exactOptional(),
+	}),
+	z.strictObject({ type: z.literal('last'), of: z.enum(['source', 'painting']), epoch: z.int().min(0) }),
+	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
+	z.strictObject({ type: z.literal('taken') }),
+	z.strictObject({ type: z.literal('end') }),
+	z.strictObject({ type: z.literal('beat'), atUs: monotonicUs }),
+	z.strictObject({ type: z.literal('close') }),
+	/** As `close`, because it has had frames for long and gives none. */
+	z.strictObject({ type: z.literal('stuck') }),
+]);
+export type ToWorker = z.infer<typeof ToWorker>;
+
+const milliseconds = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** What a worker says to the sidecar whose line it has. */
+export const FromWorker = z.discriminatedUnion('type', [
+	z.strictObject({
+		type: z.literal('ready'),
+		provider: z.enum(['cuda', 'dml', 'coreml', 'webgpu', 'cpu']),
+		int8Graphs: z.array(GraphRoleName).max(6),
+	}),
+	z.strictObject({ type: z.literal('pull') }),
+	z.strictObject({ type: z.literal('leased'), lease: leaseNumber }),
+	/** Another has it. */
+	z.strictObject({ type: z.literal('leaseRefused') }),
+	z.strictObject({
+		type: z.literal('answer'),
+		lease: leaseNumber,
+		...frameTimes,
+		epoch: z.int().min(0),
+		kind: z.enum(['painting', 'source']),
+		/** The painting before: then it is not sent again. */
+		isReused: z.boolean(),
+		/** By the worker's monotonic clock. */
+		sentUs: monotonicUs,
+		stages: z.array(z.tuple([StageName, milliseconds])).max(256),
+		batches: z.array(z.strictObject({ sideMs: milliseconds, mainMs: milliseconds })).max(64),
+	}),
+	/** It came too late to be painted. */
+	z.strictObject({ type: z.literal('dropped'), sequence: z.int().min(0) }),
+	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
+	z.strictObject({ type: z.literal('beat'), atUs: monotonicUs, workerUs: monotonicUs }),
+	/** The worker is to be emptied: the stream should go elsewhere. */
+	z.strictObject({ type: z.literal('leaving') }),
+	z.strictObject({ type: z.literal('failed'), code: z.string().max(32), message: fleetText }),
+]);
+export type FromWorker = z.infer<typeof FromWorker>;
+
+/** Who holds a stream, in the table of leases. */
+export const FleetLease = z.object({ worker: fleetId, line: fleetId });
+export type FleetLease = z.infer<typeof FleetLease>;
+
+// -- Two machines that are paired -------------------------------------------------------------------------------
+
+/** Where the NATS server of a pair listens, unless `allaprima pair --port` says otherwise. */
+export const FLEET_PORT = 7720;
+/** Where a machine that shows a code waits for it, unless that is taken: then the code has the port. */
+export const PAIRING_PORT = 7721;
+/** Raised with every change after which two machines cannot be paired any more. */
+export const PAIRING_PROTOCOL = 1;
+
+const tcpPort = z.int().min(1).max(65_535);
+const pairToken = z.string().regex(/^[A-Za-z0-9_-]{32,128}$/, 'expected 32 to 128 letters, digits, _ or -');
+const pairAddresses = z.array(hostName).min(1).max(16);
+const certificate = z
+	.string()
+	.max(8192)
+	.regex(
+		/^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?$/,
+		'expected one certificate, as PEM',
+	);
+
+/** What two machines agreed on, at either end. */
+export const Pair = z.strictObject({
+	/** Of the machine with the NATS server. */
+	name: fleetId,
+	/** Whether that is this one. */
+	isHost: z.boolean(),
+	/** Where it is reached; the first that answers is taken. */
+	addresses: pairAddresses,
+	port: tcpPort,
+	token: pairToken,
+	/** The only one that is trusted there. */
+	certificate,
+});
+export type Pair = z.infer<typeof Pair>;
+
+/** `paired.json`: the newest first. */
+export const PairsFile = z.strictObject({
+	format: z.literal('allaprima-pairs'),
+	formatVersion: z.literal(1),
+	pairs: z.array(Pair).max(64),
+});
+export type PairsFile = z.infer<typeof PairsFile>;
+
+/** Of 32 bytes, in base64url. */
+const pairingProof = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 43 letters, digits, _ or -');
+
+/** What the machine says where the code was typed, first; loose, for another version says it otherwise. */
+export const PairingProof = z.object({
+	protocol: z.int(),
+	/** What it is called, to be shown. */
+	host: fleetId,
+	proof: pairingProof,
+});
+export type PairingProof = z.infer<typeof PairingProof>;
+
+/** What the machine with the code answers. */
+export const PairingAnswer = z.discriminatedUnion('type', [
+	z.strictObject({
+		type: z.literal('granted'),
+		proof: pairingProof,
+		name: fleetId,
+		addresses: pairAddresses,
+		port: tcpPort,
+		token: pairToken,
+	}),
+	z.strictObject({ type: z.literal('refused'), reason: z.enum(['code', 'used', 'protocol']) }),
+]);
+export type PairingAnswer = z.infer<typeof PairingAnswer>;
+
+/** What came of it, for the machine with the code. */
+export const PairingEnd = z.strictObject({ type: z.enum(['kept', 'unreachable']) });
+export type PairingEnd = z.infer<typeof PairingEnd>;
 
 // -- What the rest of the sidecar needs of zod -----------------------------------------------------------
 

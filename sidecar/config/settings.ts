@@ -27,6 +27,7 @@ const PLACEHOLDERS: Record<string, string> = {
 	style: 'NAME|FILE',
 	prompt: 'TEXT',
 	model: 'NAME|DIR',
+	engine: 'local|paired|URL',
 	size: 'auto|WxH',
 	cameraSize: 'WxH',
 	cameraFormat: 'NAME',
@@ -34,6 +35,7 @@ const PLACEHOLDERS: Record<string, string> = {
 	record: 'FOLDER',
 	durationS: 'S',
 	fadeS: 'S',
+	holdS: 'N|forever',
 	http: 'PORT|HOST:PORT|auto|off',
 	osc: 'PORT|ADDRESS:PORT|off',
 	midi: 'NAME|all|off',
@@ -52,6 +54,7 @@ const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => 
 const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind'] => {
 	if (key === 'size' || key === 'cameraSize') return 'size';
 	if (key === 'http' || key === 'osc') return 'port';
+	if (key === 'holdS') return 'number'; // or a word, which stays text
 	if (type === 'array') return 'list';
 	if (type === 'boolean') return 'boolean';
 	return type === 'number' || type === 'integer' || typeof choices?.[0] === 'number' ? 'number' : 'text';
@@ -59,7 +62,7 @@ const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind
 
 const settingsOf = (schema: JsonSchema, isTuning: boolean): Setting[] =>
 	Object.entries(schema.properties ?? {})
-		.filter(([key]) => !['$schema', 'tuning', 'obs', 'ndi', 'chat'].includes(key))
+		.filter(([key]) => !['$schema', 'tuning', 'obs', 'ndi', 'chat', 'fleet'].includes(key))
 		.map(([key, field]) => {
 			const flag = FLAG_NAMES[key] ?? kebab(key);
 			const kind = kindOf(field, key);

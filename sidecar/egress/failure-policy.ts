@@ -4,30 +4,44 @@ import type { FrameSink } from './frame-sink.ts';
 /** What is shown of a frame that the engine gave no painting of. */
 export type FailurePolicy =
 	| 'passthrough' // the source's own picture
-	| 'hold' // the last painting; before there is one, the slate
+	| 'hold' // the last painting, for a while; before there is one, the slate
 	| 'slate'; // a card, and never the source's picture: not under the style `passthrough` either
+
+/** The policy, with what `hold` needs. */
+export interface FailureRule {
+	failure: FailurePolicy;
+	/** How long `hold` keeps a painting, in seconds from when it was first shown. */
+	holdS: number | 'forever';
+	/** What is shown then, until there is a painting. */
+	afterHold: 'slate' | 'passthrough';
+}
 
 interface FailureSettings {
 	/** Asked for each frame: the dialog in OBS may change it. */
-	policy: () => FailurePolicy;
+	rule: () => FailureRule;
 	painted: Size;
 	isPanic: () => boolean;
+	nowUs: () => number;
 }
 
 /** Carries out the failure policy, and panic, for the sink behind it. */
 export class FailureSink implements FrameSink {
 	readonly name: string;
 	readonly #sink: FrameSink;
-	readonly #policy: () => FailurePolicy;
+	readonly #rule: () => FailureRule;
 	readonly #slate: Picture;
 	readonly #isPanic: () => boolean;
+	readonly #nowUs: () => number;
 	#lastShown: StyledFrame | undefined;
+	/** When that was shown first. */
+	#lastShownUs = -Infinity;
 
-	constructor(sink: FrameSink, { policy, painted, isPanic }: FailureSettings) {
+	constructor(sink: FrameSink, { rule, painted, isPanic, nowUs }: FailureSettings) {
 		this.name = sink.name;
 		this.#sink = sink;
-		this.#policy = policy;
+		this.#rule = rule;
 		this.#isPanic = isPanic;
+		this.#nowUs = nowUs;
 		this.#slate = slateOf(painted);
 	}
 
@@ -45,15 +59,16 @@ export class FailureSink implements FrameSink {
 
 	#shownFor(frame: StyledFrame): StyledFrame {
 		if (this.#isPanic()) return this.#asSlate(frame);
+		const rule = this.#rule();
 		switch (frame.kind) {
 			case 'painting':
 				// Beside its painting the source leaves as well, to whoever shows both.
-				return (this.#lastShown = this.#policy() === 'slate' ? { ...frame, source: this.#slate } : frame);
+				return this.#keep(rule.failure === 'slate' ? { ...frame, source: this.#slate } : frame);
 			case 'source':
 				// The last painting is not to come back after the style that wants none.
-				return (this.#lastShown = this.#policy() === 'slate' ? this.#asSlate(frame) : frame);
+				return this.#keep(rule.failure === 'slate' ? this.#asSlate(frame) : frame);
 			case 'unpainted':
-				switch (this.#policy()) {
+				switch (this.#policyNow(rule)) {
 					case 'passthrough':
 						return frame;
 					case 'hold':
@@ -62,6 +77,18 @@ export class FailureSink implements FrameSink {
 						return this.#asSlate(frame);
 				}
 		}
+	}
+
+	/** What is to be held; the pacer shows it again and again, and its time counts from the first. */
+	#keep(frame: StyledFrame): StyledFrame {
+		if (frame.sequence !== this.#lastShown?.sequence) this.#lastShownUs = this.#nowUs();
+		return (this.#lastShown = frame);
+	}
+
+	/** Of an unpainted frame: `hold` ends. */
+	#policyNow({ failure, holdS, afterHold }: FailureRule): FailurePolicy {
+		if (failure !== 'hold' || holdS === 'forever' || !this.#lastShown) return failure;
+		return this.#nowUs() - this.#lastShownUs < holdS * 1e6 ? 'hold' : afterHold;
 	}
 
 	/** Not the source's picture either: whoever shows both side by side shows what may leave. */

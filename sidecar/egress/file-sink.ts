@@ -172,7 +172,8 @@ class FileSink implements FrameSink {
 			this.#endUs = timestampUs + durationUs;
 		} catch (cause) {
 			// A broken pipe says only that ffmpeg ended; ffmpeg says why.
-			if ((cause as NodeJS.ErrnoException).syscall === 'write') await this.#encoder?.exited;
+			const { syscall, code } = cause as NodeJS.ErrnoException;
+			if (syscall === 'write' || code === 'ERR_STREAM_DESTROYED') await this.#encoder?.exited;
 			this.#fail(cause);
 		}
 	}
@@ -254,7 +255,7 @@ class FileSink implements FrameSink {
 	/** Keeps the first failure. */
 	#fail(cause: unknown): SidecarError {
 		if (cause instanceof SidecarError) return (this.#failure ??= cause);
-		const reason = this.#encoder?.messages.length ? this.#encoder.reason : (cause as Error).message;
+		const reason = this.#encoder?.knownReason ?? (cause as Error).message;
 		return (this.#failure ??= this.#error(`writing failed after ${this.#framesWritten} frames (${reason})`, cause));
 	}
 }

@@ -1,5 +1,7 @@
+import { dirname } from 'node:path';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Picture, type PictureLayout, type StyledFrame } from '../frame/frame.ts';
+import { removeLeftSockets } from '../frame/left-sockets.ts';
 import { SharedRingWriter } from '../frame/shared-ring.ts';
 import type { NativeAddon } from '../native.ts';
 import { log, repeated } from '../telemetry/logger.ts';
@@ -24,6 +26,7 @@ export const openObsSink = ({
 }): FrameSink => {
 	const writer = new SharedRingWriter({ slotCount: SLOTS, slotBytes: 4 * pixelsMax });
 	try {
+		removeLeftSockets(dirname(path), 'painted'); // of a sidecar that was killed
 		writer.listen(path);
 	} catch (error) {
 		writer.close();

@@ -29,6 +29,8 @@ export class PacedEgress implements AsyncDisposable {
 	#waiting: StyledFrame[] = [];
 	#last: StyledFrame | undefined;
 	#isEnding = false;
+	/** The last frame is not what it would be now. */
+	#isOutdated = false;
 	#failure: { error: unknown } | undefined;
 	#wake = new AbortController();
 	#dropped = 0;
@@ -55,6 +57,12 @@ export class PacedEgress implements AsyncDisposable {
 		this.#wake.abort();
 	}
 
+	/** The sinks make something else of a frame from now on: the last one again, at once, whenever the next may come. */
+	refresh(): void {
+		this.#isOutdated = true;
+		this.#wake.abort();
+	}
+
 	/** Shows what still waits, each frame at its time, and makes the results whole. */
 	async finish(): Promise<void> {
 		this.#isEnding = true;
@@ -75,6 +83,10 @@ export class PacedEgress implements AsyncDisposable {
 	async #run(): Promise<void> {
 		const { repeatEveryUs, nowUs, sleep } = this.#settings;
 		while (!this.#isEnding || this.#waiting.length > 0) {
+			if (this.#isOutdated) {
+				this.#isOutdated = false;
+				if (this.#last) await this.#showBetween(this.#last);
+			}
 			const timestampsUs = this.#waiting.map(({ timestampUs }) => timestampUs);
 			const decision = decide(this.#pacer, timestampsUs, nowUs(), repeatEveryUs);
 			switch (decision.action) {
@@ -105,5 +117,11 @@ export class PacedEgress implements AsyncDisposable {
 		await this.#sink.present(frame);
 		this.#pacer = shown(this.#pacer, how, nowUs(), repeatEveryUs);
 		onShown(frame, how, nowUs());
+	}
+
+	/** Out of turn: when the next one is due does not change. */
+	async #showBetween(frame: StyledFrame): Promise<void> {
+		await this.#sink.present(frame);
+		this.#settings.onShown(frame, 'again', this.#settings.nowUs());
 	}
 }

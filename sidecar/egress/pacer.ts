@@ -1,7 +1,9 @@
 /**
  * When a painted frame is shown. A frame is due at its own time plus one offset, so that the picture moves as
  * evenly as the source did, however unevenly frames are painted. The offset is what the slowest of the last
- * frames needed: it grows at once when a frame comes late, and shrinks by 2 % of the time that passes.
+ * frames needed: it grows at once when a frame comes late, and shrinks by 2 % of the time that passes, and faster while
+ * it is more than any frame of the last seconds needed. Where the source begins, jumps or stood still, what the first frames
+ * needed is forgotten within a second.
  * Pure: the clock is an argument.
  */
 export interface PacerState {
@@ -9,6 +11,11 @@ export interface PacerState {
 	readonly offsetUs: number | undefined;
 	/** Source time of the newest frame that came. */
 	readonly newestUs: number;
+	/** The largest offset that a frame needed in the while that began at `whileUs` of the source's time, and in the one before. */
+	readonly needsUs: readonly [now: number, before: number];
+	readonly whileUs: number;
+	/** Source time at which it last began anew. */
+	readonly begunUs: number;
 	/** When a frame was last shown, new or again. */
 	readonly shownUs: number | undefined;
 }
@@ -18,20 +25,49 @@ export type PacerDecision =
 	/** Nothing to do before `dueUs`; Infinity: until a frame comes. */
 	| { action: 'wait'; dueUs: number };
 
-export const PACER_START: PacerState = { offsetUs: undefined, newestUs: 0, shownUs: undefined };
+export const PACER_START: PacerState = {
+	offsetUs: undefined,
+	newestUs: 0,
+	needsUs: [-Infinity, -Infinity],
+	whileUs: -Infinity,
+	begunUs: -Infinity,
+	shownUs: undefined,
+};
 
 const SHRINK_SHARE = 0.02;
+/** What was needed by nobody for such a while is given back by a time constant as long: a picture that is 100 ms late goes 10 % faster. */
+const WHILE_US = 1_000_000;
+/** For so long after a beginning a while is shorter: what goes on from nowhere need not be even yet. */
+const BEGINNING_US = 1_000_000;
+const SHORT_WHILE_US = 150_000;
 
 /** A frame that would wait longer than this comes from another clock: the source jumped. */
 const HOLD_MAX_US = 250_000;
+/** A source that gave nothing for longer stood still, or all of us did. */
+const PAUSE_US = 1_000_000;
 
 /** A painted frame came. */
 export const arrive = (state: PacerState, timestampUs: number, nowUs: number): PacerState => {
 	const earliestUs = nowUs - timestampUs;
 	const passedUs = Math.max(timestampUs - state.newestUs, 0);
-	const shrunkUs = (state.offsetUs ?? -Infinity) - SHRINK_SHARE * passedUs;
+	const isBeginning = Math.abs(timestampUs - state.begunUs) < BEGINNING_US;
+	const whileUs = isBeginning ? SHORT_WHILE_US : WHILE_US;
+	const isNextWhile = Math.abs(timestampUs - state.whileUs) >= whileUs;
+	const [now, before] = isNextWhile ? [-Infinity, state.needsUs[0]] : state.needsUs;
+	const needsUs = [Math.max(now, earliestUs), before] as const;
+	const offsetUs = state.offsetUs ?? earliestUs;
+	const unneededUs = Math.max(offsetUs - Math.max(...needsUs), 0);
+	const shrunkUs = offsetUs - SHRINK_SHARE * passedUs - unneededUs * (1 - Math.exp(-passedUs / whileUs));
 	const isJump = shrunkUs - earliestUs > HOLD_MAX_US;
-	return { ...state, newestUs: timestampUs, offsetUs: isJump ? earliestUs : Math.max(shrunkUs, earliestUs) };
+	const isNew = state.offsetUs === undefined || isJump || passedUs > PAUSE_US;
+	return {
+		...state,
+		newestUs: timestampUs,
+		needsUs: isNew ? [earliestUs, -Infinity] : needsUs,
+		whileUs: isNew || isNextWhile ? timestampUs : state.whileUs,
+		begunUs: isNew ? timestampUs : state.begunUs,
+		offsetUs: isJump ? earliestUs : Math.max(shrunkUs, earliestUs),
+	};
 };
 
 /**

@@ -21,8 +21,14 @@ export interface PictureBatch extends FrameBatch {
 	sideStartUs: number;
 }
 
+/** + whether it is painted. */
+export interface SiftedBatch extends PictureBatch {
+	/** Nothing has changed: the last painting is shown again, and the streams are passed by. */
+	isReused: boolean;
+}
+
 /** + the motion of the input and the noise that moves with it, still being computed while the encoder runs. */
-export interface MovingBatch extends PictureBatch {
+export interface MovingBatch extends SiftedBatch {
 	motion: Promise<Motion>;
 	/** For each frame, the noise to start from, as latents: [batch, channels, height / scale, width / scale]. */
 	noise: Promise<Tensor<Float32Array>>;
@@ -30,7 +36,7 @@ export interface MovingBatch extends PictureBatch {
 
 /** How the frames of a batch moved; absent flows were not asked for or have no frame to start from. */
 export interface Motion {
-	/** For each frame, the flow from the frame before it; undefined at the start and at a scene cut. */
+	/** For each frame, the flow from the frame before it where noise or paintings are carried along; undefined at a cut. */
 	fromPrevious: readonly (Flow | undefined)[];
 	/** For each frame, the flow from the last frame of the batch before; undefined unless a refresh is due. */
 	fromLastBatch: readonly Flow[] | undefined;
@@ -38,7 +44,7 @@ export interface Motion {
 	isNewScene: boolean;
 }
 
-/** + what the side stream gives; undefined under the style `passthrough`, which passes the streams by. */
+/** + what the side stream gives; undefined for what passes the streams by: the style `passthrough`, and what is reused. */
 export interface EncodedBatch extends MovingBatch {
 	encoding: Encoding | undefined;
 }
@@ -59,7 +65,7 @@ export interface Conditioning {
 	temporal: TemporalConditioning;
 }
 
-/** + the paintings, RGB at the painted size; the pictures themselves under the style `passthrough`. */
+/** + the paintings, RGB at the painted size; the pictures themselves where the streams were passed by. */
 export interface DenoisedBatch extends ConditionedBatch {
 	paintings: readonly Picture[];
 }

@@ -1,6 +1,7 @@
 import type { Frame } from '../frame/frame.ts';
 import type { FrameBatch } from './batch.ts';
 import type { ParametersNow } from './engine.ts';
+import { deadlineIn, pull } from './pull.ts';
 
 /**
  * Collects B frames, or as many as came within the deadline after the first: a source that stalls does
@@ -29,7 +30,7 @@ export class Batcher {
 				if (first.done) return;
 				const batch = [first.value];
 				const { batchSize } = this.#parametersNow().tuning;
-				const deadline = timer(this.#deadlineMs);
+				const deadline = deadlineIn(this.#deadlineMs);
 				let ended = false;
 				while (batch.length < batchSize && !ended) {
 					next ??= pull(iterator);
@@ -48,17 +49,3 @@ export class Batcher {
 		}
 	}
 }
-
-/** The next result; an error waits there until somebody asks for it. */
-const pull = <T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> => {
-	const next = iterator.next();
-	next.catch(() => {});
-	return next;
-};
-
-const timer = (ms: number): { passed: Promise<'deadline'>; clear: () => void } => {
-	if (!Number.isFinite(ms)) return { passed: new Promise(() => {}), clear: () => {} };
-	let handle: NodeJS.Timeout;
-	const passed = new Promise<'deadline'>((resolve) => (handle = setTimeout(resolve, ms, 'deadline')));
-	return { passed, clear: () => clearTimeout(handle) };
-};

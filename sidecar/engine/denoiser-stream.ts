@@ -1,8 +1,11 @@
+import { nowUs } from '../frame/clock.ts';
 import { rgbLayout } from '../frame/frame.ts';
-import { element } from '../frame/tensor.ts';
-import type { DenoiseRequest, DenoiseResult } from '../inference/denoiser.ts';
-import type { ConditionedBatch, DenoisedBatch } from './batch.ts';
+import { element, type Tensor } from '../frame/tensor.ts';
+import type { AdvanceResult, DenoiseRequest, DenoiseResult } from '../inference/denoiser.ts';
+import { isStreamBatched } from '../parameters.ts';
+import type { ConditionedBatch, Conditioning, DenoisedBatch, Encoding } from './batch.ts';
 import type { EngineObserver } from './engine.ts';
+import { deadlineIn, pull } from './pull.ts';
 
 /** What one line asks for; which line that is, its device knows. */
 export type LineDenoiseRequest = Omit<DenoiseRequest, 'line'>;
@@ -10,12 +13,27 @@ export type LineDenoiseRequest = Omit<DenoiseRequest, 'line'>;
 /** Whatever runs the denoiser's graphs: a thread of ours, or a device that only takes its time. */
 export interface DenoiserDevice {
 	denoise(request: LineDenoiseRequest): Promise<DenoiseResult>;
+	/** One run for the batches that are at different steps, with one more or without. */
+	advance(entering?: LineDenoiseRequest): Promise<AdvanceResult>;
 }
 
-/** The main stream: from noise to paintings in a few steps. */
+/** One that does not pass the streams by. */
+type PaintedBatch = ConditionedBatch & { encoding: Encoding; conditioning: Conditioning };
+
+/**
+ * The main stream: from noise to paintings in a few steps. Under the stream batch (`StreamBatch`) a run has a batch at each
+ * step, and a batch comes out some runs after it came in. It is filled by what comes and never waited for: where the next
+ * batch takes longer than a run, those in flight go on without it, so that a line that keeps up is no later than it was.
+ */
 export class DenoiserStream {
 	readonly #device: DenoiserDevice;
 	readonly #observer: EngineObserver;
+	/** In the stream batch, oldest first. */
+	readonly #inFlight: PaintedBatch[] = [];
+	/** How long the last run of it took. */
+	#runUs = 0;
+	/** Of its runs since a batch was last finished. */
+	#busyUs = 0;
 
 	constructor({ device, observer }: { device: DenoiserDevice; observer: EngineObserver }) {
 		this.#device = device;
@@ -23,31 +41,89 @@ export class DenoiserStream {
 	}
 
 	async *denoise(batches: AsyncIterable<ConditionedBatch>): AsyncGenerator<DenoisedBatch, void, undefined> {
-		for await (const batch of batches) {
-			const { encoding, conditioning, parameters } = batch;
-			if (!encoding || !conditioning) {
-				yield { ...batch, paintings: batch.pictures };
-				continue;
+		const iterator = batches[Symbol.asyncIterator]();
+		let next: Promise<IteratorResult<ConditionedBatch>> | undefined;
+		try {
+			for (;;) {
+				next ??= pull(iterator);
+				const result = await this.#soon(next);
+				if (result === 'deadline') {
+					yield* this.#advance();
+					continue;
+				}
+				next = undefined;
+				const batch = result.done ? undefined : result.value;
+				if (!batch || (await this.#isApart(batch))) while (this.#inFlight.length > 0) yield* this.#advance();
+				if (!batch) return;
+				if (!isPainted(batch)) yield { ...batch, paintings: batch.pictures };
+				else if (isStreamBatched(batch.parameters.tuning)) yield* this.#advance(batch);
+				else yield await this.#paint(batch);
 			}
-			const { sourceLatents, details, prompt } = encoding;
-			const { steps } = parameters.tuning;
-			const { paintings, stagesMs } = await this.#device.denoise({
-				...conditioning,
-				steps,
-				sourceLatents,
-				details,
-				prompt,
-			});
-			if (stagesMs.condMs !== undefined) this.#observer.stage('cond', stagesMs.condMs);
-			this.#observer.stage('unet', stagesMs.unetMs);
-			this.#observer.stage('vaeDecode', stagesMs.vaeDecodeMs);
-			yield {
-				...batch,
-				paintings: batch.pictures.map(({ width, height }, i) => ({
-					...rgbLayout({ width, height }),
-					data: element(paintings, i).data,
-				})),
-			};
+		} finally {
+			await iterator.return?.();
 		}
 	}
+
+	/** What comes next, or `deadline` where batches are in flight and nothing comes while a run could be over. */
+	async #soon<T>(next: Promise<T>): Promise<T | 'deadline'> {
+		if (this.#inFlight.length === 0) return await next;
+		const deadline = deadlineIn(this.#runUs / 1000);
+		try {
+			return await Promise.race([next, deadline.passed]);
+		} finally {
+			deadline.clear();
+		}
+	}
+
+	/** Whether those in flight are finished first: it passes the stream batch by, or is of another style or scene. */
+	async #isApart(batch: ConditionedBatch): Promise<boolean> {
+		const last = this.#inFlight.at(-1);
+		if (!last) return false;
+		if (!isPainted(batch) || !isStreamBatched(batch.parameters.tuning)) return true;
+		const { isNewScene } = await batch.motion;
+		return isNewScene || runKeyOf(batch) !== runKeyOf(last);
+	}
+
+	async *#advance(entering?: PaintedBatch): AsyncGenerator<DenoisedBatch, void, undefined> {
+		if (entering) this.#inFlight.push(entering);
+		const startUs = nowUs();
+		const { paintings, stagesMs } = await this.#device.advance(entering && requestOf(entering));
+		this.#runUs = nowUs() - startUs;
+		this.#busyUs += this.#runUs;
+		this.#observer.stage('unet', stagesMs.unetMs);
+		if (!paintings) return;
+		if (stagesMs.vaeDecodeMs !== undefined) this.#observer.stage('vaeDecode', stagesMs.vaeDecodeMs);
+		// What it shared with others, or waited for, is not its own: the stream's busy time is that of its runs.
+		const mainStartUs = nowUs() - this.#busyUs;
+		this.#busyUs = 0;
+		yield withPaintings({ ...this.#inFlight.shift()!, mainStartUs }, paintings);
+	}
+
+	async #paint(batch: PaintedBatch): Promise<DenoisedBatch> {
+		const { paintings, stagesMs } = await this.#device.denoise(requestOf(batch));
+		if (stagesMs.condMs !== undefined) this.#observer.stage('cond', stagesMs.condMs);
+		this.#observer.stage('unet', stagesMs.unetMs);
+		this.#observer.stage('vaeDecode', stagesMs.vaeDecodeMs);
+		return withPaintings(batch, paintings);
+	}
 }
+
+const isPainted = (batch: ConditionedBatch): batch is PaintedBatch =>
+	batch.encoding !== undefined && batch.conditioning !== undefined;
+
+/** What all batches of a run have in common. */
+const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
+	JSON.stringify([parameters.tuning.steps, conditioning.temporal.multiplier]);
+
+const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
+	const { sourceLatents, details, prompt } = encoding;
+	return { ...conditioning, steps: parameters.tuning.steps, sourceLatents, details, prompt };
+};
+
+const withPaintings = (batch: PaintedBatch, paintings: Tensor<Uint8Array>): DenoisedBatch => ({
+	...batch,
+	paintings: batch.pictures.map(({ width, height }, i) => ({
+		...rgbLayout({ width, height }),
+		data: element(paintings, i).data,
+	})),
+});

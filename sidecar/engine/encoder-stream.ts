@@ -5,7 +5,13 @@ import type { EncodeRequest, EncodeResult, PromptEmbeds } from '../inference/enc
 import type { NativeAddon } from '../native.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import type { EncodedBatch, MovingBatch } from './batch.ts';
-import type { EngineObserver } from './engine.ts';
+import type { EncodedPrompt, EngineObserver } from './engine.ts';
+import { SCENE_CUT_DIFFERENCE } from './motion-tracker.ts';
+
+/** Mean difference of two frames' luminance, on thumbnails, from which the encoder sees another picture. */
+const REFRESH_DIFFERENCE = 2;
+/** How often `teRefreshEvery - 1` more batches may pass while the picture stays. */
+const REFRESH_STRETCH_MAX = 8;
 
 /** Whatever runs the encoder's graphs: a thread of ours, or a device that only takes its time. */
 export interface EncoderDevice {
@@ -22,31 +28,46 @@ interface EncoderStreamSettings {
 
 /**
  * The side stream: text-and-vision embeddings and source latents of a batch. The embeddings of the prompts
- * in use are kept for `teRefreshEvery` batches; a change of their weights (strength, a cross-fade) only mixes
- * them anew.
+ * in use are kept for `teRefreshEvery` batches or until a scene cut, and on while the picture stays much as they saw it;
+ * a change of their weights (strength, a cross-fade) only mixes them anew.
  */
 export class EncoderStream {
 	readonly #settings: EncoderStreamSettings;
 	/** Embeddings of the prompts in use, all of one frame or batch, but for one that has just come. */
 	#kept = new Map<string | undefined, PromptEmbeds>();
 	#batchesSinceRefresh = 0;
-	#frameCount = 0;
+	/** What they saw. */
+	#seen: readonly Picture[] = [];
 
 	constructor(settings: EncoderStreamSettings) {
 		this.#settings = settings;
 	}
 
+	/** Goes on with what another saw in `seen`. */
+	resume(prompts: readonly EncodedPrompt[], seen: Picture): void {
+		if (prompts.length === 0) return;
+		this.#kept = new Map(prompts.map(({ prompt, embeds }) => [prompt, embeds]));
+		this.#seen = [seen];
+		this.#batchesSinceRefresh = 0;
+	}
+
 	async *encode(batches: AsyncIterable<MovingBatch>): AsyncGenerator<EncodedBatch, void, undefined> {
 		const { device, observer } = this.#settings;
 		for await (const batch of batches) {
-			if (batch.parameters.style === PASSTHROUGH) {
+			if (batch.isReused || batch.parameters.style === PASSTHROUGH) {
 				yield { ...batch, encoding: undefined };
 				continue;
 			}
 			const { parameters, pictures } = batch;
 			const weights = weightsOf(parameters);
 			const shown = parameters.tuning.teBatchOne ? pictures.slice(0, 1) : pictures;
-			const wanted = this.#promptsToEncode(weights, shown.length, parameters.tuning.teRefreshEvery);
+			this.#batchesSinceRefresh++;
+			if (await this.#isRefreshDue(shown, parameters.tuning.teRefreshEvery)) {
+				this.#kept.clear();
+				this.#batchesSinceRefresh = 0;
+				this.#seen = shown;
+			}
+			const wanted = this.#promptsToEncode(weights);
 			const { prompts, sourceLatents, details, stagesMs } = await device.encode({
 				pictures: stack(pictures),
 				...(wanted.length > 0 && {
@@ -54,6 +75,7 @@ export class EncoderStream {
 				}),
 			});
 			wanted.forEach((prompt, i) => this.#kept.set(prompt, prompts![i]!));
+			if (wanted.length > 0) observer.prompts?.([...this.#kept].map(([text, embeds]) => ({ prompt: text, embeds })));
 			if (stagesMs.teMs !== undefined) observer.stage('te', stagesMs.teMs);
 			observer.stage('vaeEncode', stagesMs.vaeEncodeMs);
 			const prompt = mixEmbeds([...weights].map(([text, weight]) => ({ embeds: this.#kept.get(text)!, weight })));
@@ -62,13 +84,17 @@ export class EncoderStream {
 		}
 	}
 
-	/** Those in use that are missing, or all of them when a refresh is due; the others are forgotten. */
-	#promptsToEncode(weights: Weights, frameCount: number, teRefreshEvery: number): (string | undefined)[] {
-		if (++this.#batchesSinceRefresh >= teRefreshEvery || frameCount !== this.#frameCount) {
-			this.#kept.clear();
-			this.#batchesSinceRefresh = 0;
-			this.#frameCount = frameCount;
-		}
+	async #isRefreshDue(shown: readonly Picture[], teRefreshEvery: number): Promise<boolean> {
+		if (shown.length !== this.#seen.length) return true;
+		if (this.#batchesSinceRefresh >= REFRESH_STRETCH_MAX * (teRefreshEvery - 1)) return true;
+		const enough = this.#batchesSinceRefresh < teRefreshEvery ? SCENE_CUT_DIFFERENCE : REFRESH_DIFFERENCE;
+		for (const [i, picture] of shown.entries())
+			if ((await this.#settings.native.thumbnailDifference(this.#seen[i]!, picture)) >= enough) return true;
+		return false;
+	}
+
+	/** Those in use that are missing; those that are not in use are forgotten. */
+	#promptsToEncode(weights: Weights): (string | undefined)[] {
 		for (const prompt of this.#kept.keys()) if (!weights.has(prompt)) this.#kept.delete(prompt);
 		return [...weights.keys()].filter((prompt) => !this.#kept.has(prompt));
 	}

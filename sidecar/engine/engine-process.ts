@@ -6,6 +6,7 @@ import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Frame, type Picture, type Size } from '../frame/frame.ts';
 import { ringPair, SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
 import type { Parameters } from '../parameters.ts';
+import type { EncodedPrompt, LineState } from './engine.ts';
 import {
 	framesFdOf,
 	LINES_MAX,
@@ -29,6 +30,12 @@ export interface EngineListener {
 	pull(): void;
 	/** In the order of the frames; without pictures where the style gives none. */
 	answer(answer: Answer, pictures: { source: Picture; picture: Picture } | undefined, timings: Timings): void;
+	/** It came too late to be painted, or its painting to be shown. Only engines elsewhere say so. */
+	dropped?(sequence: number): void;
+	/** It goes on, but another engine should take its place. Only engines elsewhere say so. */
+	leaving?(): void;
+	/** Those in use, where `tellsPrompts` asks for them. */
+	prompts?(prompts: readonly EncodedPrompt[]): void;
 	/** The engine died or said that it failed, and nothing of it is left. */
 	gone(error: SidecarError): void;
 }
@@ -38,6 +45,8 @@ export interface EngineHandle {
 	readonly pid: number | undefined;
 	/** Answers one `pull`. `data` may be changed when this returns. */
 	send(frame: Frame, data: Uint8Array, parameters: Parameters): void;
+	/** Before the first frame: goes on where another engine was. Engines elsewhere know that by themselves. */
+	resume?(state: LineState): void;
 	/** There are no more frames; those that it has are still answered. */
 	end(): void;
 	/** One answer was dealt with: another may come. */
@@ -55,6 +64,28 @@ export interface EngineSettings extends OpenRequest, LineRequest {
 	inFlightMax: number;
 	/** What the other lines of its process are painted at, where that is not this line's size. */
 	paintedBeside?: Size;
+	/** Whose frames these are: the engines of one stream go on from each other, where they run elsewhere. */
+	stream?: object;
+}
+
+/** Starts engines, wherever they run. */
+export interface Engines {
+	/** Errors: ERR_RING. */
+	start(settings: EngineSettings, listener: EngineListener): EngineHandle;
+	/** How a stream fares whose engine runs elsewhere; absent where it runs here. */
+	remote?(stream: object): RemoteNumbers | undefined;
+}
+
+/** Counts are of the whole run. */
+export interface RemoteNumbers {
+	/** Where it is painted; undefined while nobody paints it. */
+	worker: string | undefined;
+	/** To the worker and back; undefined before that was measured. */
+	roundTripMs: number | undefined;
+	/** Frames and paintings that were dropped for being late. */
+	framesLate: number;
+	/** Workers that took it over, the first one too. */
+	placements: number;
 }
 
 const running = new Set<ChildProcess>();
@@ -63,12 +94,12 @@ process.once('exit', () => {
 });
 
 /** The processes that paint. Channels that want the same graphs share one: its memory, its threads, its batches. */
-export class EnginePool {
+export class EnginePool implements Engines {
 	readonly #processes = new Set<EngineProcess>();
 
 	/** Errors: ERR_RING. */
 	start(settings: EngineSettings, listener: EngineListener): EngineHandle {
-		const { frameBytes, inFlightMax, paintedBeside, ...request } = settings;
+		const { frameBytes, inFlightMax, paintedBeside, stream: _, ...request } = settings;
 		const { folder, provider, precision, painted, logLevel } = request;
 		const open = { folder, provider, precision, painted: paintedBeside ?? painted, logLevel };
 		let process = [...this.#processes].find((one) => one.serves(open));
@@ -146,12 +177,12 @@ class EngineProcess {
 
 	open(request: LineRequest, how: { frameBytes: number; inFlightMax: number; listener: EngineListener }): EngineLine {
 		const line = this.#nextLine++;
-		const { painted, fit, batchDeadlineMs, parameters } = request;
+		const { painted, fit, batchDeadlineMs, parameters, tellsPrompts = false } = request;
 		const opened = new EngineLine(this, { line, ends: this.#ends[line]!, request, ...how });
 		this.#lines.set(line, opened);
 		opened.onReady = () => {
 			opened.adopt();
-			this.tell({ type: 'line', line, painted, fit, batchDeadlineMs, parameters });
+			this.tell({ type: 'line', line, painted, fit, batchDeadlineMs, parameters, tellsPrompts });
 		};
 		if (this.#facts) opened.onReady();
 		return opened;
@@ -198,7 +229,7 @@ class EngineProcess {
 				const error = asSidecarError(message);
 				const line = message.line === undefined ? undefined : this.#lines.get(message.line);
 				// What a line cannot do is its own affair; what broke while painting may have broken all.
-				if (line && error.code !== 'ERR_ENGINE') {
+				if (line && error.code !== 'ERR_ENGINE' && error.code !== 'ERR_MEMORY') {
 					void this.close(line.number).then(() => line.gone(error));
 					return;
 				}
@@ -296,6 +327,10 @@ class EngineLine implements EngineHandle {
 		this.#process.tell({ type: 'frame', line, frame: { ...frame, slot } });
 	}
 
+	resume(state: LineState): void {
+		this.#process.tell({ type: 'resume', line: this.number, state });
+	}
+
 	end(): void {
 		this.#process.tell({ type: 'end', line: this.number });
 	}
@@ -321,7 +356,10 @@ class EngineLine implements EngineHandle {
 		this.#listener.gone(error);
 	}
 
-	async hear(message: Extract<FromEngine, { type: 'opened' | 'pull' | 'answer' }>, facts: EngineFacts): Promise<void> {
+	async hear(
+		message: Extract<FromEngine, { type: 'opened' | 'pull' | 'answer' | 'prompts' }>,
+		facts: EngineFacts,
+	): Promise<void> {
 		try {
 			switch (message.type) {
 				case 'opened':
@@ -330,6 +368,8 @@ class EngineLine implements EngineHandle {
 					return;
 				case 'pull':
 					return this.#listener.pull();
+				case 'prompts':
+					return this.#listener.prompts?.(message.prompts);
 				case 'answer':
 					return this.#listener.answer(message.answer, this.#read(message), message.timings);
 			}

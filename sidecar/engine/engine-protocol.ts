@@ -3,8 +3,8 @@ import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Fit } from '../native.ts';
-import type { Parameters } from '../parameters.ts';
-import type { StageName } from './engine.ts';
+import { isStreamBatched, type Parameters } from '../parameters.ts';
+import type { EncodedPrompt, LineState, StageName } from './engine.ts';
 import type { StreamsSettings } from './streams.ts';
 
 /**
@@ -22,8 +22,19 @@ export const paintingsFdOf = (line: number): number => 5 + 2 * line;
 /** Answers that may be under way to the sidecar; the engine waits beyond them. */
 export const answersMax = (batchSize: number): number => batchSize + 2;
 
+/** A batch being encoded, one being denoised, one on its way out. */
+const BATCHES_IN_ENGINE = 3;
+/** A ring of shared memory has 64 slots, one of which is being written. */
+const IN_FLIGHT_MAX = 63;
+
+/** Frames that an engine may have at a time, and the first of the next batch. With fewer it runs smaller stream batches. */
+export const framesInEngine = (tuning: Parameters['tuning']): number => {
+	const inStream = isStreamBatched(tuning) ? tuning.steps - 1 : 0;
+	return Math.min((BATCHES_IN_ENGINE + inStream) * tuning.batchSize + 1, IN_FLIGHT_MAX);
+};
+
 /** What all lines of a process share. */
-export interface OpenRequest extends StreamsSettings {
+export interface OpenRequest extends Omit<StreamsSettings, 'session'> {
 	logLevel: string;
 }
 
@@ -33,6 +44,8 @@ export interface LineRequest {
 	/** How long the batcher waits for a batch to fill; Infinity when every frame is painted. */
 	batchDeadlineMs: number;
 	parameters: Parameters;
+	/** Whether the embeddings of the prompts are told, each time that they are new. */
+	tellsPrompts?: boolean;
 }
 
 export type ToEngine =
@@ -41,6 +54,8 @@ export type ToEngine =
 	| ({ type: 'line'; line: number } & LineRequest)
 	/** In force from the next batch on. */
 	| { type: 'parameters'; line: number; parameters: Parameters }
+	/** Before the first frame: where another engine was. */
+	| { type: 'resume'; line: number; state: LineState }
 	/** Answers one `pull`; `slot` is of the line's ring of frames. */
 	| { type: 'frame'; line: number; frame: Frame }
 	/** There are no more frames. */
@@ -73,6 +88,7 @@ export type FromEngine =
 			slots?: { source: number; picture: number };
 			timings: Timings;
 	  }
+	| { type: 'prompts'; line: number; prompts: readonly EncodedPrompt[] }
 	/** Of one line, or of all: then the process ends. */
 	| { type: 'failed'; line?: number; code: string; message: string };
 

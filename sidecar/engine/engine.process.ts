@@ -16,6 +16,7 @@ import {
 	type Timings,
 	type ToEngine,
 } from './engine-protocol.ts';
+import type { EngineObserver } from './engine.ts';
 import { Streams } from './streams.ts';
 import { WorkerEngine } from './worker-engine.ts';
 
@@ -82,6 +83,7 @@ class AnswerOutlet {
 	readonly #line: number;
 	readonly #writer: SharedRingWriter;
 	readonly #underWayMax: number;
+	readonly observer: EngineObserver;
 	#count = 0;
 	#underWay = 0;
 	#timings: Timings = { stages: [], batches: [] };
@@ -91,8 +93,13 @@ class AnswerOutlet {
 	/** Resolves when nobody hears any more. */
 	readonly hushed = new Promise<void>((resolve) => (this.#close = resolve));
 
-	constructor(line: number, { painted, parameters }: LineRequest) {
+	constructor(line: number, { painted, parameters, tellsPrompts }: LineRequest) {
 		this.#line = line;
+		this.observer = {
+			stage: (...timing) => void this.#timings.stages.push(timing),
+			batch: (times) => void this.#timings.batches.push(times),
+			...(tellsPrompts && { prompts: (prompts) => tell({ type: 'prompts', line, prompts }) }),
+		};
 		this.#underWayMax = answersMax(parameters.tuning.batchSize);
 		this.#writer = new SharedRingWriter({
 			slotCount: 2 * this.#underWayMax + 2,
@@ -100,11 +107,6 @@ class AnswerOutlet {
 		});
 		this.#writer.adopt(paintingsFdOf(line));
 	}
-
-	readonly observer = {
-		stage: (...timing: Timings['stages'][number]) => void this.#timings.stages.push(timing),
-		batch: (times: Timings['batches'][number]) => void this.#timings.batches.push(times),
-	};
 
 	taken(): void {
 		this.#underWay--;
@@ -143,6 +145,7 @@ class AnswerOutlet {
 class PaintedLine {
 	readonly #outlet: AnswerOutlet;
 	readonly #inlet: FrameInlet;
+	readonly #engine: WorkerEngine;
 	#parameters: Parameters;
 
 	static async open(streams: Streams, line: number, request: LineRequest): Promise<PaintedLine> {
@@ -159,7 +162,7 @@ class PaintedLine {
 		this.#inlet = new FrameInlet(line, reader);
 		this.#outlet = new AnswerOutlet(line, request);
 		this.#parameters = request.parameters;
-		const engine = WorkerEngine.on(streams, {
+		this.#engine = WorkerEngine.on(streams, {
 			...request,
 			ring: this.#inlet,
 			parametersNow: () => this.#parameters,
@@ -167,13 +170,15 @@ class PaintedLine {
 			observer: this.#outlet.observer,
 		});
 		tell({ type: 'opened', line });
-		void this.#paint(engine).catch((error: unknown) => fail(error, line));
+		void this.#paint(this.#engine).catch((error: unknown) => fail(error, line));
 	}
 
 	hear(message: Exclude<ToEngine, { type: 'open' | 'line' }>): void {
 		switch (message.type) {
 			case 'parameters':
 				return void (this.#parameters = message.parameters);
+			case 'resume':
+				return this.#engine.resume(message.state);
 			case 'frame':
 				return this.#inlet.arrive(message.frame);
 			case 'end':

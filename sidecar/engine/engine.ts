@@ -1,4 +1,5 @@
-import type { Frame, StyledFrame } from '../frame/frame.ts';
+import type { Frame, Picture, StyledFrame } from '../frame/frame.ts';
+import type { PromptEmbeds } from '../inference/encoder.ts';
 import type { Parameters } from '../parameters.ts';
 
 /** Paints frames, in order, wherever the models run. The rest of the sidecar knows no more of them than this. */
@@ -20,10 +21,30 @@ export interface EngineObserver {
 	stage(name: StageName, ms: number): void;
 	/** Busy time of the two streams for one batch. */
 	batch(times: { sideMs: number; mainMs: number }): void;
+	/** All that are in use, after some were encoded anew. */
+	prompts?(prompts: readonly EncodedPrompt[]): void;
+}
+
+/** A prompt and what the encoder made of it; undefined is the model's neutral one. */
+export interface EncodedPrompt {
+	prompt: string | undefined;
+	embeds: PromptEmbeds;
+}
+
+/** Where an engine was in a stream, for the one that goes on from there. */
+export interface LineState {
+	/** Of the last painting. */
+	epoch: number;
+	/** The frame that was painted last, and its painting: RGB at the painted size. */
+	source: Picture;
+	painting: Picture;
+	/** Empty where nobody knows them: they are encoded anew. */
+	prompts: readonly EncodedPrompt[];
 }
 
 export type StageName =
 	| 'convert' // source pixels -> RGB at the painted size
+	| 'similarity' // how much the picture differs from the one painted last
 	| 'flow' // optical flow of the input frames, beside the encoder
 	| 'te' // text and vision encoder
 	| 'vaeEncode'

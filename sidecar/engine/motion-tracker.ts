@@ -2,8 +2,8 @@ import { nowUs } from '../frame/clock.ts';
 import type { Picture } from '../frame/frame.ts';
 import { concatenate, zeros, type Tensor } from '../frame/tensor.ts';
 import type { Flow, NativeAddon } from '../native.ts';
-import { PASSTHROUGH } from '../parameters.ts';
-import type { Motion, MovingBatch, PictureBatch } from './batch.ts';
+import { isStreamBatched, PASSTHROUGH } from '../parameters.ts';
+import type { Motion, MovingBatch, PictureBatch, SiftedBatch } from './batch.ts';
 import type { EngineObserver } from './engine.ts';
 import type { NoiseField } from './noise-field.ts';
 
@@ -12,7 +12,7 @@ import type { NoiseField } from './noise-field.ts';
  * people, cars and bottles motion stays under 11, and a cut to another place is above 39; one between two people
  * before the same wall can be as small as 2, and passes for motion.
  */
-const SCENE_CUT_DIFFERENCE = 25;
+export const SCENE_CUT_DIFFERENCE = 25;
 
 /** Motion since the last refresh, as a share of the width, after which the conditioning is too old to serve. */
 const LARGE_MOTION_SHARE = 0.02;
@@ -38,10 +38,16 @@ export class MotionTracker {
 		this.#observer = observer;
 	}
 
-	async *track(batches: AsyncIterable<PictureBatch>): AsyncGenerator<MovingBatch, void, undefined> {
+	/** Goes on from a picture that another painted last, with parameters of that epoch. */
+	resume(picture: Picture, epoch: number): void {
+		this.#last = { picture, frameCount: 1, epoch };
+		this.#batchesSinceRefresh = Infinity;
+	}
+
+	async *track(batches: AsyncIterable<SiftedBatch>): AsyncGenerator<MovingBatch, void, undefined> {
 		for await (const batch of batches) {
-			if (batch.parameters.style === PASSTHROUGH) {
-				this.#last = undefined;
+			if (batch.isReused || batch.parameters.style === PASSTHROUGH) {
+				if (!batch.isReused) this.#last = undefined;
 				yield { ...batch, motion: Promise.resolve(STILL), noise: Promise.resolve(zeros([0])) };
 				continue;
 			}
@@ -71,17 +77,20 @@ export class MotionTracker {
 	async #measure(batch: PictureBatch, last: LastBatch | undefined): Promise<Motion> {
 		const startUs = nowUs();
 		const { noise, outputBlend, condRefreshEvery, temporalMultiplier } = batch.parameters.tuning;
-		const adapts = condRefreshEvery > 0 && temporalMultiplier > 0;
-		if (!adapts && noise !== 'advected' && outputBlend === 0) return STILL;
+		// When a frame enters the stream batch, the paintings before it are not there yet: the adapter has nothing to go by.
+		const streams = isStreamBatched(batch.parameters.tuning);
+		const adapts = !streams && condRefreshEvery > 0 && temporalMultiplier > 0;
+		const carries = noise === 'advected' || outputBlend > 0;
+		if (!adapts && !carries && !streams) return STILL;
 
 		let previous = last?.picture;
 		let sameScene = last?.epoch === batch.parameters.epoch;
 		const fromPrevious: (Flow | undefined)[] = [];
 		for (const picture of batch.pictures) {
-			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) > SCENE_CUT_DIFFERENCE;
-			const flow = cut ? undefined : await this.#flow(previous!, picture);
-			if (flow) this.#pixelsSinceRefresh += await this.#native.meanMotion(flow);
-			sameScene &&= flow !== undefined;
+			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) >= SCENE_CUT_DIFFERENCE;
+			sameScene &&= !cut;
+			const flow = cut || !carries ? undefined : await this.#flow(previous!, picture);
+			if (adapts && !cut) this.#pixelsSinceRefresh += await this.#moved(previous!, picture, flow);
 			fromPrevious.push(flow);
 			previous = picture;
 		}
@@ -94,11 +103,17 @@ export class MotionTracker {
 		} else if (adapts && this.#isRefreshDue(batch, last!.frameCount)) {
 			this.#batchesSinceRefresh = 0;
 			this.#pixelsSinceRefresh = 0;
-			fromLastBatch = [fromPrevious[0]!];
-			for (const picture of batch.pictures.slice(1)) fromLastBatch.push(await this.#flow(last!.picture, picture));
+			fromLastBatch = [];
+			for (const [i, picture] of batch.pictures.entries())
+				fromLastBatch.push((i === 0 ? fromPrevious[0] : undefined) ?? (await this.#flow(last!.picture, picture)));
 		}
 		this.#observer.stage('flow', (nowUs() - startUs) / 1000);
 		return { fromPrevious, fromLastBatch, isNewScene: !sameScene };
+	}
+
+	/** Mean length of the motion, in pixels. */
+	#moved(previous: Picture, next: Picture, flow: Flow | undefined): Promise<number> {
+		return flow ? this.#native.meanMotion(flow) : this.#native.coarseMotion(previous, next);
 	}
 
 	#isRefreshDue({ pictures, parameters }: PictureBatch, lastFrameCount: number): boolean {

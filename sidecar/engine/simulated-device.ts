@@ -1,6 +1,7 @@
 import { elementCount, zeros } from '../frame/tensor.ts';
-import type { DenoiseResult } from '../inference/denoiser.ts';
+import type { AdvanceResult, DenoiseResult } from '../inference/denoiser.ts';
 import type { EncodeRequest, EncodeResult } from '../inference/encoder.ts';
+import { StreamBatch } from '../inference/stream-batch.ts';
 import type { DenoiserDevice, LineDenoiseRequest } from './denoiser-stream.ts';
 import type { EncoderDevice } from './encoder-stream.ts';
 
@@ -17,6 +18,7 @@ export interface StageTimes {
  */
 export class SimulatedDevice implements EncoderDevice, DenoiserDevice {
 	readonly #times: StageTimes;
+	#stream = new StreamBatch<LineDenoiseRequest>(1);
 
 	constructor(times: StageTimes) {
 		this.#times = times;
@@ -38,8 +40,20 @@ export class SimulatedDevice implements EncoderDevice, DenoiserDevice {
 		};
 	}
 
-	async denoise({ noise, temporal }: LineDenoiseRequest): Promise<DenoiseResult> {
+	async denoise(request: LineDenoiseRequest): Promise<DenoiseResult> {
 		await this.#times.sleep(this.#times.mainMs);
+		return this.#paint(request);
+	}
+
+	/** A run takes as long as a batch does otherwise. */
+	async advance(entering?: LineDenoiseRequest): Promise<AdvanceResult> {
+		await this.#times.sleep(this.#times.mainMs);
+		if (entering && this.#stream.inFlight === 0) this.#stream = new StreamBatch(entering.steps);
+		const { finished } = this.#stream.next(entering);
+		return finished ? this.#paint(finished) : { stagesMs: { unetMs: this.#times.mainMs } };
+	}
+
+	#paint({ noise, temporal }: LineDenoiseRequest): DenoiseResult {
 		const [batch = 0, , latentHeight = 0, latentWidth = 0] = noise.shape;
 		const shape = temporal.images?.shape ?? [batch, 8 * latentHeight, 8 * latentWidth, 3];
 		return {

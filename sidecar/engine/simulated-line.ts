@@ -1,6 +1,7 @@
 import { rgbLayout, type Frame } from '../frame/frame.ts';
+import type { FrameRing } from '../frame/ring.ts';
 import type { NativeAddon } from '../native.ts';
-import { resolveParameters } from '../parameters.ts';
+import { resolveParameters, type Parameters } from '../parameters.ts';
 import { Batcher } from './batcher.ts';
 import { Converter } from './converter.ts';
 import { DenoiserStream, type DenoiserDevice } from './denoiser-stream.ts';
@@ -10,9 +11,10 @@ import { paintLine, type Stages } from './line.ts';
 import { MotionTracker } from './motion-tracker.ts';
 import { NoiseField } from './noise-field.ts';
 import { SimulatedDevice, type StageTimes } from './simulated-device.ts';
+import { SimilarityFilter } from './similarity-filter.ts';
 import { TemporalAdapter } from './temporal-adapter.ts';
 
-const PAINTED = { width: 32, height: 32 };
+export const PAINTED = { width: 32, height: 32 };
 
 const SILENT: EngineObserver = { stage: () => {}, batch: () => {} };
 
@@ -26,31 +28,42 @@ export const STILL_WORLD: NativeAddon = {
 	blend: async () => {},
 	advectNoise: async (field, _from, _shape, _flow, _to, samples) => samples.set(field),
 	thumbnailDifference: async () => 0,
+	blockDifference: async () => 0,
+	coarseMotion: async () => 0,
 	meanMotion: async () => 0,
 	pictureDifference: async () => ({ meanAbsolute: 0, psnrDb: Infinity, ssim: 1 }),
 	pictureDetail: async () => ({ sobel: 0, hfFft: 0 }),
 	warpingError: async () => ({ all: 0, visible: 0, visibleFraction: 1 }),
 };
 
+const PIXELS = new Uint8Array(3 * PAINTED.width * PAINTED.height);
+const ONE_PICTURE = { bytes: () => PIXELS, release: () => {} };
+
 interface Simulation {
 	device: EncoderDevice & DenoiserDevice;
 	parametersNow: ParametersNow;
 	native?: NativeAddon;
+	ring?: Pick<FrameRing, 'bytes' | 'release'>;
 }
 
 /** The real stages of the line over a device of one's own choice, for frames of 32x32. */
-export const simulatedStages = ({ device, parametersNow, native = STILL_WORLD }: Simulation): Stages => {
-	const bytes = new Uint8Array(3 * PAINTED.width * PAINTED.height);
+export const simulatedStages = ({
+	device,
+	parametersNow,
+	native = STILL_WORLD,
+	ring = ONE_PICTURE,
+}: Simulation): Stages => {
 	const noise = new NoiseField({ native, painted: PAINTED, latents: { channels: 4, scale: 8 } });
 	return {
 		batcher: new Batcher({ parametersNow, deadlineMs: Infinity }),
 		converter: new Converter({
 			native,
-			ring: { bytes: () => bytes, release: () => {} },
+			ring,
 			painted: PAINTED,
 			fit: 'stretch',
 			observer: SILENT,
 		}),
+		similarityFilter: new SimilarityFilter({ native, observer: SILENT }),
 		motionTracker: new MotionTracker({ native, noise, observer: SILENT }),
 		encoderStream: new EncoderStream({ device, native, visionSize: PAINTED, observer: SILENT }),
 		temporalAdapter: new TemporalAdapter({ native, observer: SILENT }),
@@ -60,18 +73,24 @@ export const simulatedStages = ({ device, parametersNow, native = STILL_WORLD }:
 
 /**
  * Steady milliseconds from batch to batch when every frame is there at once. The law of the line says
- * max(side, main).
+ * max(side, main), and without overlap their sum.
  */
 export const simulatePeriodMs = async ({
 	batchSize,
 	batches,
+	overlaps,
 	nowMs,
 	...times
-}: StageTimes & { batchSize: number; batches: number; nowMs: () => number }): Promise<number> => {
-	const parameters = resolveParameters(PRESET, { ...TUNING, batchSize }, 0);
+}: StageTimes & {
+	batchSize: number;
+	batches: number;
+	overlaps?: boolean;
+	nowMs: () => number;
+}): Promise<number> => {
+	const parameters = simulatedParameters({ batchSize });
 	const stages = simulatedStages({ device: new SimulatedDevice(times), parametersNow: () => parameters });
 	const endsMs: number[] = [];
-	for await (const { sequence } of paintLine(frames(batchSize * batches), stages))
+	for await (const { sequence } of paintLine(frames(batchSize * batches), stages, { overlaps }))
 		if (sequence % batchSize === batchSize - 1) endsMs.push(nowMs());
 	const [settled, last] = [endsMs[2]!, endsMs.at(-1)!]; // the first two batches fill the line
 	return (last - settled) / (batches - 3);
@@ -101,5 +120,11 @@ const TUNING = {
 	teRefreshEvery: 1,
 	teBatchOne: false,
 	outputBlend: 0,
+	similarityThreshold: 0,
+	streamBatch: false,
 	precision: 'fp32',
 } as const;
+
+/** Parameters as the paper paints with, but for what is said otherwise. */
+export const simulatedParameters = (tuning: Partial<Parameters['tuning']>): Parameters =>
+	resolveParameters(PRESET, { ...TUNING, batchSize: 1, ...tuning }, 0);

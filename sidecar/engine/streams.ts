@@ -3,9 +3,9 @@ import type { Size } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { PrecisionWish } from '../inference/precision.ts';
 import { chooseProvider, type ProviderChoice } from '../inference/provider-probe.ts';
-import type { Provider } from '../inference/session.ts';
+import type { Provider, SessionSettings } from '../inference/session.ts';
 import { WorkerClient } from '../inference/worker-client.ts';
-import type { DenoiserDevice } from './denoiser-stream.ts';
+import type { DenoiserDevice, LineDenoiseRequest } from './denoiser-stream.ts';
 import type { EncoderDevice } from './encoder-stream.ts';
 
 export interface StreamsSettings {
@@ -15,6 +15,7 @@ export interface StreamsSettings {
 	precision: PrecisionWish;
 	/** What the graphs are warmed up for. */
 	painted: Size;
+	session?: SessionSettings;
 }
 
 /** The two threads of an engine, each with sessions of its own, for as many lines as there are. */
@@ -43,14 +44,14 @@ export class Streams implements AsyncDisposable {
 	}
 
 	/** Loads and warms up the model. Errors: ERR_MODEL, ERR_PROVIDER. */
-	static async open({ folder, provider: wanted, precision, painted }: StreamsSettings): Promise<Streams> {
+	static async open({ folder, provider: wanted, precision, painted, session }: StreamsSettings): Promise<Streams> {
 		const choice = wanted === 'auto' ? await chooseProvider(folder) : { provider: wanted, refused: [] };
 		const { provider } = choice;
 		const side = new WorkerClient('encoder');
 		// Two threads with a WebGPU session each crash the process (microsoft/onnxruntime #32561): they share one.
 		const main = provider === 'webgpu' ? side : new WorkerClient('denoiser');
 		try {
-			const request = { folder, provider, painted, precision };
+			const request = { folder, provider, painted, precision, ...(session && { session }) };
 			// One after the other: what is timed meanwhile must not meet the other stream.
 			const int8Graphs = [...(await side.call('openEncoder', request)), ...(await main.call('openDenoiser', request))];
 			return new Streams(folder, choice, { side, main, int8Graphs });
@@ -64,14 +65,18 @@ export class Streams implements AsyncDisposable {
 	newLine(): EncoderDevice & DenoiserDevice & AsyncDisposable {
 		const [side, main] = [this.#side, this.#main];
 		const line = this.#lines++;
+		const moved = ({ noise, sourceLatents, details }: LineDenoiseRequest) => [
+			noise,
+			sourceLatents,
+			...Object.values(details),
+		];
 		return {
 			encode: (request) => side.call('encode', request),
-			denoise: (request) =>
-				main.call('denoise', { ...request, line }, [
-					request.noise,
-					request.sourceLatents,
-					...Object.values(request.details),
-				]),
+			denoise: (request) => main.call('denoise', { ...request, line }, moved(request)),
+			advance: (entering) =>
+				entering
+					? main.call('advance', { line, entering: { ...entering, line } }, moved(entering))
+					: main.call('advance', { line }),
 			[Symbol.asyncDispose]: async () => {
 				// A thread that is gone has forgotten everything.
 				await main.call('forget', { line }).catch(() => {});

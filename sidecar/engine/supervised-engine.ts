@@ -4,6 +4,7 @@ import { pictureByteLength, type Frame, type Picture, type Size, type StyledFram
 import type { FrameRing } from '../frame/ring.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
+import { BatchLimit } from './batch-limit.ts';
 import type { Engine, EngineObserver, EngineState } from './engine.ts';
 import type { EngineHandle, EngineListener } from './engine-process.ts';
 import type { Answer, Timings } from './engine-protocol.ts';
@@ -66,7 +67,8 @@ interface Waiting {
 /** An engine that takes over from one that still paints, once it is ready. */
 interface Successor {
 	engine: EngineHandle;
-	painted: Size;
+	/** Undefined: as the first one. */
+	painted: Size | undefined;
 	/** Frames that it has asked for meanwhile. */
 	pulls: number;
 	isReady: boolean;
@@ -78,7 +80,7 @@ interface Successor {
  * soon as that is known; where every frame is to be painted, the next engine gets them again.
  */
 export class SupervisedEngine implements Engine {
-	/** Resolves when the first engine can paint. Errors: ERR_MODEL, ERR_PROVIDER, ERR_ENGINE. */
+	/** Resolves when the first engine can paint. Errors: ERR_MODEL, ERR_PROVIDER, ERR_ENGINE, ERR_MEMORY. */
 	readonly ready: Promise<void>;
 	readonly #settings: SupervisedEngineSettings;
 	readonly #stopChecking: () => void;
@@ -88,6 +90,7 @@ export class SupervisedEngine implements Engine {
 	/** The size of a successor that was lost, perhaps with the process that they shared: the next engine's. */
 	#unreached: Size | undefined;
 	#isFallback = false;
+	readonly #batchLimit = new BatchLimit();
 	#successor: Successor | undefined;
 	#state: EngineState = 'starting';
 	#provider: string | undefined;
@@ -149,6 +152,16 @@ export class SupervisedEngine implements Engine {
 	/** The chosen model could not be kept alive, and another one paints. */
 	get isFallback(): boolean {
 		return this.#isFallback;
+	}
+
+	/** Frames of a batch, since memory ran out; Infinity where it did not. */
+	get batchMax(): number {
+		return this.#batchLimit.most;
+	}
+
+	/** What was given up when memory ran out, for people; undefined where it did not. */
+	get memoryRelief(): string | undefined {
+		return this.#batchLimit.relief;
 	}
 
 	/** As `resize` asked for it, once that is painted; undefined: as the first one. */
@@ -231,7 +244,8 @@ export class SupervisedEngine implements Engine {
 				this.#pulls--;
 				this.#owed++;
 				this.#inFlight.push(frame);
-				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parametersNow(frame));
+				const parameters = this.#batchLimit.of(parametersNow(frame));
+				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parameters);
 			}
 			if (this.#sourceEnd !== 'open' && this.#held.length === 0 && !this.#isEndTold) {
 				this.#isEndTold = true;
@@ -283,18 +297,24 @@ export class SupervisedEngine implements Engine {
 				answer: (answer, pictures, timings) => {
 					if (isCurrent()) this.#onAnswer(answer, pictures, timings);
 				},
+				dropped: (sequence) => {
+					if (isCurrent()) this.#onDropped(sequence);
+				},
+				leaving: () => {
+					if (isCurrent()) this.#replace();
+				},
 				gone: (error) => {
 					if (asSuccessor()) {
 						this.#successor = undefined;
 						this.#unreached = painted;
-						log.warn({ code: error.code, reason: error.message, painted }, 'no engine for another size');
+						log.warn({ code: error.code, reason: error.message, painted }, 'no engine to take over');
 						this.#forward();
 					}
 					if (isCurrent()) this.#onGone(error);
 				},
 			},
 			{
-				parameters: parametersNow(),
+				parameters: this.#batchLimit.of(parametersNow()),
 				provider: this.#provider,
 				int8Graphs: this.#int8Graphs,
 				painted,
@@ -307,7 +327,15 @@ export class SupervisedEngine implements Engine {
 	/** The successor gets no frame before the one that paints has given all of its own: frames never change order. */
 	#handOver(): void {
 		const next = this.#successor;
-		if (!next?.isReady || this.#owed > 0 || this.#state !== 'painting') return;
+		if (!next?.isReady || this.#state !== 'painting') return;
+		if (this.#owed > 0) {
+			// Where whole batches are waited for, the last one may be short of frames that it will never get.
+			if (this.#settings.keepsAll && !this.#isEndTold) {
+				this.#isEndTold = true;
+				this.#engine!.end();
+			}
+			return;
+		}
 		const before = this.#engine;
 		this.#successor = undefined;
 		this.#engine = next.engine;
@@ -319,6 +347,13 @@ export class SupervisedEngine implements Engine {
 		void before?.stop();
 		this.#forward();
 		this.#wake();
+	}
+
+	/** Another engine takes over as soon as it is ready; until then this one goes on. */
+	#replace(): void {
+		if (this.#successor || this.#state !== 'painting') return;
+		const painted = this.#painted;
+		this.#successor = { engine: this.#launch(painted), painted, pulls: 0, isReady: false };
 	}
 
 	#dropSuccessor(): void {
@@ -365,39 +400,66 @@ export class SupervisedEngine implements Engine {
 		this.#wake();
 	}
 
+	/** Nothing comes of a frame, and nothing is shown for it: the next one is newer. */
+	#onDropped(sequence: number): void {
+		this.#owed--;
+		const index = this.#inFlight.findIndex((frame) => frame.sequence === sequence);
+		if (index >= 0) for (const frame of this.#inFlight.splice(index, 1)) this.#settings.ring.release(frame);
+		if (this.#state === 'stale' && this.#owed === 0) {
+			// No answer will come that says so.
+			this.#state = 'painting';
+			this.#forward();
+		}
+		this.#handOver();
+		this.#updateBeat();
+		this.#wake();
+	}
+
 	#onGone(error: SidecarError): void {
-		const { keepsAll, hasFallback, nowUs, after } = this.#settings;
+		const { parametersNow, after } = this.#settings;
 		const wasReady = this.#readyUs !== undefined;
 		this.#engine = undefined;
 		this.#painted = this.#successor?.painted ?? this.#unreached ?? this.#painted;
 		this.#unreached = undefined;
 		this.#dropSuccessor();
-		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
-		const mayPaint = wasReady || error.code === 'ERR_ENGINE';
-		if (hasFallback && !this.#isFallback && mayPaint && this.#deaths >= DEATHS_MAX) {
-			log.error({ code: error.code, reason: error.message, deaths: this.#deaths }, 'another model takes over');
-			this.#isFallback = true;
-			this.#painted = undefined;
-			this.#provider = undefined;
-			this.#int8Graphs = undefined;
-			this.#deaths = 0;
-		} else if (
-			// What never worked is wrong; what worked before is worth another try, with the other model too.
-			(!this.#hasWorked && error.code !== 'ERR_ENGINE') ||
-			((keepsAll || !this.#hasWorked) && this.#deaths >= DEATHS_MAX)
-		)
-			return this.#fail(error);
+		// Less of the same is no death: it may go well, and there is an end to it.
+		const isLessened = error.code === 'ERR_MEMORY' && wasReady && this.#batchLimit.lessen(parametersNow());
+		if (isLessened) log.warn({ relief: this.memoryRelief }, 'out of memory: less is painted at a time');
+		else if (!this.#mayGoOn(error, wasReady)) return this.#fail(error);
 		this.#state = 'restarting';
 		this.#held.unshift(...this.#inFlight);
 		this.#inFlight = [];
 		this.#forward();
-		const delayUs = restartDelayUs(this.#deaths);
+		const delayUs = isLessened ? 0 : restartDelayUs(this.#deaths);
 		log.warn({ code: error.code, reason: error.message, restartInMs: delayUs / 1000 }, 'engine lost');
 		this.#cancelRestart = after(delayUs, () => {
 			this.#restarts++;
 			this.#start();
 		});
 		this.#wake();
+	}
+
+	/** Counts the death; whether another engine is to be started, with the other model where this one is given up. */
+	#mayGoOn(error: SidecarError, wasReady: boolean): boolean {
+		const { keepsAll, hasFallback, nowUs } = this.#settings;
+		const { code, message: reason } = error;
+		this.#deaths = deathsInARow(this.#deaths, this.#readyUs, nowUs());
+		const mayPaint = wasReady || code === 'ERR_ENGINE' || code === 'ERR_MEMORY';
+		// Where a frame by itself has no room, or a model that was never open, there will be none later.
+		const hasNoRoom = code === 'ERR_MEMORY' && (wasReady || !this.#hasWorked);
+		if (hasFallback && !this.#isFallback && mayPaint && (hasNoRoom || this.#deaths >= DEATHS_MAX)) {
+			log.error({ code, reason, deaths: this.#deaths }, 'another model takes over');
+			this.#isFallback = true;
+			this.#painted = undefined;
+			this.#provider = undefined;
+			this.#int8Graphs = undefined;
+			this.#batchLimit.lift();
+			this.#deaths = 0;
+			return true;
+		}
+		// What never worked is wrong; what worked before is worth another try, with the other model too.
+		if (!this.#hasWorked && code !== 'ERR_ENGINE') return false;
+		return !((keepsAll || !this.#hasWorked) && this.#deaths >= DEATHS_MAX);
 	}
 
 	#check(): void {
@@ -425,7 +487,7 @@ export class SupervisedEngine implements Engine {
 	/** Live, an engine owes whatever it has. Where the batcher waits for whole batches, it may rightly wait for more. */
 	#updateBeat(): void {
 		const { keepsAll, batchSize, nowUs } = this.#settings;
-		const least = keepsAll && this.#sourceEnd === 'open' ? batchSize : 1;
+		const least = keepsAll && this.#sourceEnd === 'open' ? Math.min(batchSize, this.#batchLimit.most) : 1;
 		this.#beat = owing(this.#beat, this.#owed >= least, nowUs());
 	}
 

@@ -22,26 +22,32 @@ export class TemporalAdapter {
 		this.#observer = observer;
 	}
 
+	/** Goes on from the last painting of another. */
+	resume(painting: Picture): void {
+		this.#lastShown = painting;
+	}
+
 	async *condition(batches: AsyncIterable<EncodedBatch>): AsyncGenerator<ConditionedBatch, void, undefined> {
 		for await (const batch of batches) {
 			const mainStartUs = nowUs();
 			const conditioning = batch.encoding && (await this.#conditionBatch(batch));
-			if (!conditioning) this.#isConditioned = false;
+			if (!conditioning && !batch.isReused) this.#isConditioned = false;
 			yield { ...batch, conditioning, mainStartUs };
 		}
 	}
 
 	async *blend(batches: AsyncIterable<DenoisedBatch>): AsyncGenerator<StyledFrame, void, undefined> {
 		for await (const batch of batches) {
-			const shown = await this.#blendBatch(batch);
-			this.#lastShown = batch.encoding && shown.at(-1);
+			const shown = batch.isReused ? batch.frames.map(() => this.#lastShown!) : await this.#blendBatch(batch);
+			if (!batch.isReused) this.#lastShown = batch.encoding && shown.at(-1);
 			if (batch.encoding)
 				this.#observer.batch({ sideMs: batch.encoding.sideMs, mainMs: (nowUs() - batch.mainStartUs) / 1000 });
 			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries()) {
 				const [source, picture] = [batch.pictures[i]!, shown[i]!];
-				const { epoch } = batch.parameters;
-				const kind = batch.encoding ? 'painting' : 'source';
-				yield { sequence, capturedUs, timestampUs, durationUs, epoch, kind, source, picture };
+				const { isReused, parameters } = batch;
+				const kind = batch.encoding || isReused ? 'painting' : 'source';
+				const { epoch } = parameters;
+				yield { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused, source, picture };
 			}
 		}
 	}

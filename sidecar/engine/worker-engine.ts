@@ -8,10 +8,11 @@ import { Batcher } from './batcher.ts';
 import { Converter } from './converter.ts';
 import { DenoiserStream } from './denoiser-stream.ts';
 import { EncoderStream } from './encoder-stream.ts';
-import type { Engine, EngineObserver, ParametersNow } from './engine.ts';
+import type { Engine, EngineObserver, LineState, ParametersNow } from './engine.ts';
 import { paintLine, type Stages } from './line.ts';
 import { MotionTracker } from './motion-tracker.ts';
 import { NoiseField } from './noise-field.ts';
+import { SimilarityFilter } from './similarity-filter.ts';
 import { Streams, type StreamsSettings } from './streams.ts';
 import { TemporalAdapter } from './temporal-adapter.ts';
 
@@ -25,6 +26,8 @@ export interface LineSettings {
 	batchDeadlineMs: number;
 	native: NativeAddon;
 	observer: EngineObserver;
+	/** False, for a measurement: the streams take turns. */
+	overlaps?: boolean;
 }
 
 export interface WorkerEngineSettings extends LineSettings, Omit<StreamsSettings, 'precision'> {
@@ -38,6 +41,7 @@ export class WorkerEngine implements Engine {
 	/** The others run in fp32. */
 	readonly int8Graphs: readonly GraphRole[];
 	readonly #stages: Stages;
+	readonly #overlaps: boolean | undefined;
 	readonly #close: () => Promise<void>;
 
 	private constructor(streams: Streams, settings: LineSettings, closeStreams: () => Promise<void>) {
@@ -53,11 +57,13 @@ export class WorkerEngine implements Engine {
 		this.#stages = {
 			batcher: new Batcher({ parametersNow: settings.parametersNow, deadlineMs: settings.batchDeadlineMs }),
 			converter: new Converter({ native, ring, painted, fit, observer }),
+			similarityFilter: new SimilarityFilter({ native, observer }),
 			motionTracker: new MotionTracker({ native, noise: new NoiseField({ native, painted, latents }), observer }),
 			encoderStream: new EncoderStream({ device, native, visionSize: textEncoder.image, observer }),
 			temporalAdapter: new TemporalAdapter({ native, observer }),
 			denoiserStream: new DenoiserStream({ device, observer }),
 		};
+		this.#overlaps = settings.overlaps;
 	}
 
 	/** Over streams of its own. Errors: ERR_MODEL, ERR_PROVIDER. */
@@ -74,8 +80,16 @@ export class WorkerEngine implements Engine {
 		return new WorkerEngine(streams, settings, () => Promise.resolve());
 	}
 
+	/** Before the first frame: goes on where another engine was, so that neither style nor strokes jump. */
+	resume({ epoch, source, painting, prompts }: LineState): void {
+		const { encoderStream, motionTracker, temporalAdapter } = this.#stages;
+		encoderStream.resume(prompts, source);
+		motionTracker.resume(source, epoch);
+		temporalAdapter.resume(painting);
+	}
+
 	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame> {
-		return paintLine(frames, this.#stages);
+		return paintLine(frames, this.#stages, { overlaps: this.#overlaps });
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

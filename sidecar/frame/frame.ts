@@ -99,6 +99,8 @@ export interface StyledFrame {
 	 * the engine gave none; what a sink then shows says its failure policy.
 	 */
 	kind: 'painting' | 'source' | 'unpainted';
+	/** The painting before this one, shown again because the picture has not changed. */
+	isReused?: boolean;
 	/** What was painted: RGB at the painted size; where there is no painting, the picture itself. */
 	source: Picture;
 	/** The painting at the painted size; where there is none, the source's own picture. */

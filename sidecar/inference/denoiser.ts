@@ -1,11 +1,14 @@
+import assert from 'node:assert/strict';
 import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import { concatenate, element, split, zeros, type Tensor } from '../frame/tensor.ts';
-import { batchesOf, framesPerPass, joinPasses, splitAll, type PromptEmbeds } from './encoder.ts';
+import { concatenate, split, zeros, type Tensor } from '../frame/tensor.ts';
+import type { PromptEmbeds } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
+import { batchesOf, framesPerPass, inPasses, joinAll, repeat, splitAll, takeAll } from './passes.ts';
 import { openGraphs, type OpenGraphsSettings } from './precision.ts';
-import { resolveShape, type GraphSession, type Provider } from './session.ts';
+import { resolveShape, threadsOf, type GraphSession, type Provider } from './session.ts';
+import { StreamBatch } from './stream-batch.ts';
 
 export interface DenoiseRequest {
 	/** Whose painting it is: the conditioning embeddings of one line are not another's. */
@@ -32,6 +35,28 @@ export interface DenoiseResult {
 	stagesMs: { condMs?: number; unetMs: number; vaeDecodeMs: number };
 }
 
+/** One run of a line's stream batch. */
+export interface AdvanceRequest {
+	line: number;
+	/** Of the steps, multiplier and size of those in flight. */
+	entering?: DenoiseRequest;
+}
+
+export interface AdvanceResult {
+	/** Of the batch that was longest in flight, where this run finished it. */
+	paintings?: Tensor<Uint8Array>;
+	stagesMs: { unetMs: number; vaeDecodeMs?: number };
+}
+
+/** A batch on its way from noise to latents. */
+interface StreamedBatch {
+	z: Tensor<Float32Array>;
+	sigmas: readonly number[];
+	conditions: Record<string, Tensor>;
+	multiplier: number;
+	details: Record<string, Tensor>;
+}
+
 const ROLES = ['lllite_cond', 'unet', 'vae_decoder'] as const;
 
 /** The main stream's graphs: lllite_cond, unet, vae_decoder. Holds the conditioning embeddings between refreshes. */
@@ -43,6 +68,8 @@ export class Denoiser implements AsyncDisposable {
 	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
 	/** By line, until the next refresh. */
 	readonly #condEmbeds = new Map<number, Record<string, Tensor>>();
+	/** By line. */
+	readonly #streams = new Map<number, StreamBatch<StreamedBatch>>();
 
 	private constructor(
 		folder: ModelFolder,
@@ -56,7 +83,8 @@ export class Denoiser implements AsyncDisposable {
 	}
 
 	static async open(folder: ModelFolder, settings: OpenGraphsSettings): Promise<Denoiser> {
-		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, settings));
+		const session = { intraOpNumThreads: threadsOf('main'), ...settings.session };
+		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, { ...settings, session }));
 	}
 
 	/**
@@ -64,50 +92,29 @@ export class Denoiser implements AsyncDisposable {
 	 * each gets its own share.
 	 */
 	async denoise(requests: readonly DenoiseRequest[]): Promise<DenoiseResult[]> {
-		const { scheduler, latents } = this.#folder.manifest;
 		const { steps, temporal } = requests[0]!;
 		const batches = batchesOf(requests, (request) => request.noise);
-		const join = <T extends Tensor>(of: (request: DenoiseRequest, batch: number) => T): T =>
-			concatenate(requests.map((request, i) => of(request, batches[i]!))) as T;
-		const noise = join((request) => request.noise);
-		const [batch = 0, , latentHeight = 0, latentWidth = 0] = noise.shape;
-		const [height, width] = [latentHeight * latents.scale, latentWidth * latents.scale];
+		const noise = concatenate(requests.map((request) => request.noise));
+		const [batch = 0] = noise.shape;
 		const perPass = framesPerPass(this.provider, batch);
-		const sizes = { batch: perPass, height, width };
-		const sigmas = flowMatchSigmas(scheduler, steps, imageSeqLen(width, height));
+		const sizes = { batch: perPass, ...this.#paintedSizeOf(noise) };
+		const sigmas = this.#sigmasOf(noise, steps);
 		let unetMs = 0;
 		let vaeDecodeMs = 0;
 		const clock = stopwatch();
 
 		const refreshed = requests.filter((request) => request.temporal.images);
-		await this.#refreshCondEmbeds(refreshed, { height, width });
+		await this.#refreshCondEmbeds(refreshed, sizes);
 		const condMs = clock();
-		const inputs = Object.fromEntries(
-			this.#graphs.unet.spec.inputs.map((spec): [string, Tensor | undefined] => {
-				if (spec.name === 'encoder_attention_mask')
-					return [spec.name, join((request, own) => repeat(request.prompt.attentionMask, own))];
-				if (!spec.name.startsWith('cond_embeds')) return [spec.name, undefined];
-				const none = (own: number) => zeros(resolveShape(spec, { ...sizes, batch: own }));
-				return [spec.name, join(({ line }, own) => firstOf(this.#condEmbeds.get(line)?.[spec.name], own) ?? none(own))];
-			}),
-		);
-		const promptEmbeds = join((request, own) => repeat(request.prompt.promptEmbeds, own));
-		const sourceLatents = join((request) => request.sourceLatents);
-		const details = Object.fromEntries(
-			Object.keys(requests[0]!.details).map((name) => [name, join((request) => request.details[name]!)]),
-		);
+		const conditions = joinAll(requests.map((request) => this.#conditionsOf(request)));
+		const details = joinAll(requests.map((request) => request.details));
 		const images = await inPasses(batch, perPass, async (take) => {
-			const conditioning: Record<string, Tensor> = {
-				prompt_embeds: take(promptEmbeds),
-				source_latents: take(sourceLatents),
-				multiplier: { data: Float32Array.of(temporal.multiplier), shape: [1] },
-			};
-			for (const [name, tensor] of Object.entries(inputs)) if (tensor) conditioning[name] = take(tensor);
-			const sample = take(noise);
-			const z = { data: sample.data.slice(), shape: sample.shape };
+			const own = takeAll(conditions, take);
+			const z = copyOf(take(noise));
 			for (let step = 0; step < steps; step++) {
 				const timestep = { data: new Float32Array(perPass).fill(1000 * sigmas[step]!), shape: [perPass] };
-				const { velocity } = await this.#graphs.unet.run({ sample: z, timestep, ...conditioning }, sizes);
+				const sample = { sample: z, timestep, multiplier: multiplierOf(temporal.multiplier), ...own };
+				const { velocity } = await this.#graphs.unet.run(sample, sizes);
 				eulerStep(z.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
 			}
 			expectNumbers(z.data, this.#folder.manifest.name);
@@ -130,9 +137,103 @@ export class Denoiser implements AsyncDisposable {
 		});
 	}
 
+	/**
+	 * One run of the U-Net for the batches of a line that are at different steps, with one more or without: each frame has
+	 * its own timestep. Who changes steps, multiplier or size finishes those in flight before.
+	 */
+	async advance({ line, entering }: AdvanceRequest): Promise<AdvanceResult> {
+		const clock = stopwatch();
+		const stream = this.#streamOf(line, entering);
+		const { rows, finished } = stream.next(entering && this.#begin(entering));
+		assert(rows.length > 0, `line ${line} has nothing in flight`);
+		const counts = rows.map(({ batch }) => batch.z.shape[0]!);
+		const frames = counts.reduce((sum, count) => sum + count, 0);
+		const sample = concatenate(rows.map(({ batch }) => batch.z));
+		const times = rows.flatMap(({ batch, step }, i) =>
+			Array.from({ length: counts[i]! }, () => 1000 * batch.sigmas[step]!),
+		);
+		const timestep = { data: Float32Array.from(times), shape: [frames] };
+		const conditions = joinAll(rows.map(({ batch }) => batch.conditions));
+		const multiplier = multiplierOf(rows[0]!.batch.multiplier);
+		const perPass = framesPerPass(this.provider, frames);
+		const sizes = { batch: perPass, ...this.#paintedSizeOf(sample) };
+		const { velocity } = await inPasses(frames, perPass, (take) =>
+			this.#graphs.unet.run(
+				{ sample: take(sample), timestep: take(timestep), multiplier, ...takeAll(conditions, take) },
+				sizes,
+			),
+		);
+		for (const [i, { data }] of split(velocity as Tensor<Float32Array>, counts).entries()) {
+			const { batch, step } = rows[i]!;
+			eulerStep(batch.z.data, data, batch.sigmas[step + 1]! - batch.sigmas[step]!);
+		}
+		const unetMs = clock();
+		if (!finished) return { stagesMs: { unetMs } };
+		expectNumbers(finished.z.data, this.#folder.manifest.name);
+		const paintings = await this.#decode(finished);
+		return { paintings, stagesMs: { unetMs, vaeDecodeMs: clock() } };
+	}
+
 	/** The line is over. */
 	forget(line: number): void {
 		this.#condEmbeds.delete(line);
+		this.#streams.delete(line);
+	}
+
+	#paintedSizeOf({ shape }: Tensor): { height: number; width: number } {
+		const { scale } = this.#folder.manifest.latents;
+		return { height: shape[2]! * scale, width: shape[3]! * scale };
+	}
+
+	#sigmasOf(noise: Tensor, steps: number): number[] {
+		const { height, width } = this.#paintedSizeOf(noise);
+		return flowMatchSigmas(this.#folder.manifest.scheduler, steps, imageSeqLen(width, height));
+	}
+
+	/** What the U-Net is told of each frame of a request, besides where it is: tensors of its batch, by name. */
+	#conditionsOf({ line, noise, prompt, sourceLatents }: DenoiseRequest): Record<string, Tensor> {
+		const batch = noise.shape[0]!;
+		const conditions: Record<string, Tensor> = {
+			prompt_embeds: repeat(prompt.promptEmbeds, batch),
+			source_latents: sourceLatents,
+		};
+		for (const spec of this.#graphs.unet.spec.inputs) {
+			const { name } = spec;
+			if (name === 'encoder_attention_mask') conditions[name] = repeat(prompt.attentionMask, batch);
+			if (!name.startsWith('cond_embeds')) continue;
+			const none = () => zeros(resolveShape(spec, { batch, ...this.#paintedSizeOf(noise) }));
+			conditions[name] = firstOf(this.#condEmbeds.get(line)?.[name], batch) ?? none();
+		}
+		return conditions;
+	}
+
+	#streamOf(line: number, entering: DenoiseRequest | undefined): StreamBatch<StreamedBatch> {
+		let stream = this.#streams.get(line);
+		if (!stream || (stream.inFlight === 0 && entering)) stream = new StreamBatch(entering?.steps ?? 1);
+		assert(!entering || entering.steps === stream.steps, `line ${line} is in the middle of ${stream.steps} steps`);
+		this.#streams.set(line, stream);
+		return stream;
+	}
+
+	#begin(request: DenoiseRequest): StreamedBatch {
+		const { noise, steps, details, temporal } = request;
+		return {
+			z: copyOf(noise),
+			sigmas: this.#sigmasOf(noise, steps),
+			conditions: this.#conditionsOf(request),
+			multiplier: temporal.multiplier,
+			details,
+		};
+	}
+
+	async #decode({ z, details }: StreamedBatch): Promise<Tensor<Uint8Array>> {
+		const batch = z.shape[0]!;
+		const perPass = framesPerPass(this.provider, batch);
+		const sizes = { batch: perPass, ...this.#paintedSizeOf(z) };
+		const { image } = await inPasses(batch, perPass, (take) =>
+			this.#graphs.vae_decoder.run({ latents: take(z), ...takeAll(details, take) }, sizes),
+		);
+		return image as Tensor<Uint8Array>;
 	}
 
 	async #refreshCondEmbeds(
@@ -144,7 +245,7 @@ export class Denoiser implements AsyncDisposable {
 		const batch = images.shape[0]!;
 		const perPass = framesPerPass(this.provider, batch);
 		const embeds = await inPasses(batch, perPass, (take) =>
-			this.#graphs.lllite_cond.run({ image: take(images) }, { batch: perPass, ...size }),
+			this.#graphs.lllite_cond.run({ image: take(images) }, { ...size, batch: perPass }),
 		);
 		const shares = splitAll(
 			embeds,
@@ -162,37 +263,20 @@ export class Denoiser implements AsyncDisposable {
 export const keyOfDenoising = ({ noise, steps, temporal }: DenoiseRequest): string =>
 	JSON.stringify([noise.shape.slice(1), steps, temporal.multiplier]);
 
-type Take = <T extends Tensor>(tensor: T) => T;
+const multiplierOf = (value: number): Tensor<Float32Array> => ({ data: Float32Array.of(value), shape: [1] });
 
-/** Runs a batch in passes of `perPass` frames; `take` cuts a pass out of a tensor of the whole batch. */
-const inPasses = async (
-	batch: number,
-	perPass: number,
-	run: (take: Take) => Promise<Record<string, Tensor>>,
-): Promise<Record<string, Tensor>> => {
-	const passes: Record<string, Tensor>[] = [];
-	for (let first = 0; first < batch; first += perPass)
-		passes.push(await run((tensor) => (perPass === batch ? tensor : (element(tensor, first) as typeof tensor))));
-	return joinPasses(passes);
-};
-
-const takeAll = (tensors: Record<string, Tensor>, take: Take): Record<string, Tensor> =>
-	Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, take(tensor)]));
-
-/** One frame's embeddings stand for every frame of the batch. */
-const repeat = <T extends Tensor>(tensor: T, batch: number): T =>
-	tensor.shape[0] === batch ? tensor : (concatenate(Array.from({ length: batch }, () => element(tensor, 0))) as T);
+const copyOf = ({ data, shape }: Tensor<Float32Array>): Tensor<Float32Array> => ({ data: data.slice(), shape });
 
 /** A graph that overflows would paint black, or garbage, for as long as it runs. A sum is NaN or infinite where one of them is. */
-const expectNumbers = (z: Float32Array, model: string): void => {
+export const expectNumbers = (z: Float32Array, model: string, graph = 'unet'): void => {
 	let sum = 0;
 	for (let i = 0; i < z.length; i++) sum += z[i]!;
 	if (!Number.isFinite(sum))
-		throw new SidecarError('ERR_ENGINE', `The graph unet of ${model} gave values that are no numbers (${sum}).`);
+		throw new SidecarError('ERR_ENGINE', `The graph ${graph} of ${model} gave values that are no numbers (${sum}).`);
 };
 
 /** z += dsigma · v, in place. */
-const eulerStep = (z: Float32Array, velocity: Float32Array, dsigma: number): void => {
+export const eulerStep = (z: Float32Array, velocity: Float32Array, dsigma: number): void => {
 	for (let i = 0; i < z.length; i++) z[i]! += dsigma * velocity[i]!;
 };
 

@@ -1,6 +1,7 @@
 import type { GraphRole } from '../config/schema.ts';
-import { concatenate, element, split, type Tensor } from '../frame/tensor.ts';
+import { concatenate, element, type Tensor } from '../frame/tensor.ts';
 import type { ModelFolder } from './manifest.ts';
+import { batchesOf, framesPerPass, inPasses, splitAll } from './passes.ts';
 import { openGraphs, type OpenGraphsSettings } from './precision.ts';
 import type { GraphSession, Provider, Sizes } from './session.ts';
 import { readTokenizer, type PromptTokenizer } from './tokenizer.ts';
@@ -76,27 +77,22 @@ export class Encoder implements AsyncDisposable {
 		const pictures = concatenate(requests.map((request) => request.pictures));
 		const [batch = 0, height = 0, width = 0] = pictures.shape;
 		const perPass = framesPerPass(this.provider, batch);
-		const passes: Record<string, Tensor>[] = [];
-		for (let first = 0; first < batch; first += perPass)
-			passes.push(
-				await this.#graphs.vae_encoder.run(
-					{ image: perPass === batch ? pictures : element(pictures, first) },
-					{ batch: perPass, height, width },
-				),
-			);
+		const encoded = await inPasses(batch, perPass, (take) =>
+			this.#graphs.vae_encoder.run({ image: take(pictures) }, { batch: perPass, height, width }),
+		);
 		const vaeEncodeMs = (performance.now() - startMs) / batch;
 		const shares = splitAll(
-			joinPasses(passes),
+			encoded,
 			batchesOf(requests, (request) => request.pictures),
 		);
 		return requests.map(({ text, pictures: own }, i) => {
 			const { source_latents, ...details } = shares[i]!;
-			const encoded = text && texts.shift();
+			const read = text && texts.shift();
 			return {
 				sourceLatents: source_latents as Tensor<Float32Array>,
 				details,
-				...(encoded && { prompts: encoded.prompts }),
-				stagesMs: { ...(encoded && { teMs: encoded.teMs }), vaeEncodeMs: vaeEncodeMs * own.shape[0]! },
+				...(read && { prompts: read.prompts }),
+				stagesMs: { ...(read && { teMs: read.teMs }), vaeEncodeMs: vaeEncodeMs * own.shape[0]! },
 			};
 		});
 	}
@@ -135,24 +131,3 @@ export class Encoder implements AsyncDisposable {
 		for (const graph of Object.values(this.#graphs)) await graph[Symbol.asyncDispose]();
 	}
 }
-
-/**
- * On a CPU a batch costs more than its frames one by one (memory-bound operators fall out of the cache:
- * 1.5 to 6 times slower at 4 frames), so only a GPU is given whole batches.
- */
-export const framesPerPass = (provider: Provider, batch: number): number => (provider === 'cpu' ? 1 : batch);
-
-export const batchesOf = <Request>(requests: readonly Request[], of: (request: Request) => Tensor): number[] =>
-	requests.map((request) => of(request).shape[0]!);
-
-/** The outputs of one run as those of its requests. */
-export const splitAll = (tensors: Record<string, Tensor>, counts: readonly number[]): Record<string, Tensor>[] => {
-	const parts = Object.entries(tensors).map(([name, tensor]) => [name, split(tensor, counts)] as const);
-	return counts.map((_, i) => Object.fromEntries(parts.map(([name, shares]) => [name, shares[i]!])));
-};
-
-/** The outputs of several passes as those of one. */
-export const joinPasses = (passes: readonly Record<string, Tensor>[]): Record<string, Tensor> =>
-	Object.fromEntries(
-		Object.keys(passes[0] ?? {}).map((name) => [name, concatenate(passes.map((pass) => pass[name]!))]),
-	);

@@ -11,23 +11,30 @@ interface Waiting<Request, Result> {
 export class Gatherer<Request, Result> {
 	readonly #run: (requests: readonly Request[]) => Promise<readonly Result[]>;
 	readonly #keyOf: (request: Request) => string;
-	readonly #most: number;
+	readonly #isTooMuch: (error: unknown) => boolean;
+	#most: number;
 	#waiting: Waiting<Request, Result>[] = [];
 	#isRunning = false;
 
-	/** `run` gives a result for each request, in their order; at most `most` are run together. */
+	/**
+	 * `run` gives a result for each request, in their order; at most `most` are run together. Where that fails and
+	 * `isTooMuch` says so, half of them are run together from then on, and those that failed again.
+	 */
 	constructor({
 		run,
 		keyOf,
 		most,
+		isTooMuch = () => false,
 	}: {
 		run: (requests: readonly Request[]) => Promise<readonly Result[]>;
 		keyOf: (request: Request) => string;
 		most: number;
+		isTooMuch?: (error: unknown) => boolean;
 	}) {
 		this.#run = run;
 		this.#keyOf = keyOf;
 		this.#most = most;
+		this.#isTooMuch = isTooMuch;
 	}
 
 	/** Errors: what `run` throws, to all whose requests it had. */
@@ -46,7 +53,10 @@ export class Gatherer<Request, Result> {
 				const results = await this.#run(together.map(({ request }) => request));
 				for (const [i, { resolve }] of together.entries()) resolve(results[i]!);
 			} catch (error) {
-				for (const { reject } of together) reject(error);
+				if (together.length > 1 && this.#isTooMuch(error)) {
+					this.#most = Math.floor(together.length / 2);
+					this.#waiting.unshift(...together);
+				} else for (const { reject } of together) reject(error);
 			}
 		}
 		this.#isRunning = false;

@@ -1,6 +1,8 @@
 import { parentPort } from 'node:worker_threads';
+import { isSidecarError } from '../errors.ts';
 import type { Tensor } from '../frame/tensor.ts';
 import { loadNative } from '../native.ts';
+import { log } from '../telemetry/logger.ts';
 import { Denoiser, keyOfDenoising, type DenoiseRequest, type DenoiseResult } from './denoiser.ts';
 import { Encoder, type EncodeRequest, type EncodeResult } from './encoder.ts';
 import { Gatherer } from './gatherer.ts';
@@ -12,7 +14,7 @@ import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
  */
 const ENCODER_PRIORITY_STEPS = 5;
 
-/** Requests of several lines that are run together. A CPU gains nothing from that (`framesPerPass`). */
+/** Requests of several lines that are run together. A CPU gains nothing from that (`passes.ts`). */
 const TOGETHER_MAX = 8;
 
 let denoiser: Denoiser | undefined;
@@ -20,6 +22,13 @@ let encoding: Gatherer<EncodeRequest, EncodeResult> | undefined;
 let denoising: Gatherer<DenoiseRequest, DenoiseResult> | undefined;
 
 const mostOn = (provider: string): number => (provider === 'cpu' ? 1 : TOGETHER_MAX);
+
+/** What there is no room for together may have room one by one. */
+const isTooMuch = (error: unknown): boolean => {
+	const is = isSidecarError(error) && error.code === 'ERR_MEMORY';
+	if (is) log.warn({ reason: error.message }, 'out of memory: fewer lines are run together');
+	return is;
+};
 
 const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 	switch (message.call) {
@@ -30,6 +39,7 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 				run: (requests) => encoder.encode(requests),
 				keyOf: ({ pictures }) => pictures.shape.slice(1).join(),
 				most: mostOn(encoder.provider),
+				isTooMuch,
 			});
 			return encoder.int8Graphs;
 		}
@@ -40,6 +50,7 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 				run: (requests) => opened.denoise(requests),
 				keyOf: keyOfDenoising,
 				most: mostOn(opened.provider),
+				isTooMuch,
 			});
 			return opened.int8Graphs;
 		}
@@ -47,6 +58,8 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			return await encoding!.call(message.request);
 		case 'denoise':
 			return await denoising!.call(message.request);
+		case 'advance':
+			return await denoiser!.advance(message.request);
 		case 'forget':
 			return denoiser?.forget(message.request.line);
 	}

@@ -1,7 +1,7 @@
 import type { GraphRole, Tuning } from '../config/schema.ts';
 import type { Size } from '../frame/frame.ts';
 import { openGraph, type ModelFolder, type Precision } from './manifest.ts';
-import type { GraphSession, Provider, Sizes } from './session.ts';
+import type { GraphSession, Provider, SessionSettings, Sizes } from './session.ts';
 
 /** What a run asks for, or the graphs that an engine before this one took in int8. */
 export type PrecisionWish = Tuning['precision'] | readonly GraphRole[];
@@ -31,6 +31,7 @@ export interface OpenGraphsSettings {
 	provider: Provider;
 	painted: Size;
 	precision: PrecisionWish;
+	session?: SessionSettings;
 }
 
 /**
@@ -40,13 +41,13 @@ export interface OpenGraphsSettings {
 export const openGraphs = async <Role extends GraphRole>(
 	folder: ModelFolder,
 	roles: readonly Role[],
-	{ provider, painted, precision: wish }: OpenGraphsSettings,
+	{ provider, painted, precision: wish, session }: OpenGraphsSettings,
 ): Promise<{ graphs: Record<Role, GraphSession>; int8Graphs: Role[] }> => {
 	const sizes = { batch: 1, ...painted };
 	const graphs: Partial<Record<Role, GraphSession>> = {};
 	const int8Graphs: Role[] = [];
 	const open = async (role: Role, precision: Precision): Promise<GraphSession> => {
-		const graph = await openGraph(folder, role, provider, precision);
+		const graph = await openGraph(folder, role, provider, precision, session);
 		await graph.warmUp(sizes);
 		return graph;
 	};

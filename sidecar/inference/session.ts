@@ -1,9 +1,13 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import type { GraphSpec, TensorSpec } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { elementCount, expectShape, tensorType, type Shape, type Tensor, type TensorData } from '../frame/tensor.ts';
+import { GraphCache, graphCacheFolder, graphKey, thisProcessor } from './graph-cache.ts';
+import { isOutOfMemory } from './out-of-memory.ts';
 
 export type Provider = 'cuda' | 'dml' | 'coreml' | 'webgpu' | 'cpu';
 
@@ -12,6 +16,27 @@ export const supportedProviders = (): Provider[] => {
 	const known = new Set(ort.listSupportedBackends().map(({ name }) => name));
 	return (['cuda', 'dml', 'coreml', 'webgpu', 'cpu'] as const).filter((name) => known.has(name));
 };
+
+/** Of onnxruntime: what is kept of one version is not another's. */
+export const runtimeVersion = (): string => ort.env.versions.node ?? '';
+
+/** How a session runs its graph where a measurement takes apart what makes the line fast; no configuration has it. */
+export interface SessionSettings {
+	/** `disabled` runs the graph as it was exported; left out, onnxruntime fuses and folds what it can. */
+	graphOptimizationLevel?: 'disabled' | 'all';
+	/** Left out, as `threadsOf` says. */
+	intraOpNumThreads?: number;
+}
+
+/**
+ * Threads of one stream's graphs. The two streams share the cores, and the main one sets the pace: on two cores `lite`
+ * paints 37.9 frames/s with both of them for it, 35.1 with one.
+ */
+export const threadsOf = (stream: 'side' | 'main', cores = availableParallelism()): number =>
+	stream === 'main' ? Math.ceil(0.75 * cores) : Math.max(1, Math.floor(cores / 2));
+
+/** A larger graph optimised is too large for a file of onnxruntime's. One with weights in other files is not known by its own hash. */
+const KEPT_BYTES_MAX = 256 * 2 ** 20;
 
 /** Values of the names in a manifest's shapes. */
 export interface Sizes {
@@ -35,37 +60,57 @@ export const resolveShape = (spec: TensorSpec, sizes: Sizes): Shape =>
 export class GraphSession {
 	readonly spec: GraphSpec;
 	readonly #session: ort.InferenceSession;
+	readonly #provider: Provider;
 	readonly #what: string;
 
-	private constructor(session: ort.InferenceSession, spec: GraphSpec, what: string) {
+	private constructor(session: ort.InferenceSession, spec: GraphSpec, provider: Provider, what: string) {
 		this.#session = session;
 		this.spec = spec;
+		this.#provider = provider;
 		this.#what = what;
 	}
 
-	/** `what` names the graph in messages ("model lite, graph unet"). Errors: ERR_MODEL, ERR_PROVIDER. */
-	static async open(path: string, spec: GraphSpec, provider: Provider, what: string): Promise<GraphSession> {
+	/** `what` names the graph in messages ("model lite, graph unet"). Errors: ERR_MODEL, ERR_PROVIDER, ERR_MEMORY. */
+	static async open(
+		path: string,
+		spec: GraphSpec,
+		provider: Provider,
+		what: string,
+		settings: SessionSettings = {},
+	): Promise<GraphSession> {
 		let session: ort.InferenceSession;
 		try {
-			session = await ort.InferenceSession.create(path, {
+			const options: ort.InferenceSession.SessionOptions = {
 				executionProviders: [provider],
-				// Spinning threads halve the throughput as soon as the two streams share cores.
-				intraOpNumThreads: Math.max(1, Math.floor(availableParallelism() / 2)),
+				intraOpNumThreads: threadsOf('side'),
 				interOpNumThreads: 1,
 				logSeverityLevel: 4, // what goes wrong comes as an exception, with its reason
+				// Spinning threads halve the throughput as soon as the two streams share cores.
 				extra: { session: { intra_op: { allow_spinning: '0' } } },
-			});
+				...settings,
+			};
+			const isKept =
+				provider === 'cpu' &&
+				!settings.graphOptimizationLevel &&
+				!spec.externalData &&
+				(await stat(path)).size <= KEPT_BYTES_MAX;
+			session = await (isKept ? createKept(path, options) : ort.InferenceSession.create(path, options));
 		} catch (cause) {
-			const reason = (cause as Error).message.split('\n')[0];
+			const { message } = cause as Error;
+			const reason = message.split('\n')[0];
+			if (isOutOfMemory(provider, message))
+				throw new SidecarError('ERR_MEMORY', `The provider ${provider} has no room for the ${what}: ${reason}`, {
+					cause,
+				});
 			if (provider === 'cpu') throw new SidecarError('ERR_MODEL', `The ${what} cannot be loaded: ${reason}`, { cause });
 			throw new SidecarError('ERR_PROVIDER', `The provider ${provider} cannot run the ${what}: ${reason}`, { cause });
 		}
 		checkAgainstManifest(session.inputMetadata, spec.inputs, `${what}, input`);
 		checkAgainstManifest(session.outputMetadata, spec.outputs, `${what}, output`);
-		return new GraphSession(session, spec, what);
+		return new GraphSession(session, spec, provider, what);
 	}
 
-	/** Runs the graph; shapes are checked on the way in and on the way out. Errors: ERR_MODEL, ERR_ENGINE. */
+	/** Runs the graph; shapes are checked on the way in and on the way out. Errors: ERR_MODEL, ERR_ENGINE, ERR_MEMORY. */
 	async run(inputs: Readonly<Record<string, Tensor>>, sizes: Sizes): Promise<Record<string, Tensor>> {
 		const feeds: Record<string, ort.Tensor> = {};
 		for (const spec of this.spec.inputs) {
@@ -83,9 +128,9 @@ export class GraphSession {
 		try {
 			fetched = await this.#session.run(feeds);
 		} catch (cause) {
-			throw new SidecarError('ERR_ENGINE', `The ${this.#what} failed: ${(cause as Error).message.split('\n')[0]}`, {
-				cause,
-			});
+			const { message } = cause as Error;
+			const code = isOutOfMemory(this.#provider, message) ? 'ERR_MEMORY' : 'ERR_ENGINE';
+			throw new SidecarError(code, `The ${this.#what} failed: ${message.split('\n')[0]}`, { cause });
 		}
 		const outputs: Record<string, Tensor> = {};
 		for (const spec of this.spec.outputs) {
@@ -118,6 +163,36 @@ export class GraphSession {
 		await this.#session.release();
 	}
 }
+
+/** Optimising `lite` takes longer than loading it, and comes out the same each time: it is done once. */
+const createKept = async (
+	path: string,
+	options: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> => {
+	const cache = new GraphCache(graphCacheFolder());
+	// Of what is opened, not of what the manifest promises: what is kept under a hash must have come from those bytes.
+	const graph = await readFile(path);
+	const sha256 = createHash('sha256').update(graph).digest('hex');
+	const key = graphKey(sha256, runtimeVersion(), await thisProcessor());
+	const kept = await cache.read(key);
+	if (kept)
+		try {
+			return await ort.InferenceSession.create(kept, { ...options, graphOptimizationLevel: 'disabled' });
+		} catch {
+			// Another build of the library may refuse what it finds there: it is made anew.
+		}
+	const draft = await cache.draft(key);
+	if (!draft) return await ort.InferenceSession.create(graph, options);
+	try {
+		const session = await ort.InferenceSession.create(graph, { ...options, optimizedModelFilePath: draft });
+		await cache.keep(key, draft);
+		return session;
+	} catch {
+		// No room for it, or the graph is broken, which is said now.
+		await cache.discard(draft);
+		return await ort.InferenceSession.create(graph, options);
+	}
+};
 
 /** The graph must have the manifest's tensors: numbers equal numbers, a name stands for any name. */
 const checkAgainstManifest = (

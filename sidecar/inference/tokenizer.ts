@@ -17,17 +17,22 @@ export type PromptTokenizer = (prompt: string) => TokenizedPrompt;
 export const readTokenizer = async ({ path, manifest }: ModelFolder): Promise<PromptTokenizer> => {
 	const { tokenizer: file, template, maxLength, padTokenId } = manifest.textEncoder;
 	let tokenizer: Tokenizer;
+	let special: string[];
 	try {
-		tokenizer = new Tokenizer(JSON.parse(await readFile(join(path, file), 'utf8')), {});
+		const read = JSON.parse(await readFile(join(path, file), 'utf8'));
+		tokenizer = new Tokenizer(read, {});
 		tokenizer.encode('a prompt');
+		special = (read.added_tokens ?? []).map(({ content }: { content: unknown }) => String(content)).filter(Boolean);
 	} catch (cause) {
 		throw new SidecarError('ERR_MODEL', `${join(path, file)} is not a tokenizer: ${(cause as Error).message}`, {
 			cause,
 		});
 	}
 	return (prompt) => {
+		// What marks turns and pictures in the template is the template's alone.
+		const words = special.reduce((text, token) => text.replaceAll(token, ' '), prompt);
 		// replace() with a function: "$&" in a prompt is text, not a pattern.
-		const { ids }: { ids: number[] } = tokenizer.encode(template.replace('{prompt}', () => prompt));
+		const { ids }: { ids: number[] } = tokenizer.encode(template.replace('{prompt}', () => words));
 		const inputIds = new BigInt64Array(maxLength).fill(BigInt(padTokenId));
 		const attentionMask = new BigInt64Array(maxLength);
 		// A long prompt loses its end, but not the token that closes it.

@@ -1,5 +1,5 @@
 import type { GraphRole } from '../config/schema.ts';
-import type { DenoiseRequest, DenoiseResult } from './denoiser.ts';
+import type { AdvanceRequest, AdvanceResult, DenoiseRequest, DenoiseResult } from './denoiser.ts';
 import type { EncodeRequest, EncodeResult } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
 import type { OpenGraphsSettings } from './precision.ts';
@@ -11,6 +11,7 @@ export interface WorkerCalls {
 	openDenoiser: { request: OpenRequest; result: readonly GraphRole[] };
 	encode: { request: EncodeRequest; result: EncodeResult };
 	denoise: { request: DenoiseRequest; result: DenoiseResult };
+	advance: { request: AdvanceRequest; result: AdvanceResult };
 	/** The line is over. */
 	forget: { request: { line: number }; result: undefined };
 }

@@ -9,9 +9,12 @@ export const FRAME_TIMES = [
 	`metadata=mode=print:key=allaprima:file='pipe\\:3':direct=1`,
 ].join(',');
 
-/** One value a frame, in order; undefined where the frame has no time. */
+/** One value a frame, in order; undefined where the frame has no time. Ends with the pipe, also with one that is destroyed. */
 export async function* readFrameTimes(pipe: Readable): AsyncGenerator<number | undefined, void, undefined> {
-	for await (const line of createInterface({ input: pipe })) {
+	const lines = createInterface({ input: pipe });
+	// readline hears of an end, but not of a pipe that is destroyed before it, and would wait for ever.
+	pipe.once('close', () => lines.close());
+	for await (const line of lines) {
 		const pts = /^frame:\d+\s+pts:(\S+)/.exec(line)?.[1];
 		if (pts !== undefined) yield pts === 'NOPTS' ? undefined : Number(pts);
 	}

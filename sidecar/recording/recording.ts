@@ -89,7 +89,8 @@ export class Recording implements AsyncDisposable {
 		const { layout, frameRate } = header.source;
 		const encoder = await startVideoWriter(this.#folder, layout, frameRate);
 		this.#encoder = encoder;
-		encoder.stdin.on('error', (cause) => void encoder.exited.then(() => this.#fail(cause)));
+		// What is written to it afterwards gets lost without an error.
+		void encoder.exited.then(() => this.#isEnding || this.#fail(new Error(encoder.reason)));
 	}
 
 	/** The listener, and what the engine chose is kept. */
@@ -155,8 +156,7 @@ export class Recording implements AsyncDisposable {
 	/** Once. The painting goes on. */
 	#fail(cause: unknown): SidecarError {
 		if (this.#failure) return this.#failure;
-		const encoder = this.#encoder;
-		const reason = encoder?.messages.length ? encoder.reason : (cause as Error).message;
+		const reason = this.#encoder?.knownReason ?? (cause as Error).message;
 		const advice = /ENOSPC|No space left|quota/i.test(reason) ? ' Free some space or choose another place.' : '';
 		this.#failure = new SidecarError(
 			'ERR_SINK_WRITE',

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
+	denoiserHashOf,
 	parse,
 	RecordingEvent,
 	RecordingHeader,
@@ -72,10 +73,13 @@ export class Replay {
 	}
 
 	/** Says so where it is another model than that of then. */
-	compareModel({ name, graphs }: ModelManifest): void {
+	compareModel(manifest: ModelManifest): void {
 		const { model } = this.header;
-		if (name !== model.name || graphs.unet.sha256 !== model.sha256)
-			log.warn({ model: name, recorded: model.name }, 'another model than was recorded: it paints differently');
+		if (manifest.name !== model.name || denoiserHashOf(manifest) !== model.sha256)
+			log.warn(
+				{ model: manifest.name, recorded: model.name },
+				'another model than was recorded: it paints differently',
+			);
 	}
 
 	/** The clock of then, as far as the replay has come. */

@@ -10,6 +10,8 @@ export interface ChannelNumbers {
 		/** Shown by the failure policy. */
 		unpainted: number;
 		repeated: number;
+		/** Of those that were painted: shown as the painting before, because the picture had not changed. */
+		reused: number;
 		dropped: number;
 	};
 	engineRestarts: number;
@@ -25,6 +27,8 @@ export interface ChannelNumbers {
 	glassToGlassMs?: { p50: number; p95: number };
 	/** On the 0..255 scale; absent before anything was measured. */
 	flicker?: { warpingError: number; sobel: number; sourceSobel: number };
+	/** Absent where the engine runs on this machine. */
+	remote?: { worker: string | undefined; roundTripMs: number | undefined; framesLate: number; placements: number };
 	/** Absent where the channel has nothing to do with NDI. */
 	ndi?: {
 		/** What left, by what it was; `filled` went out while the source gave nothing. */
@@ -99,6 +103,11 @@ export class Metrics {
 			repeated: frames.repeated,
 			dropped: frames.dropped,
 		}));
+		this.#count(
+			'frames_reused_total',
+			'Painted frames that are the painting before, for the picture had not changed.',
+			(c) => c.frames.reused,
+		);
 		this.#count('engine_restarts_total', 'Engines that were started again.', ({ engineRestarts }) => engineRestarts);
 		this.#gauge('ready', '1 where the channel has a picture to show.', ({ isReady }) => Number(isReady));
 		this.#gauge('governor_level', 'Steps that are given up to keep up; 0 where nothing is.', (c) => c.governorLevel);
@@ -125,6 +134,22 @@ export class Metrics {
 			'Detail: mean absolute mixed derivative of the grey picture, of 255 levels.',
 			'picture',
 			({ flicker }) => flicker && { source: flicker.sourceSobel, painting: flicker.sobel },
+		);
+		this.#gauge('fleet_painted', '1 where a worker of the fleet paints the channel.', ({ remote }) =>
+			remote ? Number(remote.worker !== undefined) : undefined,
+		);
+		this.#gauge('fleet_round_trip_seconds', 'To the worker and back, the fastest of the last few.', ({ remote }) =>
+			remote?.roundTripMs === undefined ? undefined : remote.roundTripMs / 1000,
+		);
+		this.#count(
+			'fleet_frames_late_total',
+			'Frames and paintings that were dropped for being late on their way.',
+			({ remote }) => remote?.framesLate,
+		);
+		this.#count(
+			'fleet_placements_total',
+			'Workers that took the channel, the first one too.',
+			({ remote }) => remote?.placements,
 		);
 		this.#countBy('ndi_frames_sent_total', 'Frames sent, by what they showed.', 'shown', ({ ndi }) => ndi?.sent);
 		this.#count('ndi_frames_dropped_total', 'Frames of the source that never left.', ({ ndi }) => ndi?.dropped);
@@ -243,5 +268,91 @@ export class Metrics {
 						counter.inc({ channel: numbers.channel, [label]: kind }, total);
 			},
 		});
+	}
+}
+
+/** What a worker of the fleet says of itself when it is asked. */
+export interface WorkerNumbers {
+	worker: string;
+	isDraining: boolean;
+	capacity: number;
+	load: number;
+	linesMax: number;
+	lines: readonly { isLeased: boolean; fps: number }[];
+	framesPainted: number;
+	framesDropped: number;
+	leasesLost: number;
+	/** Of its last frames; absent before there were any. */
+	frameMs?: { p50: number; p95: number };
+	queueMs?: { p50: number; p95: number };
+}
+
+/** As `Metrics`, of a worker. Streams are no label: there is a new one each time that a sidecar starts. */
+export class WorkerMetrics {
+	readonly #registry = new Registry();
+
+	constructor(build: { version: string; commit: string }, numbers: () => WorkerNumbers) {
+		const registers = [this.#registry];
+		const labelNames = ['worker'] as const;
+		new Gauge({
+			name: 'allaprima_build_info',
+			help: 'Always 1; version and commit are labels.',
+			labelNames: ['version', 'commit'] as const,
+			registers,
+		}).set(build, 1);
+		const gauge = (name: string, help: string, valueOf: (numbers: WorkerNumbers) => number): void => {
+			const made: Gauge<'worker'> = new Gauge({
+				name: `allaprima_worker_${name}`,
+				help,
+				labelNames,
+				registers,
+				collect: () => made.set({ worker: numbers().worker }, valueOf(numbers())),
+			});
+		};
+		const count = (name: string, help: string, totalOf: (numbers: WorkerNumbers) => number): void => {
+			const made: Counter<'worker'> = new Counter({
+				name: `allaprima_worker_${name}_total`,
+				help,
+				labelNames,
+				registers,
+				collect: () => {
+					made.reset();
+					made.inc({ worker: numbers().worker }, totalOf(numbers()));
+				},
+			});
+		};
+		const quantiles = (name: string, help: string, valuesOf: (numbers: WorkerNumbers) => WorkerNumbers['queueMs']) => {
+			const made: Gauge<'worker' | 'quantile'> = new Gauge({
+				name: `allaprima_worker_${name}`,
+				help,
+				labelNames: ['worker', 'quantile'] as const,
+				registers,
+				collect: () => {
+					const now = numbers();
+					const ms = valuesOf(now);
+					if (!ms) return;
+					made.set({ worker: now.worker, quantile: '0.5' }, ms.p50 / 1000);
+					made.set({ worker: now.worker, quantile: '0.95' }, ms.p95 / 1000);
+				},
+			});
+		};
+		gauge('capacity_pixels_per_second', 'What it can paint, measured when it began.', ({ capacity }) => capacity);
+		gauge('load_pixels_per_second', 'What its streams take, or are taken to want.', ({ load }) => load);
+		gauge('lines', 'Streams that are open here.', ({ lines }) => lines.length);
+		gauge('lines_max', 'Streams that may be open here.', ({ linesMax }) => linesMax);
+		gauge('leases', 'Streams that it has the lease of.', ({ lines }) => lines.filter((line) => line.isLeased).length);
+		gauge('frames_per_second', 'Frames painted a second, over the last three, of all streams.', ({ lines }) =>
+			lines.reduce((sum, { fps }) => sum + fps, 0),
+		);
+		gauge('draining', '1 where it takes no new streams.', ({ isDraining }) => Number(isDraining));
+		quantiles('frame_seconds', 'From the arrival of a frame to its answer.', ({ frameMs }) => frameMs);
+		quantiles('queue_seconds', 'Of that, what it waited, mostly for other streams.', ({ queueMs }) => queueMs);
+		count('frames_painted', 'Frames painted.', ({ framesPainted }) => framesPainted);
+		count('frames_dropped', 'Frames that came too late to be painted.', ({ framesDropped }) => framesDropped);
+		count('leases_lost', 'Leases that were taken away, or not renewed in time.', ({ leasesLost }) => leasesLost);
+	}
+
+	text(): Promise<string> {
+		return this.#registry.metrics();
 	}
 }

@@ -19,6 +19,7 @@ export interface Report {
 	int8Graphs: readonly string[];
 	/** Painted size. */
 	size: Size;
+	/** In the end: less than was asked for where memory ran out. */
 	batchSize: number;
 	steps: number;
 	/** Frames that the engine took. */
@@ -27,6 +28,8 @@ export interface Report {
 	/** Before the engine, in the ring, or after it, in the pacer. */
 	framesDropped: number;
 	framesRepeated: number;
+	/** Shown as the painting before, because the picture had not changed. */
+	framesReused: number;
 	/** Shown by the failure policy, because the engine gave no painting. */
 	framesUnpainted: number;
 	/** Painted frames a second from the end of the first batch to the last frame; 0 where there was only one batch. */
@@ -111,9 +114,11 @@ export class Recorder {
 	#unpainted = 0;
 	#unshown = 0;
 	#framesRepeated = 0;
+	#framesReused = 0;
 	#framesUnpainted = 0;
 	#engineRestarts = 0;
 	#int8Graphs: readonly string[] = [];
+	#batchSize: number;
 	#firstPaintingMs = 0;
 	#glassToGlassMs: { p50: number; p95: number } | undefined;
 	#firstBatchEndUs = 0;
@@ -129,6 +134,7 @@ export class Recorder {
 
 	constructor(facts: RunFacts, world: RecorderWorld) {
 		this.#facts = facts;
+		this.#batchSize = facts.batchSize;
 		this.#times = world.times;
 		this.#world = {
 			rssBytes: allProcessesRssBytes,
@@ -172,6 +178,11 @@ export class Recorder {
 		this.#framesRepeated++;
 	}
 
+	/** The painting before was shown again, because the picture had not changed. */
+	frameReused(): void {
+		this.#framesReused++;
+	}
+
 	/** The engine gave no painting, and the frame was shown by the failure policy. */
 	frameUnpainted(): void {
 		this.#framesUnpainted++;
@@ -199,9 +210,16 @@ export class Recorder {
 		this.#glassToGlassMs = ms;
 	}
 
-	setEngine(engine: { model?: string; provider: string; restarts: number; int8Graphs?: readonly string[] }): void {
-		const { model = this.#facts.model, provider } = engine;
+	setEngine(engine: {
+		model?: string;
+		provider: string;
+		restarts: number;
+		int8Graphs?: readonly string[];
+		batchSize?: number;
+	}): void {
+		const { model = this.#facts.model, provider, batchSize = this.#facts.batchSize } = engine;
 		this.#facts = { ...this.#facts, model, provider };
+		this.#batchSize = batchSize;
 		this.#engineRestarts = engine.restarts;
 		this.#int8Graphs = engine.int8Graphs ?? [];
 	}
@@ -231,12 +249,13 @@ export class Recorder {
 			provider,
 			int8Graphs: this.#int8Graphs,
 			size,
-			batchSize,
+			batchSize: this.#batchSize,
 			steps,
 			framesIn: this.#framesIn + this.#unpainted,
 			framesOut: this.#framesOut,
 			framesDropped: this.#unpainted + this.#unshown,
 			framesRepeated: this.#framesRepeated,
+			framesReused: this.#framesReused,
 			framesUnpainted: this.#framesUnpainted,
 			fps: steadyFrames > 0 && steadyUs > 0 ? round((steadyFrames * 1e6) / steadyUs) : 0,
 			latencyMs: {

@@ -584,6 +584,10 @@ test.each([300, 768, 1280, 1920])('nothing is wider than a window of %i pixels',
 	expect(stage.width / stage.height).toBeCloseTo(320 / 192, 1);
 });
 
+test('there is no fleet where the engine runs here', async () => {
+	expect(await page.locator('#fleet').isVisible()).toBe(false);
+});
+
 test('panic shows nothing but the slate, until it is over', async () => {
 	const tilesDrawn = () =>
 		page.evaluate(`[...document.querySelectorAll('#styles canvas')].filter((canvas) => {

@@ -1,4 +1,8 @@
 // Channels that share an engine: the real process, threads, onnxruntime and models/lite, from dist/.
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineHandle, EnginePool as Pool } from '../../sidecar/engine/engine-process.ts';
 import type { Picture } from '../../sidecar/frame/frame.ts';
@@ -6,7 +10,7 @@ import { pictureByteLength, rgbLayout } from '../../sidecar/frame/frame.ts';
 import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
 import { until } from '../support/engines.ts';
 import { parametersOf } from '../support/frames.ts';
-import { LITE } from '../support/lite.ts';
+import { copyOfLite, LITE } from '../support/lite.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { EnginePool } = (await import(
@@ -39,12 +43,23 @@ class Channel {
 	isReady = false;
 	#sequence = 0;
 
-	constructor(pool: Pool, { prompt = OIL, painted = PAINTED }: { prompt?: string; painted?: typeof PAINTED } = {}) {
-		const parameters = { ...parametersOf({ precision: 'fp32' }), conditioning: [{ prompt, weight: 1 }] };
+	constructor(
+		pool: Pool,
+		{
+			model = folder,
+			style = 'oil-painting',
+			prompt = OIL,
+			painted = PAINTED,
+		}: { model?: ModelFolder; style?: string; prompt?: string; painted?: typeof PAINTED } = {},
+	) {
+		const parameters = {
+			...parametersOf({ precision: 'fp32' }, 0, style),
+			conditioning: [{ prompt, weight: 1 }],
+		};
 		const data = new Uint8Array(pictureByteLength(LAYOUT)).map((_, i) => (i * 7 + Math.floor(i / 768) * 3) % 256);
 		this.handle = pool.start(
 			{
-				folder,
+				folder: model,
 				provider: 'cpu',
 				precision: parameters.tuning.precision,
 				painted,
@@ -133,6 +148,20 @@ describe('two channels of one pool', () => {
 		await Promise.all(next.map((channel) => channel.paints()));
 		expect(next[0]!.handle.pid).toBe(next[1]!.handle.pid);
 		expect(next[0]!.handle.pid).not.toBe(channels[0]!.handle.pid);
+	});
+
+	it('one that has no room takes the process with it, which alone gives memory back', async () => {
+		const broken = await copyOfLite();
+		const script = fileURLToPath(new URL('../support/break_model.py', import.meta.url));
+		execFileSync('/usr/bin/python3', [script, broken, 'memory']);
+		const model = await openModelFolder(broken);
+		const pool = new EnginePool();
+		const idle = new Channel(pool, { model, style: 'passthrough' });
+		await until(() => idle.isReady);
+		const greedy = new Channel(pool, { model });
+		await until(() => [idle, greedy].every(({ error }) => error !== undefined));
+		expect([idle, greedy].map(({ error }) => error?.code)).toEqual(['ERR_MEMORY', 'ERR_MEMORY']);
+		await rm(dirname(broken), { recursive: true });
 	});
 
 	it('one that is stuck takes the process with it', async () => {

@@ -43,7 +43,7 @@ const withEngine = async <T>(
 	parametersNow: () => Parameters,
 	use: (engine: Engine, paint: (count: number, still?: boolean) => Promise<StyledFrame[]>) => Promise<T>,
 ): Promise<T> => {
-	const ring = new FrameRing({ slotCount: 24, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
+	const ring = new FrameRing({ slotCount: 32, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
 	await using engine = await WorkerEngine.open({
 		folder,
 		provider: 'cpu',
@@ -100,6 +100,20 @@ describe('the engine with models/lite', () => {
 		expect(await meanDifference(first, other)).toBeGreaterThan(0.5);
 	});
 
+	it('shows the last painting of a still picture again, which is what painting it would give', async () => {
+		const all = await paint(parametersOf(), 32, true);
+		const reused = await paint(parametersOf({ similarityThreshold: 3 }), 32, true);
+		expect(all.filter(({ isReused }) => isReused)).toEqual([]);
+		expect(reused.filter(({ isReused }) => isReused).length).toBeGreaterThan(12);
+		for (const [i, { picture, kind, sequence }] of reused.entries()) {
+			expect({ kind, sequence }).toEqual({ kind: 'painting', sequence: i });
+			expect(await meanDifference(picture, all[i]!.picture)).toBeLessThan(0.01 * 255);
+		}
+		// What moves is painted.
+		const moving = await paint(parametersOf({ similarityThreshold: 3 }), 20);
+		expect(moving.filter(({ isReused }) => isReused)).toEqual([]);
+	});
+
 	it('leaves the picture nearly as it is at strength 0, and paints at 1', async () => {
 		const neutral = (await paint({ ...parametersOf(), conditioning: [] }, 1))[0]!.picture;
 		const painted = (await paint(parametersOf(), 1))[0]!.picture;
@@ -134,6 +148,17 @@ describe('the engine with models/lite', () => {
 		for (const steps of [2, 4] as const) {
 			const [frame] = await paint(parametersOf({ steps }), 1);
 			expect(await meanDifference(frame!.picture, sourcePicture(0))).toBeGreaterThan(4);
+		}
+	});
+
+	it('paints with the stream batch what it paints without, in order', async () => {
+		for (const batchSize of [1, 2]) {
+			const tuning = { steps: 4, batchSize, condRefreshEvery: 0 } as const;
+			const plain = await paint(parametersOf(tuning), 7);
+			const streamed = await paint(parametersOf({ ...tuning, streamBatch: true }), 7);
+			expect(streamed.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+			for (const [i, { picture }] of streamed.entries())
+				expect(await meanDifference(picture, plain[i]!.picture)).toBe(0);
 		}
 	});
 

@@ -208,6 +208,34 @@ it('lets nothing of the source out where the filter says slate, whatever the con
 	expect(new Set(filter.painted.map(({ layout }) => layout.width))).toEqual(new Set([256]));
 });
 
+it('holds a painting for as long as the filter says, for ever where it does not, whatever the configuration says', async () => {
+	const { finish } = start({ holdS: 0.1, afterHold: 'passthrough', staleAfterMs: 200 });
+	const tap = folder.at('tap.sock');
+	const { filter, plugin, reading } = await joinFilter(tap, { failure: 'hold' });
+	await filter.isPainted();
+	const first = filter.painted.length;
+	const [dead] = enginePids();
+	process.kill(dead!, 'SIGKILL');
+	await until(() => enginePids().some((pid) => pid !== dead));
+	const since = plugin.heard.length;
+	await plugin.hears('state', (message) => plugin.heard.indexOf(message) > since && message['engine'] === 'painting');
+	// The source's own pictures are 320 wide; paintings and the card are not.
+	const isSource = ({ layout }: RingFrame) => layout.width === 320;
+	expect(filter.painted.slice(first).some(isSource)).toBe(false);
+
+	plugin.stream({ tap, style: 'pencil-sketch', failure: 'hold', holdS: 1, afterHold: 'passthrough' });
+	await filter.isPainted();
+	const second = filter.painted.length;
+	const [hung] = enginePids();
+	process.kill(hung!, 'SIGSTOP');
+	await until(() => filter.painted.slice(second).some(isSource));
+	process.kill(hung!, 'SIGCONT');
+	await filter.isPainted();
+	expect((await finish()).engineRestarts).toBe(1);
+	filter.close();
+	await reading;
+});
+
 it.each([
 	[{ source: 'scene', sinks: ['obs'] }, /--source obs/],
 	[{ source: 'obs', pace: 'max' as const }, /own pace/],

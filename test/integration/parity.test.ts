@@ -1,49 +1,19 @@
 // models/lite in onnxruntime against the torch model it was exported from: models/lite/parity.json holds what torch gave.
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { GraphRole } from '../../sidecar/config/schema.ts';
 import type { Tensor } from '../../sidecar/frame/tensor.ts';
 import { openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
 import { LITE } from '../support/lite.ts';
+import { readParityFixture, relativeError } from '../support/parity.ts';
 
-interface Packed {
-	type: 'uint8' | 'int64' | 'float32';
-	shape: number[];
-	data: string;
-}
-
-const fixture = JSON.parse(await readFile(join(LITE, 'parity.json'), 'utf8')) as {
-	prompt: string;
-	timestep: number;
-	tensors: Record<string, Packed>;
-};
+const { prompt, timestep, tensor: unpack } = await readParityFixture(LITE);
 const folder = await openModelFolder(LITE);
 const SIZES = { batch: 1, height: 64, width: 64 };
-
-const unpack = (name: string): Tensor => {
-	const { type, shape, data } = fixture.tensors[name]!;
-	const bytes = Uint8Array.from(Buffer.from(data, 'base64'));
-	if (type === 'uint8') return { data: bytes, shape };
-	return { data: type === 'int64' ? new BigInt64Array(bytes.buffer) : new Float32Array(bytes.buffer), shape };
-};
 
 const run = async (role: GraphRole, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> => {
 	await using graph = await openGraph(folder, role, 'cpu');
 	return await graph.run(inputs, SIZES);
-};
-
-/** Largest difference as a share of the largest value that torch gave. */
-const relativeError = ({ data }: Tensor, expected: Tensor): number => {
-	let worst = 0;
-	let largest = 0;
-	for (let i = 0; i < data.length; i++) {
-		worst = Math.max(worst, Math.abs(Number(data[i]) - Number(expected.data[i])));
-		largest = Math.max(largest, Math.abs(Number(expected.data[i])));
-	}
-	expect(data.length).toBe(expected.data.length);
-	return worst / largest;
 };
 
 const encodePrompt = async () => {
@@ -59,7 +29,7 @@ const denoise = async (multiplier: number) => {
 	const condEmbeds = await run('lllite_cond', { image: unpack('cond_image') });
 	const { velocity } = await run('unet', {
 		sample: unpack('sample'),
-		timestep: { data: Float32Array.of(fixture.timestep), shape: [1] },
+		timestep: { data: Float32Array.of(timestep), shape: [1] },
 		prompt_embeds: unpack('prompt_embeds'),
 		source_latents: unpack('source_latents'),
 		...condEmbeds,
@@ -70,7 +40,7 @@ const denoise = async (multiplier: number) => {
 
 describe('models/lite gives what torch gave', () => {
 	it('in the tokens of a prompt', async () => {
-		const { inputIds, attentionMask } = (await readTokenizer(folder))(fixture.prompt);
+		const { inputIds, attentionMask } = (await readTokenizer(folder))(prompt);
 		expect(inputIds.data).toEqual(unpack('input_ids').data);
 		expect(attentionMask.data).toEqual(unpack('attention_mask').data);
 	});

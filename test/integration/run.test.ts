@@ -70,7 +70,7 @@ describe('painting a clip', () => {
 
 		const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as Report;
 		const fields =
-			'model provider int8Graphs size batchSize steps framesIn framesOut framesDropped framesRepeated framesUnpainted fps latencyMs stagesMs ' +
+			'model provider int8Graphs size batchSize steps framesIn framesOut framesDropped framesRepeated framesReused framesUnpainted fps latencyMs stagesMs ' +
 			'sideStreamMs mainStreamMs styleSwitches engineRestarts firstPaintingMs rssPeakMiB commit machine date';
 		expect(Object.keys(report).sort()).toEqual(fields.split(' ').sort());
 		expect(report).toMatchObject({ model: 'lite', provider: 'cpu', framesIn: 25, framesOut: 25, framesDropped: 0 });

@@ -200,6 +200,25 @@ real.each([
 	expect(blocked.slice(15).every(isAbout(shown))).toBe(true);
 });
 
+real('a hold ends without the event loop, and a painting is shown again after it', async () => {
+	await using network = await openNdiNetwork();
+	await network.source('CAM', { num: 30 });
+	const relay = await network.relay({ failure: 'hold', holdMs: 1000, paintMs: 20, staleAfterMs: 200 });
+	const viewer = await network.viewer(SECOND);
+	await viewer.one(isAbout(PAINTED), 'a painting');
+	await viewer.more(30);
+	const start = viewer.frames.length;
+	await relay.call({ blockMs: 2500 });
+	const blocked = viewer.frames.slice(start, start + 70);
+	const end = blocked.findIndex(isAbout(SLATE));
+	expect(end).toBeGreaterThan(10);
+	expect(blocked.slice(0, end).every(isAbout(PAINTED))).toBe(true);
+	expect(blocked.slice(end).every(isAbout(SLATE))).toBe(true);
+	const { length } = viewer.frames;
+	await viewer.more(60);
+	expect(viewer.frames.slice(length).some(isAbout(PAINTED))).toBe(true);
+});
+
 real('viewers are with the source soon after kill -9 of a relay that passes through', async () => {
 	await using network = await openNdiNetwork();
 	await network.source('CAM', { num: 30 });

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { enginePids, until } from '../support/engines.ts';
 import { FIRST, openNdiNetwork, SECOND, type SeenFrame } from '../support/ndi.ts';
@@ -162,19 +163,20 @@ describe('a relay of one channel', () => {
 		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
 	});
 
-	it.each(['passthrough', 'slate'])('goes on with %s while its event loop stands still', async (failure) => {
+	it.each(['passthrough', 'hold', 'slate'])('goes on with %s while its event loop stands still', async (failure) => {
 		await network.source('CAM');
-		const flags = [...PENCIL, '--failure', failure, '--stale-after-ms', '200'];
+		const flags = [...PENCIL, '--failure', failure, '--hold-s', '1', '--stale-after-ms', '200'];
 		const relay = startRelayThatCanHang(network, ...flags);
 		const viewer = await network.viewer(SECOND);
 		await viewer.one(isPainting, 'a painting', 60_000);
 		const before = viewer.frames.length;
 		relay.process.kill('SIGUSR2');
-		await viewer.one(failure === 'slate' ? isSlate : isSource, 'what the policy says');
+		// A hold ends meanwhile.
+		await viewer.one(failure === 'passthrough' ? isSource : isSlate, 'what the policy says');
 		await viewer.one(isPainting, 'a painting again', 60_000);
 		const meanwhile = viewer.frames.slice(before);
 		const numbers = meanwhile.map(({ noted }) => noted!);
-		if (failure === 'slate') expect(meanwhile.filter(isSource)).toEqual([]);
+		if (failure !== 'passthrough') expect(meanwhile.filter(isSource)).toEqual([]);
 		else expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
 	});
 
@@ -200,6 +202,32 @@ describe('a relay of one channel', () => {
 		relay.kill();
 		await viewer.one(isSource, 'the source');
 		expect((await viewer.more(10)).every(isSource)).toBe(true);
+	});
+
+	it('killed under slate, its viewers have nothing any more, and nothing of the source', async () => {
+		await network.source('CAM');
+		const relay = startRelay(...PENCIL, '--failure', 'slate');
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		relay.kill();
+		await sleep(1000); // what was on its way has come
+		const { length } = viewer.frames;
+		await sleep(2000);
+		expect(viewer.frames).toHaveLength(length);
+		expect(viewer.frames.filter(isSource)).toEqual([]);
+	});
+
+	it('keeps its viewers while its source is gone, and paints it again when it is back', async () => {
+		const source = await network.source('CAM');
+		startRelay(...PENCIL);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		source.kill();
+		await viewer.one(isSlate, 'the slate after the last picture');
+		await until(async () => (await ask('/readyz')).text.startsWith('OUT: no frames from '));
+		expect((await ask('/healthz')).status).toBe(200);
+		await network.source('CAM');
+		await viewer.one(isPainting, 'a painting again', 60_000);
 	});
 });
 

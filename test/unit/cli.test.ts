@@ -143,6 +143,7 @@ describe('doctor', () => {
 			'video devices',
 			'NDI runtime',
 			'MIDI',
+			'paired machine',
 			'onnxruntime',
 			'models',
 			'presets',

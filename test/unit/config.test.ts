@@ -3,8 +3,9 @@ import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configurationFolder, loadConfiguration, type ConfigurationOrigins } from '../../sidecar/config/load-config.ts';
-import { ModelManifest, parse, resolveTuning } from '../../sidecar/config/schema.ts';
+import { denoiserHashOf, ModelManifest, parse, resolveTuning } from '../../sidecar/config/schema.ts';
 import { SETTINGS } from '../../sidecar/config/settings.ts';
+import { sinksOf } from '../../sidecar/config/sinks.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
@@ -36,6 +37,8 @@ describe('what is in force', () => {
 			source: 'scene',
 			sinks: ['null'],
 			failure: 'passthrough',
+			holdS: 10,
+			afterHold: 'slate',
 			staleAfterMs: 1000,
 			obs: { audioInputs: [] },
 			ndi: {
@@ -47,6 +50,8 @@ describe('what is in force', () => {
 				channels: [],
 			},
 			style: 'oil-painting',
+			engine: 'local',
+			fleet: { deadlineMs: 300 },
 			provider: 'auto',
 			size: 'auto',
 			fit: 'cover',
@@ -163,12 +168,83 @@ describe('what is in force', () => {
 			'te-refresh-every',
 			'te-batch-one',
 			'output-blend',
+			'similarity-threshold',
+			'stream-batch',
 			'precision',
 		]);
 		expect(tuning.every(({ help }) => help.length > 20)).toBe(true);
 		expect(SETTINGS.find(({ key }) => key === 'durationS')).toMatchObject({
 			flag: 'duration',
 			variable: 'ALLAPRIMA_DURATION',
+		});
+	});
+});
+
+describe('what is shown without a painting', () => {
+	test('hold has a time, or none, and something after it', async () => {
+		const flags = { failure: 'hold', 'hold-s': '2.5', 'after-hold': 'passthrough' };
+		expect(await load({ flags })).toMatchObject({ failure: 'hold', holdS: 2.5, afterHold: 'passthrough' });
+		expect(await load({ environment: { ALLAPRIMA_HOLD_S: 'forever' } })).toMatchObject({ holdS: 'forever' });
+		expect(SETTINGS.find(({ key }) => key === 'holdS')).toMatchObject({ placeholder: 'N|forever', default: 10 });
+	});
+
+	const file = {
+		failure: 'hold',
+		holdS: 5,
+		sinks: ['null', { to: 'file:cam.mp4', failure: 'slate' }, { to: 'ndi:OUT', holdS: 'forever' }],
+	};
+
+	test('a sink has its own, and the run’s where it says nothing', async () => {
+		const configuration = await load({ file: await write('own-sinks/a.json', file) });
+		const run = { failure: 'hold', holdS: 5, afterHold: 'slate' };
+		expect(sinksOf(configuration)).toEqual([
+			{ to: 'null', rule: run },
+			{ to: `file:${folder.at('own-sinks/cam.mp4')}`, rule: { ...run, failure: 'slate' } },
+			{ to: 'ndi:OUT', rule: { ...run, holdS: 'forever' } },
+		]);
+	});
+
+	test('a sink’s own stays where a flag says something else for all', async () => {
+		const configuration = await load({
+			file: await write('own-sinks/b.json', file),
+			flags: { failure: 'passthrough' },
+		});
+		expect(sinksOf(configuration).map(({ rule }) => rule.failure)).toEqual(['passthrough', 'slate', 'passthrough']);
+	});
+
+	test('under the run’s slate no sink shows anything of the source', async () => {
+		const sinks = [
+			{ to: 'null', failure: 'passthrough' },
+			{ to: 'ndi:OUT', failure: 'hold', afterHold: 'passthrough' },
+		];
+		const configuration = await load({
+			file: await write('own-sinks/c.json', { sinks }),
+			flags: { failure: 'slate' },
+		});
+		expect(sinksOf(configuration).map(({ rule }) => rule.failure)).toEqual(['slate', 'slate']);
+	});
+
+	test('two sinks of one file are refused, also where one has its own', async () => {
+		const sinks = [{ to: 'file:a.mp4', failure: 'slate' }, 'file:./a.mp4'];
+		await expect(load({ file: await write('own-sinks/d.json', { sinks }) })).rejects.toMatchObject({
+			code: 'ERR_CONFIG',
+			message: expect.stringMatching(/sink and sink are the same/),
+		});
+	});
+
+	test.each([
+		[{ to: 'obs', failure: 'slate' }, /another sink than obs/],
+		[{ to: 'somewhere' }, /v4l2:DEVICE/],
+		[{ failure: 'slate' }, /\{to, failure, holdS, afterHold\}/],
+		[{ to: 'null', holdS: 0 }, />=0\.1/],
+		[{ to: 'null', holdS: 86_401 }, /<=86400/],
+		[{ to: 'null', afterHold: 'hold' }, /afterHold slate or passthrough/],
+		[{ to: 'null', staleAfterMs: 100 }, /"staleAfterMs"/],
+		[7, /null, obs, file:PATH/],
+	])('%j is no sink', async (sink, message) => {
+		await expect(load({ file: await write('own-sinks/e.json', { sinks: [sink] }) })).rejects.toMatchObject({
+			code: 'ERR_CONFIG',
+			message: expect.stringMatching(new RegExp(`${message.source}.*→ at sinks\\[0\\]`, 's')),
 		});
 	});
 });
@@ -202,6 +278,10 @@ describe('what is wrong is said with its origin and its key', () => {
 		['a fraction of a frame', { frames: '1.5' }, /flag --frames.*int/s],
 		['infinite', { duration: '1e999' }, /flag --duration/],
 		['no such choice', { fit: 'squash' }, /flag --fit.*cover/s],
+		['a hold of no time', { 'hold-s': '0' }, /flag --hold-s.*0\.1/s],
+		['a hold of more than a day', { 'hold-s': '86401' }, /flag --hold-s.*86400/s],
+		['a hold of some time', { 'hold-s': 'long' }, /flag --hold-s.*0\.1 to 86400 s, or forever/s],
+		['a hold after which there is a hold', { 'after-hold': 'hold' }, /flag --after-hold.*slate.*passthrough/s],
 		['steps between', { steps: '3' }, /flag --steps/],
 		['a size off the grid', { size: '500x288' }, /flag --size.*multiple of 32/s],
 		[
@@ -324,6 +404,8 @@ describe('model manifest', () => {
 			teRefreshEvery: 8,
 			teBatchOne: true,
 			outputBlend: 0.3,
+			similarityThreshold: 3,
+			streamBatch: false,
 			precision: 'fp32',
 		});
 	});
@@ -339,6 +421,17 @@ describe('model manifest', () => {
 		expect(read({ ...manifest, modifiers }).modifiers).toEqual(modifiers);
 		for (const phrase of ['', ' muted', 'muted, dark', 'x'.repeat(61)])
 			expect(() => read({ ...manifest, modifiers: [{ name: 'muted', phrase }] }), phrase).toThrow(/phrase/);
+	});
+
+	test('may have weights beside a graph, by which the denoiser is known then', () => {
+		const weights = { file: 'x.onnx.data', sha256: 'b'.repeat(64) };
+		const withWeights = (externalData: unknown) =>
+			read({ ...manifest, graphs: { ...manifest.graphs, unet: { ...graph, externalData } } });
+		expect(denoiserHashOf(withWeights([weights]))).toBe(weights.sha256);
+		expect(denoiserHashOf(read(manifest))).toBe(hash);
+		for (const file of ['../x.data', '/etc/passwd', 'a/b.data'])
+			expect(() => withWeights([{ ...weights, file }]), file).toThrow(/externalData/);
+		expect(() => withWeights([])).toThrow(/externalData/);
 	});
 
 	test('may have one fixed size', () => {

@@ -3,7 +3,7 @@ import { concatenate, split } from '../../sidecar/frame/tensor.ts';
 import { Gatherer } from '../../sidecar/inference/gatherer.ts';
 
 /** A device that is told when to finish, and remembers what it was given. */
-const device = ({ most = 8 }: { most?: number } = {}) => {
+const device = ({ most = 8, room = Infinity }: { most?: number; room?: number } = {}) => {
 	const runs: string[][] = [];
 	const finish: (() => void)[] = [];
 	const gatherer = new Gatherer<string, string>({
@@ -11,10 +11,12 @@ const device = ({ most = 8 }: { most?: number } = {}) => {
 			runs.push([...requests]);
 			await new Promise<void>((resolve) => finish.push(resolve));
 			if (requests.includes('a broken')) throw new Error('device lost');
+			if (requests.length > room) throw new Error('out of memory');
 			return requests.map((request) => `painted ${request}`);
 		},
 		keyOf: (request) => request.slice(0, 1),
 		most,
+		isTooMuch: (error) => (error as Error).message === 'out of memory',
 	});
 	/** Ends the run under way, and lets the next one begin. */
 	const next = async () => {
@@ -60,6 +62,21 @@ describe('a gatherer', () => {
 		await next();
 		await next();
 		expect(runs).toEqual([['a1'], ['a2', 'a3'], ['a4', 'a5']]);
+	});
+
+	it('runs fewer together where there is no room for as many, from then on, and none of them fails', async () => {
+		const { gatherer, runs, next } = device({ room: 1 });
+		const results = Promise.all(['a1', 'a2', 'a3', 'a4', 'a5'].map((request) => gatherer.call(request)));
+		for (let run = 0; run < 7; run++) await next();
+		expect(await results).toEqual(['a1', 'a2', 'a3', 'a4', 'a5'].map((request) => `painted ${request}`));
+		expect(runs).toEqual([['a1'], ['a2', 'a3', 'a4', 'a5'], ['a2', 'a3'], ['a2'], ['a3'], ['a4'], ['a5']]);
+	});
+
+	it('tells one that there is no room for it by itself', async () => {
+		const { gatherer, next } = device({ room: 0 });
+		const said = gatherer.call('a1').catch((error: Error) => error.message);
+		await next();
+		expect(await said).toBe('out of memory');
 	});
 
 	it('tells all of a run that it failed, and goes on with the next', async () => {

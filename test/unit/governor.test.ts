@@ -76,6 +76,11 @@ describe('the governor', () => {
 		expect(run((second) => (second % 20 < 2 ? 3 : 40), { seconds: 600 }).steps).toEqual([]);
 	});
 
+	test('looks away after a step, for what was measured before it says nothing of it', () => {
+		// Three seconds of looking away, and three of too few paintings.
+		expect(run(() => 5, { seconds: 60 }).steps.map(({ second }) => second)).toEqual([6, 12, 18, 24]);
+	});
+
 	test('halves the frames only where not many more would be painted: 20 of 30 are left as they are', () => {
 		const list = reliefsOf(tuningOf({ teRefreshEvery: 64 }), { canResize: false });
 		expect(run(() => 20, { seconds: 120, list }).steps).toEqual([]);

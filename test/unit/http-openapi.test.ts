@@ -12,7 +12,7 @@ import { openTemporaryFolder } from '../support/clips.ts';
 import { ask, upgradeStatusOf } from '../support/http.ts';
 import { complaintsOf as complaintsOfValue } from '../support/json-schema.ts';
 import { Cables } from '../support/midi.ts';
-import { openServer } from '../support/preview.ts';
+import { openServer, workerView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
@@ -51,6 +51,8 @@ beforeAll(async () => {
 		midi: controls,
 		thumbnails: { thumbnailOf },
 		scenes: { table, store },
+		fleet: { engine: 'paired', workers: async () => [workerView()] },
+		remote: () => ({ worker: 'painter', roundTripMs: 2, framesLate: 1, placements: 1 }),
 	}));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });

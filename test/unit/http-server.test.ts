@@ -7,7 +7,7 @@ import { refusalOf } from '../../sidecar/control/http/guard.ts';
 import type { PreviewFeed, ServerState } from '../../sidecar/control/http/served.ts';
 import { NewestMessage } from '../../sidecar/control/http/newest-message.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
-import { newController, openServer, PRESETS, runReport, runView } from '../support/preview.ts';
+import { newController, openServer, PRESETS, runReport, runView, workerView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
 
@@ -63,6 +63,7 @@ describe('the page', () => {
 		['/styles.js', 'text/javascript'],
 		['/thumbnails.js', 'text/javascript'],
 		['/scenes.js', 'text/javascript'],
+		['/fleet.js', 'text/javascript'],
 		['/modifiers.js', 'text/javascript'],
 	])('%s is served as %s, under a policy that lets nothing else in', async (path, type) => {
 		const { server } = await open();
@@ -95,6 +96,22 @@ describe('the page', () => {
 });
 
 describe('the API', () => {
+	test('gives the fleet where there is one', async () => {
+		const { server: alone } = await open();
+		expect((await fetch(new URL('/api/fleet', alone.url))).status).toBe(404);
+		const { server } = await open({
+			fleet: { engine: 'paired', workers: async () => [workerView()] },
+			remote: () => ({ worker: undefined, roundTripMs: undefined, framesLate: 3, placements: 2 }),
+		});
+		expect(await (await fetch(new URL('/api/fleet', server.url))).json()).toEqual({
+			engine: 'paired',
+			channels: [{ channel: 'main', framesLate: 3, placements: 2, failovers: 0 }],
+			workers: [workerView()],
+		});
+		const { remote } = (await (await fetch(new URL('/api/state', server.url))).json()) as ServerState;
+		expect(remote).toEqual({ framesLate: 3, placements: 2 });
+	});
+
 	test('gives the state and the presets', async () => {
 		const { server } = await open();
 		const state = (await (await fetch(new URL('/api/state', server.url))).json()) as ServerState;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { paintLine } from '../../sidecar/engine/line.ts';
 import { SimulatedDevice } from '../../sidecar/engine/simulated-device.ts';
 import { simulatedStages, simulatePeriodMs, STILL_WORLD } from '../../sidecar/engine/simulated-line.ts';
@@ -6,8 +6,8 @@ import { SidecarError } from '../../sidecar/errors.ts';
 import type { LineDenoiseRequest } from '../../sidecar/engine/denoiser-stream.ts';
 import type { EncodeRequest } from '../../sidecar/inference/encoder.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
-import { collect, framesUpTo, parametersOf } from '../support/frames.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
+import { collect, frameOf, framesUpTo, parametersOf } from '../support/frames.ts';
+import { VirtualClock } from '../../sidecar/engine/virtual-clock.ts';
 
 const TIMES = [
 	{ batchSize: 1, sideMs: 125, mainMs: 45, what: 'one frame, bound by the encoder' },
@@ -31,6 +31,17 @@ describe('the law of the line', () => {
 		expect(period / law).toBeLessThan(1.15);
 	});
 
+	it('takes side + main where nothing works ahead', async () => {
+		const clock = new VirtualClock();
+		const [sideMs, mainMs] = [153, 152];
+		const { sleep } = clock;
+		const nowMs = () => clock.nowMs;
+		const periodMs = await clock.run(
+			simulatePeriodMs({ batchSize: 4, sideMs, mainMs, batches: 20, overlaps: false, sleep, nowMs }),
+		);
+		expect(periodMs).toBeCloseTo(sideMs + mainMs, 6);
+	});
+
 	it("gives the paper's 39.3 ms a frame at its stage times", async () => {
 		expect((await steadyPeriodMs(TIMES.at(-1)!)) / 16).toBeCloseTo(39.3, 1);
 	});
@@ -40,6 +51,8 @@ describe('the law of the line', () => {
 class RecordingDevice extends SimulatedDevice {
 	readonly encodes: EncodeRequest[] = [];
 	readonly denoises: LineDenoiseRequest[] = [];
+	/** Runs of the stream batch, with what entered. */
+	readonly advances: (LineDenoiseRequest | undefined)[] = [];
 
 	constructor() {
 		super({ sideMs: 0, mainMs: 0, sleep: async () => {} });
@@ -54,12 +67,30 @@ class RecordingDevice extends SimulatedDevice {
 		this.denoises.push(request);
 		return super.denoise(request);
 	}
+
+	override advance(entering?: LineDenoiseRequest) {
+		this.advances.push(entering);
+		return super.advance(entering);
+	}
 }
 
 const paint = async (count: number, parametersNow: () => Parameters, native = STILL_WORLD) => {
 	const device = new RecordingDevice();
 	const frames = await collect(paintLine(framesUpTo(count), simulatedStages({ device, native, parametersNow })));
 	return { device, frames };
+};
+
+/** A still world, and another one from a frame on. */
+const cutAt = (frame: number): typeof STILL_WORLD => {
+	const order = new Map<unknown, number>();
+	const isAfter = (picture: unknown) => {
+		if (!order.has(picture)) order.set(picture, order.size);
+		return order.get(picture)! >= frame;
+	};
+	return {
+		...STILL_WORLD,
+		thumbnailDifference: async (a, b) => (isAfter(a) === isAfter(b) ? 0 : 90),
+	};
 };
 
 describe('what the streams are asked', () => {
@@ -69,9 +100,22 @@ describe('what the streams are asked', () => {
 		expect(device.encodes.map(({ pictures }) => pictures.shape[0])).toEqual([4, 4, 2]);
 	});
 
-	it('shows the text-and-vision encoder a frame every teRefreshEvery batches', async () => {
-		const { device } = await paint(10, () => parametersOf({ teRefreshEvery: 4 }));
+	it('shows the text-and-vision encoder a frame every teRefreshEvery batches while something moves', async () => {
+		const native = { ...STILL_WORLD, thumbnailDifference: async () => 2 };
+		const { device } = await paint(10, () => parametersOf({ teRefreshEvery: 4 }), native);
 		expect(device.encodes.map(({ text }) => Boolean(text))).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1, 0].map(Boolean));
+	});
+
+	it('shows it a still picture eight times more seldom, and each with teRefreshEvery 1', async () => {
+		const { device } = await paint(50, () => parametersOf({ teRefreshEvery: 4 }));
+		expect(device.encodes.flatMap(({ text }, batch) => (text ? [batch] : []))).toEqual([0, 24, 48]);
+		const each = await paint(5, () => parametersOf({ teRefreshEvery: 1 }));
+		expect(each.device.encodes.every(({ text }) => text)).toBe(true);
+	});
+
+	it('shows it the first frame after a scene cut, and counts from there', async () => {
+		const { device } = await paint(32, () => parametersOf({ teRefreshEvery: 4 }), cutAt(3));
+		expect(device.encodes.flatMap(({ text }, batch) => (text ? [batch] : []))).toEqual([0, 3, 27]);
 	});
 
 	it('lets one frame stand for the batch with teBatchOne, and shows all without', async () => {
@@ -96,22 +140,30 @@ describe('what the streams are asked', () => {
 	});
 
 	it('drops the conditioning at a scene cut and refreshes with the first painting of the new scene', async () => {
-		let comparisons = 0;
-		const native = { ...STILL_WORLD, thumbnailDifference: async () => (++comparisons === 4 ? 90 : 0) };
-		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 8 }), native);
+		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 8 }), cutAt(4));
 		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 0, 1, 1, 1]);
 		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
 			[0, 1, 0, 0, 0, 1, 0, 0].map(Boolean),
 		);
 	});
 
-	it('refreshes early when the picture has moved far', async () => {
-		const native = { ...STILL_WORLD, meanMotion: async () => 0.3 }; // the limit is 0.02 · 32 px
-		const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 60 }), native);
-		expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
-			[0, 1, 0, 0, 1, 0, 0, 1].map(Boolean),
-		);
-	});
+	it.each(['fixed', 'advected'] as const)(
+		'refreshes early when the picture has moved far, with %s noise',
+		async (noise) => {
+			const flows: unknown[] = [];
+			const native = {
+				...STILL_WORLD,
+				opticalFlow: async (...pair: unknown[]) => void flows.push(pair),
+				[noise === 'fixed' ? 'coarseMotion' : 'meanMotion']: async () => 0.3, // the limit is 0.02 · 32 px
+			};
+			const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 60, noise }), native);
+			expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
+				[0, 1, 0, 0, 1, 0, 0, 1].map(Boolean),
+			);
+			// Noise that is carried along needs the flow of each frame.
+			expect(flows).toHaveLength(noise === 'fixed' ? 3 : 7);
+		},
+	);
 
 	it('starts a new style from nothing, with embeddings of its own, and never goes back an epoch', async () => {
 		let asked = 0;
@@ -158,5 +210,96 @@ describe('what the streams are asked', () => {
 		device.denoise = () => Promise.reject(new SidecarError('ERR_ENGINE', 'out of memory'));
 		const stages = simulatedStages({ device, parametersNow: () => parametersOf() });
 		await expect(collect(paintLine(framesUpTo(5), stages))).rejects.toMatchObject({ code: 'ERR_ENGINE' });
+	});
+});
+
+describe('the stream batch', () => {
+	// No deadline passes unless the test says so: the stream batch is as full as it can be.
+	beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+	afterEach(() => void vi.useRealTimers());
+
+	const STREAMED = { steps: 4, streamBatch: true } as const;
+	/** A letter a run: in, or on without a batch. */
+	const runsOf = ({ advances }: RecordingDevice) => advances.map((entering) => (entering ? 'i' : 'o')).join('');
+
+	it('takes one run a batch, and gives every frame once and in order', async () => {
+		const { device, frames } = await paint(9, () => parametersOf({ ...STREAMED, batchSize: 2 }));
+		expect(frames.map(({ sequence, kind }) => `${sequence} ${kind}`)).toEqual(
+			Array.from({ length: 9 }, (_, i) => `${i} painting`),
+		);
+		expect(runsOf(device)).toBe('iiiiiooo');
+		expect(device.advances[4]!.noise.shape[0]).toBe(1);
+		expect(device.denoises).toEqual([]);
+	});
+
+	it('is none with one step', async () => {
+		const { device } = await paint(3, () => parametersOf({ ...STREAMED, steps: 1 }));
+		expect([device.advances.length, device.denoises.length]).toEqual([0, 3]);
+	});
+
+	it('has no temporal adapter: what it would go by is not painted yet', async () => {
+		const { device } = await paint(6, () => parametersOf({ ...STREAMED, condRefreshEvery: 1 }));
+		for (const entering of device.advances.slice(0, 6)) expect(entering!.temporal).toEqual({ multiplier: 0 });
+	});
+
+	it('is finished before another scene enters', async () => {
+		const { device, frames } = await paint(10, () => parametersOf(STREAMED), cutAt(5));
+		expect(runsOf(device)).toBe('iiiiioooiiiiiooo');
+		expect(frames.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 10 }, (_, i) => i));
+		// Where nothing is carried along, cuts are seen all the same.
+		const fixed = await paint(10, () => parametersOf({ ...STREAMED, noise: 'fixed' }), cutAt(5));
+		expect(runsOf(fixed.device)).toBe('iiiiioooiiiiiooo');
+	});
+
+	it('is finished before another style enters, and never goes back an epoch', async () => {
+		let asked = 0;
+		const parametersNow = () => (asked++ < 10 ? parametersOf(STREAMED) : parametersOf(STREAMED, 1, 'pencil-sketch'));
+		const { device, frames } = await paint(8, parametersNow);
+		const epochs = frames.map(({ epoch }) => epoch);
+		expect(epochs).toEqual(epochs.toSorted((a, b) => a - b));
+		expect(new Set(epochs)).toEqual(new Set([0, 1]));
+		expect(runsOf(device)).toMatch(/^i+ooo?o?i+ooo$/);
+		expect(device.advances.filter(Boolean)).toHaveLength(8);
+	});
+
+	it('is finished before a frame that is not painted', async () => {
+		let asked = 0;
+		const parametersNow = () => (asked++ < 4 ? parametersOf(STREAMED) : parametersOf({}, 1, 'passthrough'));
+		const { device, frames } = await paint(5, parametersNow);
+		expect(frames.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4]);
+		expect(frames.at(-1)!.kind).toBe('source');
+		expect(runsOf(device)).toMatch(/^i+o+$/);
+	});
+
+	it('goes on without a next batch that does not come, so that nothing is held back', async () => {
+		let go = () => {};
+		const waiting = new Promise<void>((resolve) => (go = resolve));
+		async function* source() {
+			yield frameOf(0);
+			yield frameOf(1);
+			await waiting;
+			yield frameOf(2);
+		}
+		const device = new RecordingDevice();
+		const shown: number[] = [];
+		const done = (async () => {
+			const stages = simulatedStages({ device, parametersNow: () => parametersOf(STREAMED) });
+			for await (const { sequence } of paintLine(source(), stages)) shown.push(sequence);
+		})();
+		await vi.advanceTimersByTimeAsync(1000);
+		expect(shown).toEqual([0, 1]);
+		expect(runsOf(device)).toBe('iiooo');
+		go();
+		await vi.advanceTimersByTimeAsync(1000);
+		await done;
+		expect(shown).toEqual([0, 1, 2]);
+		expect(runsOf(device)).toBe('iioooiooo');
+	});
+
+	it('ends with the error of the run that failed', async () => {
+		const device = new RecordingDevice();
+		device.advance = () => Promise.reject(new SidecarError('ERR_MEMORY', 'no room'));
+		const stages = simulatedStages({ device, parametersNow: () => parametersOf(STREAMED) });
+		await expect(collect(paintLine(framesUpTo(5), stages))).rejects.toMatchObject({ code: 'ERR_MEMORY' });
 	});
 });

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { Metrics, type ChannelNumbers } from '../../sidecar/telemetry/metrics.ts';
+import { Metrics, WorkerMetrics, type ChannelNumbers } from '../../sidecar/telemetry/metrics.ts';
 
 const numbersOf = (channel: string, over: Partial<ChannelNumbers> = {}): ChannelNumbers => ({
 	channel,
-	frames: { in: 100, painted: 90, unpainted: 4, repeated: 5, dropped: 6 },
+	frames: { in: 100, painted: 90, unpainted: 4, repeated: 5, reused: 3, dropped: 6 },
 	engineRestarts: 2,
 	fps: 24.5,
 	sideStreamMs: 12,
@@ -34,6 +34,7 @@ describe('metrics', () => {
 				'allaprima_build_info{version="1.2.3",commit="abc"} 1',
 				'allaprima_frames_in_total{channel="CAM 1"} 100',
 				'allaprima_frames_total{channel="CAM 1",result="painted"} 90',
+				'allaprima_frames_reused_total{channel="CAM 1"} 3',
 				'allaprima_frames_total{channel="CAM 2",result="dropped"} 6',
 				'allaprima_engine_restarts_total{channel="CAM 1"} 2',
 				'allaprima_frames_per_second{channel="CAM 2"} 12',
@@ -131,5 +132,57 @@ describe('metrics', () => {
 	test('quote whatever a channel is called', async () => {
 		const text = (await textOf(numbersOf('a"b\\c\nd'))).join('\n');
 		expect(text).toContain('allaprima_ready{channel="a\\"b\\\\c\\nd"} 1');
+	});
+});
+
+describe('metrics of the fleet', () => {
+	test('say where a channel is painted, and nothing where that is here', async () => {
+		const remote = { worker: 'rig', roundTripMs: 2, framesLate: 3, placements: 2 };
+		const lines = await textOf(numbersOf('far', { remote }), numbersOf('here'));
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_fleet_painted{channel="far"} 1',
+				'allaprima_fleet_round_trip_seconds{channel="far"} 0.002',
+				'allaprima_fleet_frames_late_total{channel="far"} 3',
+				'allaprima_fleet_placements_total{channel="far"} 2',
+			]),
+		);
+		expect(lines.filter((line) => line.startsWith('allaprima_fleet_') && line.includes('here'))).toEqual([]);
+		const lost = numbersOf('far', { remote: { ...remote, worker: undefined, roundTripMs: undefined } });
+		expect(await textOf(lost)).toContain('allaprima_fleet_painted{channel="far"} 0');
+	});
+
+	test('of a worker are its own, with no stream in a label', async () => {
+		const metrics = new WorkerMetrics({ version: '1.2.3', commit: 'abc' }, () => ({
+			worker: 'rig',
+			isDraining: false,
+			capacity: 4e6,
+			load: 1e6,
+			linesMax: 16,
+			lines: [
+				{ isLeased: true, fps: 24 },
+				{ isLeased: false, fps: 0 },
+			],
+			framesPainted: 100,
+			framesDropped: 5,
+			leasesLost: 1,
+			frameMs: { p50: 50, p95: 80 },
+			queueMs: { p50: 4, p95: 20 },
+		}));
+		await metrics.text();
+		const lines = (await metrics.text()).split('\n');
+		expect(lines).toEqual(
+			expect.arrayContaining([
+				'allaprima_build_info{version="1.2.3",commit="abc"} 1',
+				'allaprima_worker_capacity_pixels_per_second{worker="rig"} 4000000',
+				'allaprima_worker_lines{worker="rig"} 2',
+				'allaprima_worker_leases{worker="rig"} 1',
+				'allaprima_worker_frames_per_second{worker="rig"} 24',
+				'allaprima_worker_frames_painted_total{worker="rig"} 100',
+				'allaprima_worker_draining{worker="rig"} 0',
+				'allaprima_worker_frame_seconds{worker="rig",quantile="0.5"} 0.05',
+				'allaprima_worker_queue_seconds{worker="rig",quantile="0.95"} 0.02',
+			]),
+		);
 	});
 });

@@ -9,7 +9,7 @@ interface Mutation {
 	replace: string;
 	test: string;
 	name?: string;
-	dist?: boolean;
+	build?: 'dist' | 'native' | 'plugin';
 }
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -20,10 +20,14 @@ test('each guard is listed once, and docs/operations.md says how many there are'
 	expect(new Set(mutations.map(({ guard }) => guard)).size).toBe(mutations.length);
 });
 
-test.each(mutations)('can be taken away by scripts/mutate: $guard', ({ file, find, replace, test: watching, name }) => {
-	expect(read(file).split(find).length - 1, `how often test/mutations.json's find is in ${file}`).toBe(1);
-	expect(replace).not.toBe(find);
-	expect(existsSync(new URL(`../../${watching}`, import.meta.url)), watching).toBe(true);
-	// What a table of tests fills in follows the name of the test.
-	if (name !== undefined) expect(read(watching)).toContain(name.split(':')[0]);
-});
+test.each(mutations)(
+	'can be taken away by scripts/mutate: $guard',
+	({ file, find, replace, test: watching, name, build }) => {
+		expect(read(file).split(find).length - 1, `how often test/mutations.json's find is in ${file}`).toBe(1);
+		expect(replace).not.toBe(find);
+		expect(existsSync(new URL(`../../${watching}`, import.meta.url)), watching).toBe(true);
+		expect(build === 'native', 'a test in C++ is built').toBe(watching.endsWith('.cpp'));
+		// What a table of tests fills in follows the name of the test.
+		if (name !== undefined) expect(read(watching)).toContain(name.split(':')[0]);
+	},
+);

@@ -103,11 +103,15 @@ describe('the addon', () => {
 			expect(after.ssim).toBeGreaterThan(before.ssim);
 			expect(after.psnrDb).toBeGreaterThan(before.psnrDb);
 		}
+		expect(await native.coarseMotion(previous, next)).toBeCloseTo(2, 0);
+		expect(await native.coarseMotion(previous, previous)).toBeCloseTo(0, 1);
 		const { all, visible, visibleFraction } = await native.warpingError([previous, next], [previous, next]);
 		expect(all).toBeLessThan(3);
 		expect(visible).toBeLessThanOrEqual(all);
 		expect(visibleFraction).toBeGreaterThan(0.9);
 		expect(await native.thumbnailDifference(previous, previous)).toBe(0);
+		expect(await native.blockDifference(previous, previous)).toBe(0);
+		expect(await native.blockDifference(previous, next)).toBeGreaterThan(1);
 		const { sobel, hfFft } = await native.pictureDetail(previous);
 		expect(sobel).toBeGreaterThan(0);
 		expect(hfFft).toBeGreaterThan(0);
@@ -318,15 +322,17 @@ describe('worker threads', () => {
 		const layout = { format: 'RGB', width: 640, height: 360, matrix: 'bt709', range: 'full' };
 		const picture = () => ({ ...layout, data: new Uint8Array(layout.width * layout.height * 3).fill(60) });
 		const flow = () => ({ width: 640, height: 360, data: new Float32Array(2 * 640 * 360) });
+		const difference = () => native.pictureDifference(picture(), picture());
 		const work = [
 			() => native.opticalFlow(picture(), picture(), flow(), 'farneback'),
 			() => native.opticalFlow(picture(), picture(), flow(), 'dis'),
+			() => native.coarseMotion(picture(), picture()),
 			() => native.convert(picture(), picture(), 'cover'),
-			() => native.pictureDifference(picture(), picture()),
+			difference,
 			() => native.warpingError([picture(), picture()], [picture(), picture()]),
 		];
 		parentPort.on('message', async (mode) => {
-			if (mode === 'one') return parentPort.postMessage(await work[3]());
+			if (mode === 'one') return parentPort.postMessage(await difference());
 			const pending = Array.from({ length: 10 }, (_, index) => work[index % work.length]());
 			parentPort.postMessage('under way');
 			await Promise.all(pending);

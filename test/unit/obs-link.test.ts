@@ -101,6 +101,28 @@ describe('a plugin', () => {
 		expect(controller.view()).toMatchObject({ style: 'pencil-sketch', prompt: 'transfer this to pencil-sketch style' });
 	});
 
+	it('says how long its filter holds a painting, and what comes then; one that says nothing holds it for ever', async () => {
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ failure: 'hold', holdS: 4, afterHold: 'passthrough' });
+		await heard(plugin);
+		expect(link.stream).toMatchObject({ failure: 'hold', holdS: 4, afterHold: 'passthrough' });
+		plugin.stream({ failure: 'hold' });
+		await heard(plugin);
+		expect(link.stream).not.toHaveProperty('holdS');
+		expect(link.stream).not.toHaveProperty('afterHold');
+	});
+
+	it.each([[{ holdS: 0 }], [{ holdS: -1 }], [{ holdS: 86_401 }], [{ afterHold: 'hold' }]])(
+		'that says %j is hung up on',
+		async (parts) => {
+			const plugin = await PluginEnd.connect(path());
+			await plugin.hears('hello');
+			plugin.stream({ failure: 'hold', ...parts });
+			await plugin.closed();
+			expect(link.stream).toBeUndefined();
+		},
+	);
+
 	it('hears that its prompt is too long or nothing but blanks, and keeps its filter and its style', async () => {
 		const plugin = await PluginEnd.connect(path());
 		for (const prompt of ['oil '.repeat(500), '  ']) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PacedEgress } from '../../sidecar/egress/paced-egress.ts';
 import { rgbLayout, type StyledFrame } from '../../sidecar/frame/frame.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
+import { VirtualClock } from '../../sidecar/engine/virtual-clock.ts';
 
 const picture = { ...rgbLayout({ width: 1, height: 1 }), data: new Uint8Array(3) };
 const styled = (sequence: number): StyledFrame => ({
@@ -56,6 +56,27 @@ describe('paced egress', () => {
 		expect(fresh.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 		expect(shows.filter(({ how }) => how === 'again').length).toBeGreaterThan(2);
 		expect(state()).toEqual({ finished: true, disposed: false });
+	});
+
+	it('shows the last frame again at once where it is outdated, and when the next are due does not change', async () => {
+		const { clock, egress, shows } = setUp();
+		const paint = async () => {
+			egress.refresh(); // nothing was shown yet
+			for (let sequence = 0; sequence < 3; sequence++) {
+				await egress.present(styled(sequence));
+				await clock.sleep(10);
+				if (sequence === 1) egress.refresh();
+				await clock.sleep(30);
+			}
+			await egress.finish();
+		};
+		await clock.run(paint());
+		expect(shows).toEqual([
+			{ sequence: 0, how: 'new', atMs: 0 },
+			{ sequence: 1, how: 'new', atMs: 40 },
+			{ sequence: 1, how: 'again', atMs: 50 },
+			{ sequence: 2, how: 'new', atMs: 80 },
+		]);
 	});
 
 	it('never makes the engine wait for a sink that stalls, and keeps no more than a few frames', async () => {

@@ -95,6 +95,21 @@ describe('pacer', () => {
 		const delays = shows.filter(({ how }) => how === 'new').map(({ atUs, timestampUs }) => atUs - timestampUs);
 		expect(Math.max(...delays)).toBeLessThanOrEqual(160_000);
 		expect(delays.at(-1)).toBeLessThan(52_000);
+		// Held for a second or two, in case that there are more of them, and then given back.
+		const after = (s: number) => delays[20 + (1e6 * s) / FRAME_US]!;
+		expect(after(0.8)).toBeGreaterThan(120_000);
+		expect(after(4)).toBeLessThan(65_000);
+	});
+
+	it('is held for a slow frame every second, and goes no faster than it must', () => {
+		const { shows } = play(
+			steady(300, (i) => (i % 25 === 20 ? 100_000 : 50_000)),
+			FRAME_US,
+			12_000_000,
+		);
+		const settled = shows.filter(({ how }) => how === 'new').slice(25);
+		for (const gap of gapsUs(settled)) expect(Math.abs(gap - FRAME_US)).toBeLessThan(21_000);
+		for (const { atUs, timestampUs } of settled) expect(atUs - timestampUs).toBeGreaterThanOrEqual(79_000);
 	});
 
 	it('shows every other frame of 59.94 in over a painter of 30, evenly, and repeats at the rate of the source', () => {
@@ -141,6 +156,25 @@ describe('pacer', () => {
 		const fresh = shows.filter(({ how }) => how === 'new');
 		expect(fresh).toHaveLength(100);
 		for (const gap of gapsUs(fresh)) expect(gap).toBeLessThan(2 * FRAME_US);
+	});
+
+	it.each([
+		['begins', 0],
+		['stood still', 10_000_000],
+	])('is as late as ever a second after the source %s, however late its first frames are', (_, pauseUs) => {
+		const before = pauseUs > 0 ? steady(48, () => 50_000) : [];
+		const fromUs = before.length * FRAME_US + pauseUs;
+		const late = [210_000, 190_000, 150_000, 90_000];
+		const after = steady(96, (i) => late[i] ?? 50_000).map(({ timestampUs, atUs }) => ({
+			timestampUs: timestampUs + fromUs,
+			atUs: atUs + fromUs,
+		}));
+		const { shows } = play([...before, ...after], FRAME_US, fromUs + 4_000_000);
+		const isAfter = ({ how, timestampUs }: (typeof shows)[number]) =>
+			how === 'new' && timestampUs - fromUs > 1_000_000 && timestampUs - fromUs < 2_000_000;
+		const delays = shows.filter(isAfter).map(({ atUs, timestampUs }) => atUs - timestampUs);
+		expect(delays.length).toBeGreaterThan(20);
+		expect(Math.max(...delays)).toBeLessThan(60_000);
 	});
 
 	it('follows a change of rate', () => {

@@ -28,9 +28,9 @@ describe('a channel', () => {
 	});
 
 	test('has its own settings over those for all', async () => {
-		const { preset, configuration } = await prepare({ in: 'CAM 1', style: 'anime', failure: 'slate' });
+		const { preset, configuration } = await prepare({ in: 'CAM 1', style: 'anime', failure: 'hold', holdS: 3 });
 		expect(preset.name).toBe('anime');
-		expect(configuration).toMatchObject({ failure: 'slate', staleAfterMs: 1000 });
+		expect(configuration).toMatchObject({ failure: 'hold', holdS: 3, afterHold: 'slate', staleAfterMs: 1000 });
 	});
 
 	test.each([
@@ -47,6 +47,7 @@ describe('a channel', () => {
 		[{ out: 'Program' }],
 		[{ in: 'CAM 1', colour: 'red' }],
 		[{ in: 'CAM 1', strength: 2 }],
+		[{ in: 'CAM 1', holdS: 0 }],
 	])('%j is no channel', async (channel) => {
 		await expect(configure({ channels: [channel] })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
 	});

@@ -60,7 +60,7 @@ describe('a report', () => {
 		const { recorder } = openRecorder();
 		expect(Object.keys(recorder.report())).toEqual(
 			(
-				'model provider int8Graphs size batchSize steps framesIn framesOut framesDropped framesRepeated framesUnpainted fps latencyMs stagesMs ' +
+				'model provider int8Graphs size batchSize steps framesIn framesOut framesDropped framesRepeated framesReused framesUnpainted fps latencyMs stagesMs ' +
 				'sideStreamMs mainStreamMs styleSwitches engineRestarts firstPaintingMs rssPeakMiB commit machine date'
 			).split(' '),
 		);
@@ -73,6 +73,15 @@ describe('a report', () => {
 		for (let i = 0; i < 4; i++) paint(i, 10_000_000);
 		for (let i = 0; i < 8; i++) paint(4 + i, 10_000_000 + (i + 1) * 40_000);
 		expect(recorder.report()).toMatchObject({ framesIn: 12, framesOut: 12, fps: 25 });
+	});
+
+	test('says how many frames a batch came to have, and takes the rate as before', () => {
+		const { recorder, paint } = openRecorder();
+		for (let i = 0; i < 6; i++) paint(i, 1_000_000 + i * 40_000);
+		recorder.setEngine({ provider: 'cuda', restarts: 1, batchSize: 2 });
+		for (let i = 6; i < 9; i++) paint(i, 1_000_000 + i * 40_000);
+		expect(recorder.report()).toMatchObject({ batchSize: 2, fps: 25 });
+		expect(openRecorder().recorder.report().batchSize).toBe(4);
 	});
 
 	test('gives no rate where there was only one batch', () => {
@@ -103,12 +112,15 @@ describe('a report', () => {
 		recorder.setFramesDropped({ unpainted: 3, unshown: 0 });
 		recorder.setFramesDropped({ unpainted: 5, unshown: 2 });
 		recorder.frameRepeated();
+		recorder.frameReused();
+		recorder.frameReused();
 		recorder.frameUnpainted();
 		recorder.setEngine({ provider: 'cuda', restarts: 1 });
 		recorder.styleSwitched({ epoch: 1, style: 'pencil-sketch', latencyMs: 120.12345 });
 		expect(recorder.report()).toMatchObject({
 			framesDropped: 7,
 			framesRepeated: 1,
+			framesReused: 2,
 			framesUnpainted: 1,
 			provider: 'cuda',
 			engineRestarts: 1,

@@ -18,6 +18,7 @@ class PuppetEngine implements EngineHandle {
 	readonly listener: EngineListener;
 	readonly provider: string | undefined;
 	readonly int8Graphs: readonly string[] | undefined;
+	readonly parameters: Parameters;
 	takenCount = 0;
 	isEnded = false;
 	isStopped = false;
@@ -25,8 +26,9 @@ class PuppetEngine implements EngineHandle {
 	readonly painted: Size | undefined;
 	readonly isFallback: boolean;
 
-	constructor(...[listener, { provider, int8Graphs, painted, isFallback }]: StartArguments) {
+	constructor(...[listener, { parameters, provider, int8Graphs, painted, isFallback }]: StartArguments) {
 		this.listener = listener;
+		this.parameters = parameters;
 		this.provider = provider;
 		this.int8Graphs = int8Graphs;
 		this.painted = painted;
@@ -80,7 +82,13 @@ const settle = async () => {
 	for (let i = 0; i < 20; i++) await Promise.resolve();
 };
 
-const open = ({ keepsAll = false, batchSize = 1, hasFallback = false }: Partial<SupervisedEngineSettings> = {}) => {
+/** `stall` holds up whoever takes the frames. */
+const open = ({
+	keepsAll = false,
+	batchSize = 1,
+	hasFallback = false,
+	stall = Promise.resolve(),
+}: Partial<SupervisedEngineSettings> & { stall?: Promise<void> } = {}) => {
 	const engines: PuppetEngine[] = [];
 	const released: number[] = [];
 	const shown: StyledFrame[] = [];
@@ -90,7 +98,7 @@ const open = ({ keepsAll = false, batchSize = 1, hasFallback = false }: Partial<
 	let check = () => {};
 	let wake = () => {};
 	let isEnded = false;
-	let parameters = parametersOf();
+	let parameters = parametersOf({ batchSize });
 	const supervised = new SupervisedEngine({
 		start: (...settings) => {
 			const engine = new PuppetEngine(...settings);
@@ -120,7 +128,10 @@ const open = ({ keepsAll = false, batchSize = 1, hasFallback = false }: Partial<
 		}
 	}
 	const finished = (async () => {
-		for await (const frame of supervised.paint(source())) shown.push(frame);
+		for await (const frame of supervised.paint(source())) {
+			await stall;
+			shown.push(frame);
+		}
 	})();
 	finished.catch(() => {});
 	return {
@@ -208,6 +219,18 @@ describe('live', () => {
 		engines[0]!.answer(2);
 		await settle();
 		expect(kinds().at(-1)).toBe('2 painting');
+	});
+
+	it('keeps no more than a few frames for a consumer who stalls: the newest', async () => {
+		let goOn = () => {};
+		const { offer, kinds, released } = open({ stall: new Promise((resolve) => (goOn = resolve)) });
+		const all = Array.from({ length: 31 }, (_, i) => i);
+		for (const sequence of all) await offer(sequence);
+		expect(released).toEqual(all);
+		goOn();
+		for (const _ of all) await settle();
+		// The first is in the consumer's hands.
+		expect(kinds()).toEqual([0, 23, 24, 25, 26, 27, 28, 29, 30].map((sequence) => `${sequence} unpainted`));
 	});
 
 	it('lets what a dead engine had pass unpainted at once, starts another with the style in force, and goes on', async () => {
@@ -406,6 +429,101 @@ describe('a model that cannot be kept alive', () => {
 	});
 });
 
+describe('an engine that runs out of memory', () => {
+	const noRoom = () => new SidecarError('ERR_MEMORY', 'The model big, graph unet failed: out of memory');
+	const batchSizes = ({ sent }: PuppetEngine) => sent.map(({ parameters }) => parameters.tuning.batchSize);
+
+	it('is started anew at once with half the batch, as often as that helps, and none of it is a death', async () => {
+		const run = open({ hasFallback: true, batchSize: 4 });
+		for (const size of [4, 2, 1]) {
+			const engine = run.engines.at(-1)!;
+			expect(engine.parameters.tuning.batchSize).toBe(size);
+			engine.ready(1);
+			await run.offer(size);
+			expect(batchSizes(engine)).toEqual([size]);
+			if (size === 1) break;
+			engine.die(noRoom());
+			await run.pass(10);
+		}
+		expect(run.engines).toHaveLength(3);
+		expect(run.engines.every(({ isFallback }) => !isFallback)).toBe(true);
+		expect(run.supervised).toMatchObject({ batchMax: 1, memoryRelief: 'memory for batches of 1', restarts: 2 });
+		run.engines.at(-1)!.answer(1);
+		await settle();
+		expect(run.kinds()).toEqual(['4 unpainted', '2 unpainted', '1 painting']);
+	});
+
+	it('makes way for the other model where one frame is too much, with the batch that was asked for', async () => {
+		const run = open({ hasFallback: true, batchSize: 2 });
+		for (const size of [2, 1]) {
+			run.engines.at(-1)!.ready(1);
+			await run.offer(size);
+			run.engines.at(-1)!.die(noRoom());
+			await run.pass(10);
+		}
+		expect(run.engines.at(-1)!).toMatchObject({ isFallback: true, provider: undefined });
+		expect(run.engines.at(-1)!.parameters.tuning.batchSize).toBe(2);
+		expect(run.supervised).toMatchObject({ batchMax: Infinity, memoryRelief: undefined });
+	});
+
+	it('while it is opened makes way at once: no batch is as small as that', async () => {
+		const run = open({ hasFallback: true, batchSize: 4 });
+		run.engines[0]!.die(noRoom());
+		await run.pass(10);
+		expect(run.engines).toHaveLength(2);
+		expect(run.engines[1]!).toMatchObject({ isFallback: true });
+	});
+
+	it('while it is opened ends a run that has no other model, with the reason', async () => {
+		const { engines, finished } = open({ keepsAll: true });
+		engines[0]!.die(noRoom());
+		await expect(finished).rejects.toMatchObject({
+			code: 'ERR_MEMORY',
+			message: expect.stringContaining('graph unet'),
+		});
+	});
+
+	it('after it painted, while it is opened again, is tried again: what took the room may go', async () => {
+		const run = open({ hasFallback: true });
+		run.engines[0]!.ready(1);
+		await run.offer(0);
+		run.engines[0]!.answer(0);
+		run.engines[0]!.die();
+		await run.pass(10);
+		run.engines[1]!.die(noRoom());
+		await run.pass(1000);
+		expect(run.engines[2]!.isFallback).toBe(false);
+	});
+
+	it('loses no frame where none may be lost, and waits for no more frames than its batch has', async () => {
+		const { engines, offer, kinds, pass, endSource, finished } = open({ keepsAll: true, batchSize: 4 });
+		engines[0]!.ready(4);
+		await offer(0, 1, 2, 3);
+		engines[0]!.die(noRoom());
+		await pass(10);
+		engines[1]!.ready(2);
+		expect(engines[1]!.sent.map(({ frame }) => frame.sequence)).toEqual([0, 1]);
+		engines[1]!.answer(0);
+		engines[1]!.answer(1);
+		await endSource();
+		engines[1]!.answer(2);
+		engines[1]!.answer(3);
+		await finished;
+		expect(kinds()).toEqual(['0 painting', '1 painting', '2 painting', '3 painting']);
+	});
+
+	it('hangs where it owes a batch of those that it has room for', async () => {
+		const { engines, offer, pass } = open({ keepsAll: true, batchSize: 4 });
+		engines[0]!.ready(4);
+		await offer(0, 1, 2, 3);
+		engines[0]!.die(noRoom());
+		await pass(10);
+		engines[1]!.ready(2);
+		await pass(61_000);
+		expect(engines[1]!.isStopped).toBe(true);
+	});
+});
+
 describe('another size', () => {
 	const SMALL = { width: 16, height: 16 };
 	const sequencesOf = ({ sent }: PuppetEngine) => sent.map(({ frame }) => frame.sequence);
@@ -577,5 +695,81 @@ describe('an engine that never worked', () => {
 		const { engines, supervised } = open();
 		await supervised[Symbol.asyncDispose]();
 		expect(engines[0]!.isStopped).toBe(true);
+	});
+});
+
+describe('an engine elsewhere', () => {
+	it('may drop a frame: nothing is shown for it, its slot is free, and what comes after is painted', async () => {
+		const { engines, offer, kinds, released, pass } = open();
+		engines[0]!.ready(3);
+		await offer(0, 1, 2);
+		engines[0]!.listener.dropped!(1);
+		engines[0]!.answer(0);
+		engines[0]!.answer(2);
+		await settle();
+		expect(kinds()).toEqual(['0 painting', '2 painting']);
+		expect(released.sort((a, b) => a - b)).toEqual([0, 1, 2]);
+		// Nothing is owed any more.
+		await pass(6000);
+		expect(engines[0]!.isStopped).toBe(false);
+	});
+
+	it('that is leaving paints until another is ready, which gets no frame before it has given all of its own', async () => {
+		const { engines, offer, kinds, supervised } = open();
+		engines[0]!.ready(2);
+		await offer(0);
+		engines[0]!.listener.leaving!();
+		engines[0]!.listener.leaving!(); // it says so again and again
+		expect(engines).toHaveLength(2);
+		engines[0]!.answer(0);
+		await offer(1);
+		expect(engines[0]!.sent.map(({ frame }) => frame.sequence)).toEqual([0, 1]);
+		engines[1]!.ready(2);
+		await offer(2);
+		expect(engines[1]!.sent).toEqual([]);
+		engines[0]!.answer(1);
+		await settle();
+		expect(engines[0]!.isStopped).toBe(true);
+		expect(engines[1]!.sent.map(({ frame }) => frame.sequence)).toEqual([2]);
+		engines[1]!.answer(2);
+		await settle();
+		expect(kinds()).toEqual(['0 painting', '1 painting', '2 painting']);
+		expect(supervised.restarts).toBe(0);
+	});
+
+	it('that is leaving gives what it has of a batch, where no frame may be lost, and the next one gets the rest', async () => {
+		const { engines, offer, kinds, endSource, finished } = open({ keepsAll: true, batchSize: 4 });
+		engines[0]!.ready(4);
+		await offer(0, 1);
+		engines[0]!.listener.leaving!();
+		engines[1]!.ready(4);
+		await offer(2, 3);
+		expect(engines[0]!.isEnded).toBe(true); // or it would wait for two more
+		engines[0]!.answer(0);
+		engines[0]!.answer(1);
+		await settle();
+		expect(engines[1]!.sent.map(({ frame }) => frame.sequence)).toEqual([2, 3]);
+		await endSource();
+		expect(engines[1]!.isEnded).toBe(true);
+		engines[1]!.answer(2);
+		engines[1]!.answer(3);
+		await finished;
+		expect(kinds()).toEqual(['0 painting', '1 painting', '2 painting', '3 painting']);
+	});
+
+	it('that dropped all that it owed is given frames again, though it was stale', async () => {
+		const { engines, offer, kinds, pass, supervised } = open();
+		engines[0]!.ready(2);
+		await offer(0, 1);
+		await pass(1200);
+		expect(supervised.state).toBe('stale');
+		for (const sequence of [0, 1]) {
+			engines[0]!.listener.dropped!(sequence);
+			engines[0]!.listener.pull();
+		}
+		await offer(2);
+		engines[0]!.answer(2);
+		await settle();
+		expect(kinds()).toEqual(['0 unpainted', '1 unpainted', '2 painting']);
 	});
 });

@@ -27,6 +27,8 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	inference: { values: ['frame', 'native', 'config'] },
 	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
 	control: { values: ['config', 'parameters'] },
+	// Both ends of it; what it paints with is given to it.
+	fleet: { values: ['config', 'frame'], types: ['engine', 'inference', 'native', 'parameters'] },
 	// What was painted, and by whom it was asked: both ends of it.
 	recording: { values: ['config', 'ffmpeg', 'frame', 'ingest'], types: ['control', 'engine'] },
 	telemetry: { values: ['frame', 'native'], types: ['config'] },
@@ -36,6 +38,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'control',
 			'egress',
 			'engine',
+			'fleet',
 			'frame',
 			'inference',
 			'ingest',
@@ -47,13 +50,18 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 		],
 	},
 	// As `app`, of several channels.
-	relay: { values: ['app', 'config', 'control', 'engine', 'ndi', 'telemetry'] },
+	relay: { values: ['app', 'config', 'control', 'ndi', 'telemetry'] },
+	// The other end of it: an engine, and no source or sink.
+	worker: {
+		values: ['app', 'config', 'control', 'engine', 'fleet', 'frame', 'inference', 'native', 'parameters', 'telemetry'],
+	},
 	commands: {
 		values: [
 			'app',
 			'config',
 			'control',
 			'ffmpeg',
+			'fleet',
 			'frame',
 			'inference',
 			'ingest',
@@ -62,6 +70,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 			'relay',
 			'telemetry',
 			'video-device',
+			'worker',
 		],
 	},
 	cli: { values: ['commands', 'config', 'telemetry'] },

@@ -30,10 +30,12 @@ constexpr Named<Fit> FITS[] = {{"cover", Fit::COVER}, {"contain", Fit::CONTAIN},
 constexpr Named<Policy> POLICIES[] = {
 	{"passthrough", Policy::PASSTHROUGH}, {"hold", Policy::HOLD}, {"slate", Policy::SLATE}
 };
+constexpr Named<Policy> AFTER_HOLD[] = {{"slate", Policy::SLATE}, {"passthrough", Policy::PASSTHROUGH}};
 constexpr const char* INPUT_STATES[] = {"waiting", "receiving", "stale"};
 constexpr const char* SHOWN[] = {"nothing", "painting", "source", "hold", "slate", "direct"};
 
-constexpr std::int64_t RATE_MAX = 1'000'000, WAIT_MS_MAX = 60'000, STALE_MS_MAX = 60'000;
+constexpr std::int64_t RATE_MAX = 1'000'000, WAIT_MS_MAX = 60'000, STALE_MS_MAX = 60'000,
+					   HOLD_MS_MAX = 86'400'000;
 /** A second at 60 frames and some, or what fits into the memory. */
 constexpr std::size_t POOL_FRAMES = 72, POOL_BYTES = std::size_t{512} << 20;
 /** A receiver needs one that is being read, one that is newest, and two fields. */
@@ -223,6 +225,10 @@ RelayOptions relayOptionsOf(const Napi::Object& object) {
 	options.wantsFailover = flagOf(output.Get("failover"), "output.failover");
 	options.fit = choiceOf(object.Get("fit"), "fit", FITS);
 	options.policy = choiceOf(object.Get("failure"), "failure", POLICIES);
+	const Napi::Value hold = object.Get("holdMs");
+	const bool isForever = hold.IsString() && hold.As<Napi::String>().Utf8Value() == "forever";
+	if (!isForever) options.holdUs = msOf(hold, "holdMs", HOLD_MS_MAX);
+	options.afterHold = choiceOf(object.Get("afterHold"), "afterHold", AFTER_HOLD);
 	options.staleAfterUs = msOf(object.Get("staleAfterMs"), "staleAfterMs", STALE_MS_MAX);
 	const Napi::Value delay = object.Get("delayMs");
 	const bool isMeasured = delay.IsString() && delay.As<Napi::String>().Utf8Value() == "auto";

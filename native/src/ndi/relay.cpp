@@ -259,15 +259,20 @@ Situation Relay::situation(std::int64_t now) const {
 	situation.hasHeld = painting_ || heldSource_;
 	if (paintedUs_) situation.paintedAgeUs = now - *paintedUs_;
 	situation.staleAfterUs = staleAfterUs_;
+	if (heldSinceUs_) situation.heldAgeUs = now - *heldSinceUs_;
+	situation.holdUs = options_.holdUs;
+	situation.afterHold = options_.afterHold;
+	situation.isSourceLast = shown_ == Shown::SOURCE || shown_ == Shown::DIRECT;
 	return situation;
 }
 
-void Relay::takePaintings(std::uint64_t sequence) {
+void Relay::takePaintings(std::uint64_t sequence, std::int64_t now) {
 	bool isTaken = false;
 	while (!ready_.empty() && ready_.front()->sequence <= sequence) {
 		painting_ = std::move(ready_.front());
 		ready_.pop_front();
 		heldSource_ = {};
+		heldSinceUs_ = now;
 		isPaintingShown_ = false;
 		isTaken = true;
 	}
@@ -276,7 +281,7 @@ void Relay::takePaintings(std::uint64_t sequence) {
 
 /** What a frame of the queue leaves as; counted. Nothing where there is no memory. */
 std::optional<Relay::Leaving> Relay::leavingOf(const FrameRef& frame, std::int64_t now) {
-	takePaintings(frame->sequence);
+	takePaintings(frame->sequence, now);
 	shown_ = chooseShown(situation(now));
 	switch (shown_) {
 	case Shown::PAINTING:
@@ -290,6 +295,7 @@ std::optional<Relay::Leaving> Relay::leavingOf(const FrameRef& frame, std::int64
 		return withPixels(withAlphaOf(painting_, frame), frame);
 	case Shown::DIRECT:
 		heldSource_ = frame;
+		heldSinceUs_ = now;
 		++counts_.passed;
 		return Leaving{frame, frame};
 	case Shown::SOURCE:

@@ -28,6 +28,8 @@ struct RelayOptions {
 	cv::Size slateSize;
 	std::vector<std::uint8_t> slate; // RGB
 	Policy policy = Policy::PASSTHROUGH;
+	std::optional<std::int64_t> holdUs; // nothing: for ever
+	Policy afterHold = Policy::SLATE; // or PASSTHROUGH
 	std::int64_t staleAfterUs = 0;
 	std::optional<std::int64_t> delayUs; // nothing: measured
 };
@@ -111,7 +113,7 @@ private:
 	std::optional<Leaving> withPixels(FrameRef pixels, const FrameRef& frame);
 	FrameRef withAlphaOf(const FrameRef& painting, const FrameRef& frame);
 	FrameRef slateFor(const FrameRef& frame);
-	void takePaintings(std::uint64_t sequence);
+	void takePaintings(std::uint64_t sequence, std::int64_t now);
 	std::uint64_t outSequence() const {
 		return queue_.empty() ? lastSequence_ + 1 : queue_.front()->sequence;
 	}
@@ -149,6 +151,7 @@ private:
 	FrameRef painting_; // the newest of those that may be shown
 	bool isPaintingShown_ = false;
 	FrameRef heldSource_; // the last frame of direct mode, for `hold`
+	std::optional<std::int64_t> heldSinceUs_; // when one of those two could first be shown
 	FrameRef slate_;
 	Leaving last_;
 	std::uint64_t lastSequence_ = 0;

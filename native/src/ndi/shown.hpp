@@ -20,7 +20,20 @@ struct Situation {
 	/** Since the painter handed its newest painting over. */
 	std::optional<std::int64_t> paintedAgeUs;
 	std::int64_t staleAfterUs = 0;
+	/** Since what is held was first shown. */
+	std::optional<std::int64_t> heldAgeUs = std::nullopt;
+	/** How long `hold` keeps it; nothing: for ever. */
+	std::optional<std::int64_t> holdUs = std::nullopt;
+	/** What is shown then: the slate or the source. */
+	Policy afterHold = Policy::SLATE;
+	/** Whether what left last was the source's own. */
+	bool isSourceLast = false;
 };
+
+/** Whether `hold` has kept what it holds for as long as it may. */
+constexpr bool isHoldOver(const Situation& now) {
+	return now.holdUs && !(now.heldAgeUs && *now.heldAgeUs < *now.holdUs);
+}
 
 /** What is shown of a frame. Under `slate` and in panic never the source. */
 constexpr Shown chooseShown(const Situation& now) {
@@ -31,7 +44,9 @@ constexpr Shown chooseShown(const Situation& now) {
 	case Policy::PASSTHROUGH:
 		return Shown::SOURCE;
 	case Policy::HOLD:
-		return now.hasHeld ? Shown::HOLD : Shown::SLATE;
+		if (!now.hasHeld) return Shown::SLATE;
+		if (!isHoldOver(now)) return Shown::HOLD;
+		return now.afterHold == Policy::PASSTHROUGH ? Shown::SOURCE : Shown::SLATE;
 	case Policy::SLATE:
 		break;
 	}
@@ -42,7 +57,11 @@ constexpr Shown chooseShown(const Situation& now) {
 constexpr Shown chooseFill(const Situation& now, std::int64_t silentUs) {
 	constexpr std::int64_t PASSTHROUGH_HOLDS_US = 5'000'000;
 	if (now.isPanic || now.policy == Policy::SLATE || !now.hasHeld) return Shown::SLATE;
-	if (now.policy == Policy::HOLD) return Shown::HOLD;
+	if (now.policy == Policy::HOLD) {
+		if (!isHoldOver(now)) return Shown::HOLD;
+		// There is no new source to show, and a painting is not to stay.
+		if (now.afterHold != Policy::PASSTHROUGH || !now.isSourceLast) return Shown::SLATE;
+	}
 	return silentUs < PASSTHROUGH_HOLDS_US ? Shown::HOLD : Shown::SLATE;
 }
 

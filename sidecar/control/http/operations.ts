@@ -10,6 +10,7 @@ import {
 import type { RouteName } from './routes.ts';
 import {
 	chatAnswer,
+	fleetView,
 	logAnswer,
 	midiView,
 	presetView,
@@ -117,6 +118,11 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		body: jsonSchemaOf(ForgetMidi),
 		refusals: { 400: 'Nothing was learned of it', 404: 'MIDI is off' },
 		answer: { schema: midiView },
+	},
+	'GET /api/fleet': {
+		summary: 'The workers of the fleet, what they paint, and which of them paint the channels here',
+		refusals: { 404: 'The engine runs on this machine' },
+		answer: { schema: fleetView },
 	},
 	'GET /api/scenes': {
 		summary: 'What is painted in which scene of OBS, and the scenes that OBS told of',

@@ -13,6 +13,7 @@ const PAGE_FILES: Record<string, [file: string, type: string]> = {
 	'/plot.js': ['plot.js', 'text/javascript'],
 	'/modifiers.js': ['modifiers.js', 'text/javascript'],
 	'/scenes.js': ['scenes.js', 'text/javascript'],
+	'/fleet.js': ['fleet.js', 'text/javascript'],
 	'/thumbnails.js': ['thumbnails.js', 'text/javascript'],
 	'/styles.js': ['styles.js', 'text/javascript'],
 	'/prompt.js': ['prompt.js', 'text/javascript'],

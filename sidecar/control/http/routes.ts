@@ -17,7 +17,15 @@ import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
 import { readScenes, writeScenes } from './scenes.ts';
 import type { ErrorAnswer, PresetView, SavedPreset } from './schemas.ts';
-import { channelNamed, stateOf, type ChatAnswer, type Served, type ServedChannel, type Thumbnail } from './served.ts';
+import {
+	channelNamed,
+	fleetViewOf,
+	stateOf,
+	type ChatAnswer,
+	type Served,
+	type ServedChannel,
+	type Thumbnail,
+} from './served.ts';
 
 /** A request with everything that it can be answered from. */
 export interface Call {
@@ -51,6 +59,7 @@ export const ROUTES = {
 	'GET /api/midi': ({ served }) => json(midiOf(served).view()),
 	'POST /api/midi/learn': (call) => learnMidi(call),
 	'POST /api/midi/forget': (call) => forgetMidi(call),
+	'GET /api/fleet': (call) => fleet(call),
 	'GET /api/scenes': (call) => readScenes(call),
 	'PUT /api/scenes': (call) => writeScenes(call),
 	'POST /api/tickets': ({ access }) => json(access.newTicket()),
@@ -223,6 +232,11 @@ const learnMidi = async ({ request, served }: Call): Promise<Answer> => {
 	const midi = midiOf(served);
 	midi.learn(parse(LearnMidi, await readJson(request), 'What is to be learned', 'ERR_COMMAND').command);
 	return json(midi.view());
+};
+
+const fleet = async ({ served }: Call): Promise<Answer> => {
+	if (served.fleet) return json(await fleetViewOf(served, served.fleet));
+	throw new Refusal(404, 'ERR_FLEET', 'The engine runs on this machine. Start with --engine to paint with others.');
 };
 
 const forgetMidi = async ({ request, served }: Call): Promise<Answer> => {

@@ -1,7 +1,7 @@
 import type { Modifier, SceneStyle } from '../../config/schema.ts';
 import type { ControlView } from '../controller.ts';
 import type { MidiView } from '../midi/surface.ts';
-import type { ChatAnswer, RunReport, RunView, ServerState } from './served.ts';
+import type { ChatAnswer, FleetView, RemoteView, RunReport, RunView, ServerState, WorkerView } from './served.ts';
 
 /**
  * JSON schemas of what the API answers, held to the types by the compiler: a field that is added to a type and not here
@@ -74,12 +74,16 @@ const size = () => object<{ width: number; height: number }>({ width: count, hei
 
 const runView = object<RunView>(
 	{
-		engine: object<RunView['engine']>({
-			state: { ...text, enum: ['starting', 'painting', 'stale', 'restarting'] },
-			model: text,
-			provider: text,
-			restarts: count,
-		}),
+		engine: object<RunView['engine']>(
+			{
+				state: { ...text, enum: ['starting', 'painting', 'stale', 'restarting'] },
+				model: text,
+				provider: text,
+				restarts: count,
+				memoryRelief: { ...text, description: 'What was given up when memory ran out; absent where it did not' },
+			},
+			['memoryRelief'],
+		),
 		source: text,
 		framePeriodMs: ms('How long a frame of the source lasts, ms'),
 		painted: size(),
@@ -92,6 +96,7 @@ const runView = object<RunView>(
 		framesOut: count,
 		framesDropped: count,
 		framesRepeated: count,
+		framesReused: count,
 		framesUnpainted: count,
 		governor: object<NonNullable<RunView['governor']>>({
 			level: { ...count, description: 'What is given up to keep up; 0 where nothing is' },
@@ -106,6 +111,55 @@ const runView = object<RunView>(
 	},
 	['governor', 'flicker'],
 );
+
+const remoteFields = {
+	worker: { ...text, description: 'Which worker paints it; absent while none does' },
+	roundTripMs: ms('To the worker and back, ms'),
+	framesLate: { ...count, description: 'Frames and paintings that were dropped for being late' },
+	placements: { ...count, description: 'Workers that took it over, the first one too' },
+};
+const remoteView = object<RemoteView>(remoteFields, ['worker', 'roundTripMs']);
+
+export const fleetView = object<FleetView>({
+	engine: { ...text, description: 'paired, or the NATS server' },
+	channels: {
+		type: 'array',
+		items: object<FleetView['channels'][number]>(
+			{ channel: text, ...remoteFields, failovers: { ...count, description: 'Engines that were started again' } },
+			['worker', 'roundTripMs'],
+		),
+	},
+	workers: {
+		type: 'array',
+		items: object<WorkerView>(
+			{
+				worker: text,
+				host: text,
+				version: text,
+				isDraining: flag,
+				answerMs: ms('How long it took to say so, ms'),
+				capacity: number('Painted pixels a second that it can do'),
+				load: number('Painted pixels a second that its streams take'),
+				streams: {
+					type: 'array',
+					items: object<WorkerView['streams'][number]>({
+						stream: text,
+						size: size(),
+						isLeased: { ...flag, description: 'Whether it has the right to paint the stream' },
+						fps: number('Painted frames a second, over the last three'),
+					}),
+				},
+				streamsMax: count,
+				framesPainted: count,
+				framesDropped: { ...count, description: 'Frames that came too late' },
+				leasesLost: count,
+				frameMs: percentiles(),
+				queueMs: percentiles(),
+			},
+			['frameMs', 'queueMs'],
+		),
+	},
+});
 
 export const serverState = object<ServerState>(
 	{
@@ -122,8 +176,9 @@ export const serverState = object<ServerState>(
 			description: 'Rises with each change of what GET /api/scenes gives; absent where OBS is not in use',
 		},
 		run: runView,
+		remote: remoteView,
 	},
-	['scenesRevision'],
+	['scenesRevision', 'remote'],
 );
 
 export interface ScenesAnswer {
@@ -178,6 +233,7 @@ export const runReport = object<RunReport>(
 		framesOut: count,
 		framesDropped: count,
 		framesRepeated: count,
+		framesReused: count,
 		framesUnpainted: count,
 		fps: number('Painted frames a second since the end of the first batch'),
 		latencyMs: object<RunReport['latencyMs']>({ p50: ms(), p95: ms(), p99: ms(), max: ms() }),

@@ -13,6 +13,8 @@ export interface RunView {
 		model: string;
 		provider: string;
 		restarts: number;
+		/** What was given up when memory ran out; absent where it did not. */
+		memoryRelief?: string;
 	};
 	source: string;
 	/** How long a frame of the source lasts. */
@@ -29,6 +31,7 @@ export interface RunView {
 	framesOut: number;
 	framesDropped: number;
 	framesRepeated: number;
+	framesReused: number;
 	framesUnpainted: number;
 	/** What is given up to keep up: 0 of `levels` where nothing is; absent where it is off. */
 	governor?: { level: number; levels: number; relief: string };
@@ -48,6 +51,7 @@ export interface RunReport {
 	framesOut: number;
 	framesDropped: number;
 	framesRepeated: number;
+	framesReused: number;
 	framesUnpainted: number;
 	fps: number;
 	latencyMs: { p50: number; p95: number; p99: number; max: number };
@@ -62,6 +66,47 @@ export interface RunReport {
 	commit: string;
 	machine: string;
 	date: string;
+}
+
+/** How a channel fares that workers of a fleet paint. */
+export interface RemoteView {
+	/** Which one paints it; absent while none does. */
+	worker?: string;
+	/** To the worker and back; absent before that was measured. */
+	roundTripMs?: number;
+	/** Frames and paintings that were dropped for being late. */
+	framesLate: number;
+	/** Workers that took it over, the first one too. */
+	placements: number;
+}
+
+/** A worker of the fleet, as it says of itself. Capacity and load are painted pixels a second. */
+export interface WorkerView {
+	worker: string;
+	host: string;
+	version: string;
+	isDraining: boolean;
+	/** How long it took to say so. */
+	answerMs: number;
+	capacity: number;
+	load: number;
+	streams: readonly { stream: string; size: { width: number; height: number }; isLeased: boolean; fps: number }[];
+	streamsMax: number;
+	framesPainted: number;
+	framesDropped: number;
+	leasesLost: number;
+	/** How long frames are there, and how long of that they wait; absent before there were any. */
+	frameMs?: { p50: number; p95: number };
+	queueMs?: { p50: number; p95: number };
+}
+
+export interface FleetView {
+	/** As the configuration has it: paired, or the NATS server. */
+	engine: string;
+	/** Of this sidecar; failovers are engines that were started again. */
+	channels: readonly (RemoteView & { channel: string; failovers: number })[];
+	/** Of all sidecars. */
+	workers: readonly WorkerView[];
 }
 
 /** Of a choice that a viewer made. */
@@ -82,6 +127,8 @@ export interface ServerState {
 	/** Of the table of scenes; absent where OBS is not in use. */
 	scenesRevision?: number;
 	run: RunView;
+	/** Absent where the engine runs on this machine. */
+	remote?: RemoteView;
 }
 
 /** Gives somebody frames, one for each time they are asked for; `egress/preview-sink.ts` is one. */
@@ -114,6 +161,23 @@ export interface ServedChannel {
 	thumbnails?: ThumbnailFeed | undefined;
 	run: () => RunView;
 	report: () => RunReport;
+	/** Absent, or undefined, where the engine runs on this machine. */
+	remote?: (() => RemoteNow | undefined) | undefined;
+}
+
+/** As `RemoteView`, of now. */
+interface RemoteNow {
+	worker: string | undefined;
+	roundTripMs: number | undefined;
+	framesLate: number;
+	placements: number;
+}
+
+/** The fleet that paints, where one does. */
+export interface ServedFleet {
+	engine: string;
+	/** Asks them; those that do not answer are not in it. */
+	workers: () => Promise<readonly WorkerView[]>;
 }
 
 /** The table of scenes in force, and where it is kept. */
@@ -142,6 +206,8 @@ export interface Served {
 	metrics: () => Promise<string>;
 	/** Absent where OBS is not in use. */
 	scenes?: ServedScenes | undefined;
+	/** Absent where the engine runs on this machine. */
+	fleet?: ServedFleet | undefined;
 	/** Absent where OSC is off. */
 	osc?: OscListening;
 	/** Absent where MIDI is off. */
@@ -154,13 +220,34 @@ export const channelNamed = ({ channels }: Served, name: string | undefined): Se
 
 export const stateOf = (
 	{ version, channels, scenes }: Served,
-	{ name, controller, modifiers = [], run }: ServedChannel,
-): ServerState => ({
-	version,
-	channels: channels().map((channel) => channel.name),
-	channel: name,
-	control: controller.view(),
-	modifiers,
-	...(scenes && { scenesRevision: scenes.table.revision }),
-	run: run(),
+	{ name, controller, modifiers = [], run, remote }: ServedChannel,
+): ServerState => {
+	const elsewhere = remote?.();
+	return {
+		version,
+		channels: channels().map((channel) => channel.name),
+		channel: name,
+		control: controller.view(),
+		modifiers,
+		...(scenes && { scenesRevision: scenes.table.revision }),
+		run: run(),
+		...(elsewhere && { remote: remoteViewOf(elsewhere) }),
+	};
+};
+
+/** Of all channels, and of all workers that answer. */
+export const fleetViewOf = async ({ channels }: Served, { engine, workers }: ServedFleet): Promise<FleetView> => ({
+	engine,
+	workers: await workers(),
+	channels: channels().flatMap(({ name, remote, run }) => {
+		const elsewhere = remote?.();
+		return elsewhere ? [{ channel: name, ...remoteViewOf(elsewhere), failovers: run().engine.restarts }] : [];
+	}),
+});
+
+const remoteViewOf = ({ worker, roundTripMs, framesLate, placements }: RemoteNow): RemoteView => ({
+	...(worker !== undefined && { worker }),
+	...(roundTripMs !== undefined && { roundTripMs }),
+	framesLate,
+	placements,
 });

@@ -87,6 +87,9 @@ const answerOf = async (response) => {
 /** Sends one command. Rejects with what the sidecar has to say against it. */
 export const command = async (body) => answerOf(await send('POST', `/api/commands${query}`, body));
 
+/** The workers of the fleet, and which of them paint the channels here. */
+export const fleet = async () => answerOf(await request('/api/fleet'));
+
 /** The table of scenes. */
 export const scenes = async () => answerOf(await request('/api/scenes'));
 

@@ -2,6 +2,7 @@
 import {
 	command,
 	commandLine,
+	fleet as readFleet,
 	listen,
 	logLines,
 	presets as fetchPresets,
@@ -10,6 +11,7 @@ import {
 	thumbnail,
 	watch,
 } from './link.js';
+import { openFleet } from './fleet.js';
 import { hasToken } from './login.js';
 import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
@@ -125,6 +127,8 @@ const showControl = (control) => {
 
 const scenes = openScenes({ section: element('scenes'), read: readScenes, write: setScenes });
 
+const fleet = openFleet({ section: element('fleet'), read: readFleet });
+
 // Pages without a script of ours cannot show a token.
 element('keys').addEventListener('toggle', () => (element('more').hidden = hasToken()));
 
@@ -152,8 +156,9 @@ const ENGINE_STATES = {
 
 const statusOf = ({ engine, governor }) => {
 	if (body.dataset.panic === 'on') return 'panic: only the slate';
-	const isRelieved = engine.state === 'painting' && governor?.level > 0;
-	return isRelieved ? `painting: ${governor.relief}` : ENGINE_STATES[engine.state];
+	const reliefs = [engine.memoryRelief, governor?.level > 0 && governor.relief].filter(Boolean);
+	const isRelieved = engine.state === 'painting' && reliefs.length > 0;
+	return isRelieved ? `painting: ${reliefs.join(', ')}` : ENGINE_STATES[engine.state];
 };
 
 const showRun = ({ engine, source, painted, ...run }) => {
@@ -247,6 +252,7 @@ const show = (newest) => {
 	});
 	showRun(state.run);
 	scenes.follow(state.scenesRevision);
+	fleet.follow(state.remote);
 };
 
 // -- Joining -----------------------------------------------------------------------------------------
