@@ -86,16 +86,25 @@ export const readNumbers = async (obs: Obs, inverting: boolean, during: () => Pr
 /** Longest delay that is looked for. */
 const DELAY_MAX = 60;
 
+/** How far `number` is after `other`; negative where it is before. */
+export const stepsFrom = (other: number, number: number): number => {
+	const steps = (number - other + NUMBERS_COUNT) % NUMBERS_COUNT;
+	return steps < NUMBERS_COUNT / 2 ? steps : steps - NUMBERS_COUNT;
+};
+
 /**
- * Frames from the first one in which the source was a number to the first one that shows it painted, for each number that
- * is shown. Undefined where the source did not have that number before.
+ * Frames from the first one in which the source had come to a number to the first one that shows it painted, for each number
+ * that is shown. On a busy machine a recording lacks frames, so the source may never be seen with just that number.
+ * Undefined where the source had not come to it.
  */
 export const delaysOf = (frames: readonly Numbered[]): (number | undefined)[] => {
 	const delays: (number | undefined)[] = [];
 	for (let i = DELAY_MAX; i < frames.length; i++) {
 		const { shown } = frames[i]!;
 		if (shown === frames[i - 1]!.shown) continue;
-		const rendered = frames.findIndex(({ source }, at) => at > i - DELAY_MAX && at <= i && source === shown);
+		const rendered = frames.findIndex(
+			({ source }, at) => at > i - DELAY_MAX && at <= i && stepsFrom(shown, source) >= 0,
+		);
 		delays.push(rendered < 0 ? undefined : i - rendered);
 	}
 	return delays;
