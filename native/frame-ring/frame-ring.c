@@ -59,6 +59,26 @@ check_hello(const struct hello* hello, size_t bytes, enum role role, struct hell
 	return FRAME_RING_OK;
 }
 
+/** The whole message that an end comes with. */
+static const uint8_t END_MARK = 'E';
+
+enum frame_ring_status frame_ring_pass(frame_ring_handle channel, frame_ring_handle end) {
+	if (end < 0) return FRAME_RING_BAD_ARGUMENT;
+	const struct frame_ring_memory passed = {.handle = end};
+	return frame_ring_send(channel, &END_MARK, sizeof END_MARK, &passed);
+}
+
+enum frame_ring_status frame_ring_take(frame_ring_handle channel, frame_ring_handle* end) {
+	uint8_t mark = 0;
+	size_t bytes = sizeof mark;
+	const enum frame_ring_status status = frame_ring_receive(channel, &mark, &bytes, end);
+	if (status != FRAME_RING_OK) return status;
+	if (bytes == sizeof mark && mark == END_MARK && *end != FRAME_RING_NO_HANDLE) return FRAME_RING_OK;
+	frame_ring_channel_close(*end);
+	*end = FRAME_RING_NO_HANDLE;
+	return FRAME_RING_BAD_HEADER;
+}
+
 static enum frame_ring_status say_hello(
 	frame_ring_handle channel,
 	enum role role,

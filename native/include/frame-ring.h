@@ -150,6 +150,15 @@ frame_ring_frame_check(const struct frame_ring_frame* frame, uint64_t payload_by
  */
 enum frame_ring_status frame_ring_pair(frame_ring_handle ends[2]);
 
+/**
+ * Hands an end to a process that runs already, over a pair of the two. `end` stays open here, too.
+ * FRAME_RING_NO_FRAME where so many wait there that one more has no room.
+ */
+enum frame_ring_status frame_ring_pass(frame_ring_handle channel, frame_ring_handle end);
+
+/** What was passed first. FRAME_RING_NO_FRAME where nothing was, FRAME_RING_BAD_HEADER where it is no end. */
+enum frame_ring_status frame_ring_take(frame_ring_handle channel, frame_ring_handle* end);
+
 // The writer. `begin`, `put`, `commit` and `write` belong to one thread, `serve` to another. `listen`,
 // `adopt`, `interrupt` and `reader_count` may be called by any; `close` when none of the others is running.
 

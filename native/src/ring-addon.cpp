@@ -486,12 +486,26 @@ Napi::Value pair(const Napi::CallbackInfo& info) {
 	return array;
 }
 
+/** (channel, end) */
+void pass(const Napi::CallbackInfo& info) {
+	rethrowing(info.Env(), [&] { checkRing(frame_ring_pass(descriptorOf(info[0]), descriptorOf(info[1]))); });
+}
+
+/** (channel) */
+Napi::Value take(const Napi::CallbackInfo& info) {
+	frame_ring_handle end = -1;
+	rethrowing(info.Env(), [&] { checkRing(frame_ring_take(descriptorOf(info[0]), &end)); });
+	return Napi::Number::New(info.Env(), static_cast<double>(end));
+}
+
 }
 
 void defineRing(Napi::Env env, Napi::Object exports) {
 	exports.Set("RingWriter", RingWriterObject::define(env));
 	exports.Set("RingReader", RingReaderObject::define(env));
 	exports.Set("ringPair", Napi::Function::New(env, pair, "ringPair"));
+	exports.Set("passEnd", Napi::Function::New(env, pass, "passEnd"));
+	exports.Set("takeEnd", Napi::Function::New(env, take, "takeEnd"));
 }
 
 }

@@ -76,12 +76,10 @@ static void render_hidden(void* data, uint32_t canvas_width, uint32_t canvas_hei
 	gs_texrender_end(filter->keep_render);
 }
 
-/** With the mutex locked. */
-static void let_go(struct filter* filter) {
-	if (!filter->kept) return;
+static void let_go(struct filter* filter, obs_source_t* kept) {
+	if (!kept) return;
 	obs_remove_main_render_callback(render_hidden, filter);
-	obs_source_dec_active(filter->kept);
-	filter->kept = NULL;
+	obs_source_dec_active(kept);
 }
 
 /** With the mutex locked; `parent` is null where it is on its way out. */
@@ -92,7 +90,8 @@ static void keep_rendered(struct filter* filter, obs_source_t* parent, bool is_w
 		obs_source_inc_active(parent);
 		obs_add_main_render_callback(render_hidden, filter);
 	} else if (!parent || !is_wanted) {
-		let_go(filter);
+		let_go(filter, filter->kept);
+		filter->kept = NULL;
 	}
 }
 
@@ -100,8 +99,11 @@ static void filter_remove(void* data, obs_source_t* parent) {
 	struct filter* filter = data;
 	pthread_mutex_lock(&filter->parent_mutex);
 	filter->is_removed = true;
-	let_go(filter);
+	obs_source_t* kept = filter->kept;
+	filter->kept = NULL;
 	pthread_mutex_unlock(&filter->parent_mutex);
+	// Not under the mutex: it waits for callbacks that are running, and ours may be waiting for the mutex.
+	let_go(filter, kept);
 }
 
 static void destroy(void* data) {

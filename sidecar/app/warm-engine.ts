@@ -60,6 +60,7 @@ export class WarmEngine implements AsyncDisposable {
 	}
 
 	#keep(): void {
+		clearTimeout(this.#retry);
 		const handle = this.#engines.start(this.#settings, {
 			ready: () => {},
 			pull: () => {},

@@ -4,13 +4,12 @@ import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Frame, type Picture, type Size } from '../frame/frame.ts';
-import { ringPair, SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
+import { passEnd, ringPair, SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
 import type { Parameters } from '../parameters.ts';
 import type { EncodedPrompt, LineState } from './engine.ts';
 import {
-	framesFdOf,
+	ENDS_FD,
 	LINES_MAX,
-	paintingsFdOf,
 	pictureSequences,
 	type Answer,
 	type FromEngine,
@@ -111,38 +110,29 @@ export class EnginePool implements Engines {
 	}
 }
 
-/** The ends of a line's rings that are here. */
-interface Ends {
-	frames: number;
-	paintings: number;
-}
+const OTHERS_MEMORY = new SidecarError('ERR_ENGINE', 'The engine had no memory for another of its lines.');
 
 /** In a process group of its own: Ctrl-C in a terminal reaches the sidecar alone, which still wants the last paintings. */
 class EngineProcess {
 	readonly #child: ChildProcess;
 	readonly #request: OpenRequest;
 	readonly #onOver: () => void;
-	/** Of lines that were never opened. */
-	readonly #ends: Ends[] = [];
+	/** On which the ends of lines are passed. */
+	readonly #endsFd: number;
 	readonly #lines = new Map<number, EngineLine>();
 	#nextLine = 0;
 	#facts: EngineFacts | undefined;
-	#failure: SidecarError | undefined;
+	/** What it said that broke it; `line` is whose doing that was, where it was one's. */
+	#failure: { error: SidecarError; line?: number } | undefined;
 	#isOver = false;
 
 	constructor(request: OpenRequest, onOver: () => void) {
 		this.#request = request;
 		this.#onOver = onOver;
+		const [here, there] = ringPair();
+		this.#endsFd = here;
 		const stdio: ('ignore' | 'inherit' | 'ipc' | number)[] = ['ignore', 'ignore', 'inherit', 'ipc'];
-		const there: number[] = [];
-		for (let line = 0; line < LINES_MAX; line++) {
-			const [framesHere, framesThere] = ringPair();
-			const [paintingsHere, paintingsThere] = ringPair();
-			this.#ends.push({ frames: framesHere, paintings: paintingsHere });
-			stdio[framesFdOf(line)] = framesThere;
-			stdio[paintingsFdOf(line)] = paintingsThere;
-			there.push(framesThere, paintingsThere);
-		}
+		stdio[ENDS_FD] = there;
 		this.#child = fork(fileURLToPath(new URL('./engine.process.js', import.meta.url)), [], {
 			stdio,
 			execArgv: [],
@@ -150,7 +140,7 @@ class EngineProcess {
 			detached: true,
 		});
 		running.add(this.#child);
-		for (const fd of there) closeSync(fd);
+		closeSync(there);
 		this.#child.on('message', (message: FromEngine) => this.#hear(message));
 		this.#child.on('error', (cause) => this.over(`could not be started (${cause.message})`, cause));
 		this.#child.on('exit', (code, signal) => this.over(`ended (${signal ?? `code ${code}`})`));
@@ -167,7 +157,7 @@ class EngineProcess {
 		const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 		return (
 			!this.#isOver &&
-			this.#nextLine < LINES_MAX &&
+			this.#lines.size < LINES_MAX &&
 			folder.path === mine.folder.path &&
 			same(painted, mine.painted) &&
 			[mine.provider, this.#facts?.provider].includes(provider) &&
@@ -178,10 +168,15 @@ class EngineProcess {
 	open(request: LineRequest, how: { frameBytes: number; inFlightMax: number; listener: EngineListener }): EngineLine {
 		const line = this.#nextLine++;
 		const { painted, fit, batchDeadlineMs, parameters, tellsPrompts = false } = request;
-		const opened = new EngineLine(this, { line, ends: this.#ends[line]!, request, ...how });
+		const opened = new EngineLine(this, { line, request, ...how });
 		this.#lines.set(line, opened);
 		opened.onReady = () => {
-			opened.adopt();
+			if (this.#isOver) return;
+			try {
+				opened.passEnds(this.#endsFd);
+			} catch (cause) {
+				return this.over(`took no more lines (${(cause as Error).message})`, cause);
+			}
 			this.tell({ type: 'line', line, painted, fit, batchDeadlineMs, parameters, tellsPrompts });
 		};
 		if (this.#facts) opened.onReady();
@@ -203,10 +198,10 @@ class EngineProcess {
 	/** Nothing of it is to be heard any more by those whom `error` was not for. */
 	over(how: string, cause?: unknown): void {
 		if (this.#isOver) return;
-		const error = this.#failure ?? new SidecarError('ERR_ENGINE', `The engine's process ${how}.`, { cause });
+		const error = this.#failure?.error ?? new SidecarError('ERR_ENGINE', `The engine's process ${how}.`, { cause });
 		const lines = [...this.#lines.values()];
 		void this.#end().then(() => {
-			for (const line of lines) line.gone(error);
+			for (const line of lines) line.gone(this.#isNotOf(line.number) ? OTHERS_MEMORY : error);
 		});
 	}
 
@@ -233,7 +228,7 @@ class EngineProcess {
 					void this.close(line.number).then(() => line.gone(error));
 					return;
 				}
-				this.#failure = error;
+				this.#failure = { error, ...(line && { line: line.number }) };
 				if (line) this.over('failed');
 				return;
 			}
@@ -242,7 +237,14 @@ class EngineProcess {
 		}
 	}
 
+	/** A line that asks for less than another need not ask for less still. */
+	#isNotOf(line: number): boolean {
+		const { error, line: whose } = this.#failure ?? {};
+		return error?.code === 'ERR_MEMORY' && whose !== undefined && whose !== line;
+	}
+
 	async #end(): Promise<void> {
+		if (!this.#isOver) closeSync(this.#endsFd);
 		this.#isOver = true;
 		this.#onOver();
 		const { exitCode, signalCode, pid } = this.#child;
@@ -252,10 +254,6 @@ class EngineProcess {
 			await exited;
 		}
 		running.delete(this.#child);
-		for (const { frames, paintings } of this.#ends.splice(this.#nextLine)) {
-			closeSync(frames);
-			closeSync(paintings);
-		}
 	}
 }
 
@@ -265,7 +263,10 @@ class EngineLine implements EngineHandle {
 	/** Called once the model is open. */
 	onReady = (): void => {};
 	readonly #process: EngineProcess;
-	readonly #ends: Ends;
+	/** Of the ring of frames. */
+	readonly #end: number;
+	/** The ends that are for the child, until it has them. */
+	readonly #ends: number[];
 	readonly #frames: SharedRingWriter;
 	readonly #listener: EngineListener;
 	readonly #pictureBytes: number;
@@ -273,21 +274,18 @@ class EngineLine implements EngineHandle {
 	#reader: SharedRingReader | undefined;
 	#parameters: Parameters;
 	#answers = 0;
-	#isAdopted = false;
 	#isOver = false;
 
 	constructor(
 		process: EngineProcess,
 		{
 			line,
-			ends,
 			request,
 			frameBytes,
 			inFlightMax,
 			listener,
 		}: {
 			line: number;
-			ends: Ends;
 			request: LineRequest;
 			frameBytes: number;
 			inFlightMax: number;
@@ -296,14 +294,17 @@ class EngineLine implements EngineHandle {
 	) {
 		this.number = line;
 		this.#process = process;
-		this.#ends = ends;
 		this.#listener = listener;
 		this.#parameters = request.parameters;
 		this.#pictureBytes = pictureByteLength(rgbLayout(request.painted));
 		// The ring takes four slots at least; one more than are in flight is being written.
 		this.#frames = new SharedRingWriter({ slotCount: Math.max(4, inFlightMax + 1), slotBytes: frameBytes });
+		const [frames, framesThere] = ringPair();
+		const [paintings, paintingsThere] = ringPair();
+		this.#end = frames;
+		this.#ends = [framesThere, paintingsThere];
 		// Opening a large model takes minutes; whether the child still lives says its exit.
-		this.#paintings = SharedRingReader.connect(ends.paintings, { timeoutMs: 2 ** 31 - 1 });
+		this.#paintings = SharedRingReader.connect(paintings, { timeoutMs: 2 ** 31 - 1 });
 		this.#paintings.catch(() => {}); // heard when it is opened, or gone
 	}
 
@@ -311,10 +312,11 @@ class EngineLine implements EngineHandle {
 		return this.#process.pid;
 	}
 
-	/** A writer does not wait long for a reader that it adopted, so not before there is one. */
-	adopt(): void {
-		this.#isAdopted = true;
-		this.#frames.adopt(this.#ends.frames);
+	/** A writer does not wait long for a reader that it adopted, so not before there is one. Errors: ERR_RING. */
+	passEnds(channel: number): void {
+		for (const end of this.#ends) passEnd(channel, end);
+		for (const end of this.#ends.splice(0)) closeSync(end);
+		this.#frames.adopt(this.#end);
 	}
 
 	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
@@ -363,7 +365,7 @@ class EngineLine implements EngineHandle {
 		try {
 			switch (message.type) {
 				case 'opened':
-					this.#reader = await this.#paintings;
+					this.#reader ??= await this.#paintings;
 					if (!this.#isOver) this.#listener.ready(facts);
 					return;
 				case 'pull':
@@ -371,6 +373,8 @@ class EngineLine implements EngineHandle {
 				case 'prompts':
 					return this.#listener.prompts?.(message.prompts);
 				case 'answer':
+					// The first one may be there before its ring.
+					if (message.slots) this.#reader ??= await this.#paintings;
 					return this.#listener.answer(message.answer, this.#read(message), message.timings);
 			}
 		} catch (cause) {
@@ -393,7 +397,7 @@ class EngineLine implements EngineHandle {
 	#close(): void {
 		if (this.#isOver) return;
 		this.#isOver = true;
-		if (!this.#isAdopted) closeSync(this.#ends.frames);
+		if (this.#ends.length > 0) for (const end of [this.#end, ...this.#ends.splice(0)]) closeSync(end);
 		this.#frames.close();
 		this.#paintings.then(
 			(reader) => reader.close(),

@@ -12,12 +12,14 @@ import type { StreamsSettings } from './streams.ts';
  * lines with them. Pixels cross in two rings of shared memory a line, one each way; a message says in which slot they lie.
  */
 
-/** Lines that a process may have had by its end: the descriptors of their rings are given to it at its birth. */
-export const LINES_MAX = 16;
-/** The child's descriptor of the reading end of a line's ring of frames. */
-export const framesFdOf = (line: number): number => 4 + 2 * line;
-/** And of the writing end of its ring of paintings. */
-export const paintingsFdOf = (line: number): number => 5 + 2 * line;
+/** Lines that a process has at a time. */
+export const LINES_MAX = 64;
+
+/**
+ * The child's descriptor on which a line's ends are passed, before the message of the line: the reading end of its ring of
+ * frames, then the writing end of its ring of paintings.
+ */
+export const ENDS_FD = 4;
 
 /** Answers that may be under way to the sidecar; the engine waits beyond them. */
 export const answersMax = (batchSize: number): number => batchSize + 2;

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { isSidecarError } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Frame, type Picture, type StyledFrame } from '../frame/frame.ts';
-import { SharedRingReader, SharedRingWriter } from '../frame/shared-ring.ts';
+import { SharedRingReader, SharedRingWriter, takeEnd } from '../frame/shared-ring.ts';
 import { loadNative } from '../native.ts';
 import type { Parameters } from '../parameters.ts';
 import { setLog, type LogLevel } from '../telemetry/logger.ts';
 import {
 	answersMax,
-	framesFdOf,
-	paintingsFdOf,
+	ENDS_FD,
 	pictureSequences,
 	type FromEngine,
 	type LineRequest,
@@ -93,7 +92,7 @@ class AnswerOutlet {
 	/** Resolves when nobody hears any more. */
 	readonly hushed = new Promise<void>((resolve) => (this.#close = resolve));
 
-	constructor(line: number, { painted, parameters, tellsPrompts }: LineRequest) {
+	constructor(line: number, end: number, { painted, parameters, tellsPrompts }: LineRequest) {
 		this.#line = line;
 		this.observer = {
 			stage: (...timing) => void this.#timings.stages.push(timing),
@@ -105,7 +104,7 @@ class AnswerOutlet {
 			slotCount: 2 * this.#underWayMax + 2,
 			slotBytes: pictureByteLength(rgbLayout(painted)),
 		});
-		this.#writer.adopt(paintingsFdOf(line));
+		this.#writer.adopt(end);
 	}
 
 	taken(): void {
@@ -148,19 +147,27 @@ class PaintedLine {
 	readonly #engine: WorkerEngine;
 	#parameters: Parameters;
 
+	/** Takes its ends before it waits for anything: they were passed in the order of the lines. */
 	static async open(streams: Streams, line: number, request: LineRequest): Promise<PaintedLine> {
-		const reader = await SharedRingReader.connect(framesFdOf(line));
+		const [frames, paintings] = [takeEnd(ENDS_FD), takeEnd(ENDS_FD)];
+		const reader = await SharedRingReader.connect(frames);
 		try {
-			return new PaintedLine(streams, line, request, reader);
+			return new PaintedLine(streams, line, request, reader, paintings);
 		} catch (error) {
 			reader.close();
 			throw error;
 		}
 	}
 
-	private constructor(streams: Streams, line: number, request: LineRequest, reader: SharedRingReader) {
+	private constructor(
+		streams: Streams,
+		line: number,
+		request: LineRequest,
+		reader: SharedRingReader,
+		paintings: number,
+	) {
 		this.#inlet = new FrameInlet(line, reader);
-		this.#outlet = new AnswerOutlet(line, request);
+		this.#outlet = new AnswerOutlet(line, paintings, request);
 		this.#parameters = request.parameters;
 		this.#engine = WorkerEngine.on(streams, {
 			...request,

@@ -22,6 +22,8 @@ interface RingAddon {
 	RingWriter: new (slotCount: number, slotBytes: number) => NativeWriter;
 	RingReader: new (pathOrFd: string | number) => NativeReader;
 	ringPair(): [number, number];
+	passEnd(channel: number, end: number): void;
+	takeEnd(channel: number): number;
 }
 
 interface NativeWriter {
@@ -95,6 +97,15 @@ export const ringSocketPath = (name: string): string => {
  * started, for as long as it is open here the child's death is not seen. Errors: ERR_RING.
  */
 export const ringPair = (): [number, number] => rethrowing(() => addon().ringPair());
+
+/**
+ * Hands an end to a process that runs already and has the other end of `channel`, a `ringPair` of its own. It stays open
+ * here, too. Errors: ERR_RING where the process is gone, or takes none.
+ */
+export const passEnd = (channel: number, end: number): void => rethrowing(() => addon().passEnd(channel, end));
+
+/** What was passed first. Does not wait. Errors: ERR_RING where nothing was. */
+export const takeEnd = (channel: number): number => rethrowing(() => addon().takeEnd(channel));
 
 /** The writing side. Its thread sees to readers that come and go; `write` never waits for them. */
 export class SharedRingWriter {

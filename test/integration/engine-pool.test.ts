@@ -1,5 +1,6 @@
 // Channels that share an engine: the real process, threads, onnxruntime and models/lite, from dist/.
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -160,8 +161,27 @@ describe('two channels of one pool', () => {
 		await until(() => idle.isReady);
 		const greedy = new Channel(pool, { model });
 		await until(() => [idle, greedy].every(({ error }) => error !== undefined));
-		expect([idle, greedy].map(({ error }) => error?.code)).toEqual(['ERR_MEMORY', 'ERR_MEMORY']);
+		expect([idle, greedy].map(({ error }) => error?.code)).toEqual(['ERR_ENGINE', 'ERR_MEMORY']);
 		await rm(dirname(broken), { recursive: true });
+	});
+
+	it('a process has any number of them one after the other, and keeps nothing of those that went', async () => {
+		const pool = new EnginePool();
+		const stays = new Channel(pool);
+		await stays.paints();
+		const pid = stays.handle.pid!;
+		const descriptors = (of: number | 'self') => readdirSync(`/proc/${of}/fd`).length;
+		const comeAndGo = async () => {
+			const channel = new Channel(pool);
+			await channel.paints(1);
+			expect(channel.handle.pid).toBe(pid);
+			await channel.handle.stop();
+		};
+		await comeAndGo();
+		const before = descriptors('self') + descriptors(pid);
+		for (let i = 0; i < 40; i++) await comeAndGo();
+		await until(() => descriptors('self') + descriptors(pid) <= before + 2);
+		await stays.paints();
 	});
 
 	it('one that is stuck takes the process with it', async () => {

@@ -194,6 +194,37 @@ void writeFrom(frame_ring_writer* writer, MarkedPicture& picture, std::uint64_t 
 
 }
 
+TEST_CASE("an end is passed to a process that runs already: what comes after it is told there") {
+	Pair channel, ends;
+	frame_ring_handle taken = 0;
+	CHECK(frame_ring_take(channel.ends[1], &taken) == FRAME_RING_NO_FRAME);
+	CHECK(frame_ring_pass(channel.ends[0], -1) == FRAME_RING_BAD_ARGUMENT);
+	REQUIRE(frame_ring_pass(channel.ends[0], ends.ends[0]) == FRAME_RING_OK);
+	REQUIRE(frame_ring_take(channel.ends[1], &taken) == FRAME_RING_OK);
+	CHECK(taken != ends.ends[0]);
+	close(static_cast<int>(ends.ends[0]));
+	char word = 'x';
+	REQUIRE(write(static_cast<int>(taken), &word, 1) == 1);
+	CHECK(read(static_cast<int>(ends.ends[1]), &word, 1) == 1);
+	close(static_cast<int>(taken));
+	CHECK(read(static_cast<int>(ends.ends[1]), &word, 1) == 0); // nobody has it any more
+
+	SUBCASE("what is no end is refused") {
+		for (const char* message : {"E", "longer"}) {
+			REQUIRE(write(static_cast<int>(channel.ends[0]), message, strlen(message)) > 0);
+			CHECK(frame_ring_take(channel.ends[1], &taken) == FRAME_RING_BAD_HEADER);
+			CHECK(taken == -1);
+		}
+	}
+	SUBCASE("one that is gone takes none") {
+		close(static_cast<int>(channel.ends[1]));
+		CHECK(frame_ring_pass(channel.ends[0], ends.ends[1]) == FRAME_RING_PEER_GONE);
+		channel.ends[1] = -1;
+	}
+	for (const frame_ring_handle end : {channel.ends[0], channel.ends[1], ends.ends[1]})
+		if (end >= 0) close(static_cast<int>(end));
+}
+
 TEST_CASE("pictures go from a writer to several readers, each at its own pace") {
 	const Folder folder;
 	const std::string path = folder.path / "ring";
