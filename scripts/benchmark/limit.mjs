@@ -99,7 +99,7 @@ export const measureLimit = async (/** @type {Bench} */ { small, folder, clip, s
 	const frames = await decode(await clip('512x288', small ? 12 : 240));
 	const rows = [];
 	for (const precision of ['fp32', 'int8'])
-		for (const threads of new Set([1, threadsOf('main')])) {
+		for (const threads of new Set([1, threadsOf('denoiser')])) {
 			const peak = await peakOf(folder, { precision, threads, runs: small ? 3 : 60 });
 			const streams = await openStreams(threads === 1 ? { intraOpNumThreads: 1 } : undefined, precision);
 			try {
@@ -118,7 +118,7 @@ export const measureLimit = async (/** @type {Bench} */ { small, folder, clip, s
 		{
 			name: 'limit',
 			title: 'The limit',
-			text: `The denoiser and the decoder need ${fixed(mainMacs / 1e9)} G multiply-adds for a frame of 512x288 (the encoder of the picture ${fixed(macs['vae_encoder'] / 1e9)} more, that of text and vision ${fixed((macs['te_text'] + macs['te_vision']) / 1e9)}, the adapter's ${fixed(macs['lllite_cond'] / 1e9)} now and then). The peak is that of eight 3x3 convolutions of 64 channels at 128x72 in the same onnxruntime on as many threads as the stream has, the best of 60 runs. With one thread a stream has a core to itself and shares the memory; with more, as it starts here (${threadsOf('main')}), it takes what the encoder, the flow and the pictures leave, which paints more frames and reaches less of a peak that is of all its threads.`,
+			text: `The denoiser and the decoder need ${fixed(mainMacs / 1e9)} G multiply-adds for a frame of 512x288 (the encoder of the picture ${fixed(macs['vae_encoder'] / 1e9)} more, that of text and vision ${fixed((macs['te_text'] + macs['te_vision']) / 1e9)}, the adapter's ${fixed(macs['lllite_cond'] / 1e9)} now and then). The peak is that of eight 3x3 convolutions of 64 channels at 128x72 in the same onnxruntime on as many threads as the stream has, the best of 60 runs. With one thread a stream has a core to itself and shares the memory; with more, as it starts here (${threadsOf('denoiser')}), it takes what the encoder, the flow and the pictures leave, which paints more frames and reaches less of a peak that is of all its threads.`,
 			head: ['', 'threads', 'peak, G multiply-adds/s', 'denoiser and decoder, ms', 'share of the peak', 'frames/s'],
 			rows: rows.map(({ precision, threads, peak, mainMs, share, fps }) => [
 				precision,
