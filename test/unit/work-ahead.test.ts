@@ -125,22 +125,44 @@ describe('what is asked for ahead', () => {
 		expect(events).not.toMatch(/in.*-\d/);
 	});
 
-	it('ends with the error of the batch that failed, also where the next one waits for it', async () => {
-		for (const condRefreshEvery of [0, 1]) {
-			const clock = new VirtualClock();
-			const device = new TellingDevice(clock);
-			const denoise = device.denoise.bind(device);
-			let asked = 0;
-			device.denoise = async (request) => {
-				const isLost = asked++ === 3;
-				const result = await denoise(request);
-				if (isLost) throw new SidecarError('ERR_MEMORY', 'no room');
-				return result;
-			};
-			const stages = simulatedStages({ device, parametersNow: () => parametersOf({ condRefreshEvery }) });
-			const painted = collect(paintLine(framesUpTo(9), stages, { batchesAhead: 2 }));
-			await expect(clock.run(painted)).rejects.toMatchObject({ code: 'ERR_MEMORY' });
+	/** Shows what a device paints that fails at its fourth batch; the consumer takes so long for a frame. */
+	const untilFourth = async (condRefreshEvery: number, consumerMs: number): Promise<number[]> => {
+		const clock = new VirtualClock();
+		const device = new TellingDevice(clock);
+		const denoise = device.denoise.bind(device);
+		let asked = 0;
+		device.denoise = async (request) => {
+			const isLost = asked++ === 3;
+			const result = await denoise(request);
+			if (isLost) throw new SidecarError('ERR_MEMORY', 'no room');
+			return result;
+		};
+		const stages = simulatedStages({ device, parametersNow: () => parametersOf({ condRefreshEvery }) });
+		const shown: number[] = [];
+		const watch = async () => {
+			for await (const { sequence } of paintLine(framesUpTo(9), stages, { batchesAhead: 2 })) {
+				shown.push(sequence);
+				await clock.sleep(consumerMs);
+			}
+		};
+		await expect(clock.run(watch())).rejects.toMatchObject({ code: 'ERR_MEMORY' });
+		return shown;
+	};
+
+	it.each([0, 1])('ends with the error of the batch that failed, refreshed every %d', async (condRefreshEvery) => {
+		expect(await untilFourth(condRefreshEvery, 0)).toEqual([0, 1, 2]);
+	});
+
+	it('keeps an error until what came before it is shown', async () => {
+		const unheard: unknown[] = [];
+		const hear = (error: unknown) => void unheard.push(error);
+		process.on('unhandledRejection', hear);
+		try {
+			expect(await untilFourth(0, 500)).toEqual([0, 1, 2]);
+		} finally {
+			process.off('unhandledRejection', hear);
 		}
+		expect(unheard).toEqual([]);
 	});
 
 	it('is let go where nobody wants more', async () => {
