@@ -45,7 +45,7 @@ export const decode = async (/** @type {string} */ file, filter = 'null') => {
 	}));
 };
 
-/** @returns {Promise<OpenStreams>} The model's two threads. */
+/** @returns {Promise<OpenStreams>} The model's threads. */
 export const openStreams = (/** @type {SessionSettings | undefined} */ session, precision = 'fp32') =>
 	Streams.open({ folder, provider: 'cpu', precision, painted: SIZE, session });
 

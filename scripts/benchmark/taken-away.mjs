@@ -176,7 +176,7 @@ export const measureTakenAway = async (/** @type {Bench} */ { small, folder, cli
 		{
 			name: 'stages',
 			title: 'Where the time goes',
-			text: `The last of those runs as it starts: how often each part ran in ${frames.length} frames, how long it took (median), and what that is a frame. Encoder, flow and noise of a frame are computed while the frame before it is denoised, and wait for a core meanwhile: the times add up to more than a frame lasts.`,
+			text: `The last of those runs as it starts: how often each part ran in ${frames.length} frames, how long it took (median), and what that is a frame. Encoder, flow and noise of a frame are computed while the frame before it is denoised, and that while the one before it is decoded; they wait for a core meanwhile: the times add up to more than a frame lasts.`,
 			head: ['', 'what', 'times', 'ms', 'ms a frame'],
 			rows: stages.map(({ stage, what, times, ms, share }) => [
 				`\`${stage}\``,

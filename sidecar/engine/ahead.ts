@@ -1,6 +1,6 @@
 /**
- * Works one item ahead: while the consumer is busy with item n, item n + 1 is being made. The one place
- * in the line where two stages overlap.
+ * Works one item ahead: while the consumer is busy with item n, item n + 1 is being made. It alone lets stages of the
+ * line overlap.
  */
 export async function* ahead<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
 	const iterator = items[Symbol.asyncIterator]();
@@ -21,3 +21,7 @@ export async function* ahead<T>(items: AsyncIterable<T>): AsyncGenerator<T, void
 		await iterator.return?.();
 	}
 }
+
+/** As `ahead`, so many items. */
+export const farAhead = <T>(items: AsyncIterable<T>, count: number): AsyncIterable<T> =>
+	count === 0 ? items : farAhead(ahead(items), count - 1);

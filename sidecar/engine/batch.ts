@@ -65,7 +65,12 @@ export interface Conditioning {
 	temporal: TemporalConditioning;
 }
 
-/** + the paintings, RGB at the painted size; the pictures themselves where the streams were passed by. */
+/** + the paintings, RGB at the painted size, still being painted; the pictures themselves where the streams were passed by. */
 export interface DenoisedBatch extends ConditionedBatch {
-	paintings: readonly Picture[];
+	paintings: Promise<readonly Picture[]>;
+}
+
+/** + what is shown of each frame, once it is painted. */
+export interface BlendedBatch extends DenoisedBatch {
+	shown: Promise<readonly Picture[]>;
 }

@@ -1,35 +1,48 @@
 import { nowUs } from '../frame/clock.ts';
 import { rgbLayout } from '../frame/frame.ts';
 import { element, type Tensor } from '../frame/tensor.ts';
-import type { AdvanceResult, DenoiseRequest, DenoiseResult } from '../inference/denoiser.ts';
+import type { DecodeResult } from '../inference/decoder.ts';
+import type { PaintRequest, PaintResult } from '../inference/worker-protocol.ts';
 import { isStreamBatched } from '../parameters.ts';
 import type { ConditionedBatch, Conditioning, DenoisedBatch, Encoding } from './batch.ts';
 import type { EngineObserver } from './engine.ts';
 import { deadlineIn, pull } from './pull.ts';
 
 /** What one line asks for; which line that is, its device knows. */
-export type LineDenoiseRequest = Omit<DenoiseRequest, 'line'>;
+export type LineDenoiseRequest = Omit<PaintRequest, 'line'>;
 
-/** Whatever runs the denoiser's graphs: a thread of ours, or a device that only takes its time. */
+/** One run of the stream batch. */
+export interface LineAdvance {
+	unetMs: number;
+	/** Of the batch that this run finished: it is decoded while the next run goes on. */
+	finished?: Promise<DecodeResult>;
+}
+
+/** Whatever runs the denoiser's and the decoder's graphs: threads of ours, or a device that only takes its time. */
 export interface DenoiserDevice {
-	denoise(request: LineDenoiseRequest): Promise<DenoiseResult>;
+	/** Paintings of requests that were made one after the other come in that order. */
+	denoise(request: LineDenoiseRequest): Promise<PaintResult>;
 	/** One run for the batches that are at different steps, with one more or without. */
-	advance(entering?: LineDenoiseRequest): Promise<AdvanceResult>;
+	advance(entering?: LineDenoiseRequest): Promise<LineAdvance>;
 }
 
 /** One that does not pass the streams by. */
 type PaintedBatch = ConditionedBatch & { encoding: Encoding; conditioning: Conditioning };
 
 /**
- * The main stream: from noise to paintings in a few steps. Under the stream batch (`StreamBatch`) a run has a batch at each
- * step, and a batch comes out some runs after it came in. It is filled by what comes and never waited for: where the next
- * batch takes longer than a run, those in flight go on without it, so that a line that keeps up is no later than it was.
+ * The main stream: from noise to paintings in a few steps. A batch is given on as soon as the device has been asked for
+ * it, so that who works ahead asks for the next one before it is painted. Under the stream batch (`StreamBatch`) a run has
+ * a batch at each step, and a batch comes out some runs after it came in. It is filled by what comes and never waited for:
+ * where the next batch takes longer than a run, those in flight go on without it, so that a line that keeps up is no later
+ * than it was.
  */
 export class DenoiserStream {
 	readonly #device: DenoiserDevice;
 	readonly #observer: EngineObserver;
 	/** In the stream batch, oldest first. */
 	readonly #inFlight: PaintedBatch[] = [];
+	/** The last batch that passes the stream batch by; its conditioning is that of those that enter. */
+	#painting: Promise<unknown> = Promise.resolve();
 	/** How long the last run of it took. */
 	#runUs = 0;
 	/** Of its runs since a batch was last finished. */
@@ -55,9 +68,11 @@ export class DenoiserStream {
 				const batch = result.done ? undefined : result.value;
 				if (!batch || (await this.#isApart(batch))) while (this.#inFlight.length > 0) yield* this.#advance();
 				if (!batch) return;
-				if (!isPainted(batch)) yield { ...batch, paintings: batch.pictures };
-				else if (isStreamBatched(batch.parameters.tuning)) yield* this.#advance(batch);
-				else yield await this.#paint(batch);
+				if (!isPainted(batch)) yield { ...batch, paintings: Promise.resolve(batch.pictures) };
+				else if (isStreamBatched(batch.parameters.tuning)) {
+					await this.#painting;
+					yield* this.#advance(batch);
+				} else yield withPaintings(batch, (this.#painting = this.#paint(batch)));
 			}
 		} finally {
 			await iterator.return?.();
@@ -87,24 +102,28 @@ export class DenoiserStream {
 	async *#advance(entering?: PaintedBatch): AsyncGenerator<DenoisedBatch, void, undefined> {
 		if (entering) this.#inFlight.push(entering);
 		const startUs = nowUs();
-		const { paintings, stagesMs } = await this.#device.advance(entering && requestOf(entering));
+		const { unetMs, finished } = await this.#device.advance(entering && requestOf(entering));
 		this.#runUs = nowUs() - startUs;
 		this.#busyUs += this.#runUs;
-		this.#observer.stage('unet', stagesMs.unetMs);
-		if (!paintings) return;
-		if (stagesMs.vaeDecodeMs !== undefined) this.#observer.stage('vaeDecode', stagesMs.vaeDecodeMs);
+		this.#observer.stage('unet', unetMs);
+		if (!finished) return;
 		// What it shared with others, or waited for, is not its own: the stream's busy time is that of its runs.
 		const mainStartUs = nowUs() - this.#busyUs;
 		this.#busyUs = 0;
-		yield withPaintings({ ...this.#inFlight.shift()!, mainStartUs }, paintings);
+		yield withPaintings({ ...this.#inFlight.shift()!, mainStartUs }, this.#decoded(finished));
 	}
 
-	async #paint(batch: PaintedBatch): Promise<DenoisedBatch> {
-		const { paintings, stagesMs } = await this.#device.denoise(requestOf(batch));
+	async #paint(batch: PaintedBatch): Promise<Tensor<Uint8Array>> {
+		const { stagesMs, ...decoded } = await this.#device.denoise(requestOf(batch));
 		if (stagesMs.condMs !== undefined) this.#observer.stage('cond', stagesMs.condMs);
 		this.#observer.stage('unet', stagesMs.unetMs);
-		this.#observer.stage('vaeDecode', stagesMs.vaeDecodeMs);
-		return withPaintings(batch, paintings);
+		return this.#decoded(decoded);
+	}
+
+	async #decoded(result: DecodeResult | Promise<DecodeResult>): Promise<Tensor<Uint8Array>> {
+		const { paintings, vaeDecodeMs } = await result;
+		this.#observer.stage('vaeDecode', vaeDecodeMs);
+		return paintings;
 	}
 }
 
@@ -120,10 +139,12 @@ const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDe
 	return { ...conditioning, steps: parameters.tuning.steps, sourceLatents, details, prompt };
 };
 
-const withPaintings = (batch: PaintedBatch, paintings: Tensor<Uint8Array>): DenoisedBatch => ({
+const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({
 	...batch,
-	paintings: batch.pictures.map(({ width, height }, i) => ({
-		...rgbLayout({ width, height }),
-		data: element(paintings, i).data,
-	})),
+	paintings: painted.then((tensor) =>
+		batch.pictures.map(({ width, height }, i) => ({
+			...rgbLayout({ width, height }),
+			data: element(tensor, i).data,
+		})),
+	),
 });

@@ -24,8 +24,8 @@ export const ENDS_FD = 4;
 /** Answers that may be under way to the sidecar; the engine waits beyond them. */
 export const answersMax = (batchSize: number): number => batchSize + 2;
 
-/** A batch being encoded, one being denoised, one on its way out. */
-const BATCHES_IN_ENGINE = 3;
+/** A batch being encoded, one being denoised, one being decoded, one on its way out. */
+const BATCHES_IN_ENGINE = 4;
 /** A ring of shared memory has 64 slots, one of which is being written. */
 const IN_FLIGHT_MAX = 63;
 

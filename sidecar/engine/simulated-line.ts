@@ -73,24 +73,28 @@ export const simulatedStages = ({
 
 /**
  * Steady milliseconds from batch to batch when every frame is there at once. The law of the line says
- * max(side, main), and without overlap their sum.
+ * max(side, main), or max(side, main, decode) with batches ahead, and without overlap their sum.
  */
 export const simulatePeriodMs = async ({
 	batchSize,
 	batches,
 	overlaps,
+	batchesAhead,
+	tuning,
 	nowMs,
 	...times
 }: StageTimes & {
 	batchSize: number;
 	batches: number;
 	overlaps?: boolean;
+	batchesAhead?: number;
+	tuning?: Partial<Parameters['tuning']>;
 	nowMs: () => number;
 }): Promise<number> => {
-	const parameters = simulatedParameters({ batchSize });
+	const parameters = simulatedParameters({ batchSize, ...tuning });
 	const stages = simulatedStages({ device: new SimulatedDevice(times), parametersNow: () => parameters });
 	const endsMs: number[] = [];
-	for await (const { sequence } of paintLine(frames(batchSize * batches), stages, { overlaps }))
+	for await (const { sequence } of paintLine(frames(batchSize * batches), stages, { batchesAhead, overlaps }))
 		if (sequence % batchSize === batchSize - 1) endsMs.push(nowMs());
 	const [settled, last] = [endsMs[2]!, endsMs.at(-1)!]; // the first two batches fill the line
 	return (last - settled) / (batches - 3);

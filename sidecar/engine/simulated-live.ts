@@ -3,7 +3,7 @@ import { rgbLayout } from '../frame/frame.ts';
 import { FrameRing } from '../frame/ring.ts';
 import { Gatherer } from '../inference/gatherer.ts';
 import type { EncodeRequest, EncodeResult } from '../inference/encoder.ts';
-import type { DenoiseResult } from '../inference/denoiser.ts';
+import type { PaintResult } from '../inference/worker-protocol.ts';
 import type { NativeAddon } from '../native.ts';
 import type { Parameters } from '../parameters.ts';
 import type { DenoiserDevice, LineDenoiseRequest } from './denoiser-stream.ts';
@@ -47,7 +47,7 @@ export const simulateSharedDevice = (
 		keyOf: ({ pictures }) => pictures.shape.slice(1).join(),
 		most,
 	});
-	const denoising = new Gatherer<LineDenoiseRequest, DenoiseResult>({
+	const denoising = new Gatherer<LineDenoiseRequest, PaintResult>({
 		run: async (requests) => {
 			await work('mainMs', mainMs(requests));
 			return await Promise.all(requests.map((request) => grey.denoise(request)));

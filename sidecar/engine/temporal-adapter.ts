@@ -1,7 +1,7 @@
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Picture, type StyledFrame } from '../frame/frame.ts';
 import type { Flow, NativeAddon } from '../native.ts';
-import type { Conditioning, ConditionedBatch, DenoisedBatch, EncodedBatch } from './batch.ts';
+import type { BlendedBatch, Conditioning, ConditionedBatch, DenoisedBatch, EncodedBatch } from './batch.ts';
 import { stack } from './encoder-stream.ts';
 import type { EngineObserver } from './engine.ts';
 
@@ -9,12 +9,15 @@ import type { EngineObserver } from './engine.ts';
  * Makes one painting follow from the one before (ControlNet-LLLite conditioned on the last painting, as
  * in arXiv 2606.05981). Before the denoiser it gives, at a refresh, the last painting warped along the
  * input's flow; after it, it may blend the painting with the warped one before.
- * The painting of batch n is known here before batch n + 1 is conditioned: the line pulls.
+ * The painting of batch n is promised here before batch n + 1 is conditioned, because the line pulls; a refresh alone
+ * waits for it.
  */
 export class TemporalAdapter {
 	readonly #native: NativeAddon;
 	readonly #observer: EngineObserver;
-	#lastShown: Picture | undefined;
+	#lastShown: Promise<Picture | undefined> = Promise.resolve(undefined);
+	/** When the batch before was painted. */
+	#paintedUs = 0;
 	#isConditioned = false;
 
 	constructor({ native, observer }: { native: NativeAddon; observer: EngineObserver }) {
@@ -24,7 +27,7 @@ export class TemporalAdapter {
 
 	/** Goes on from the last painting of another. */
 	resume(painting: Picture): void {
-		this.#lastShown = painting;
+		this.#lastShown = Promise.resolve(painting);
 	}
 
 	async *condition(batches: AsyncIterable<EncodedBatch>): AsyncGenerator<ConditionedBatch, void, undefined> {
@@ -36,12 +39,20 @@ export class TemporalAdapter {
 		}
 	}
 
-	async *blend(batches: AsyncIterable<DenoisedBatch>): AsyncGenerator<StyledFrame, void, undefined> {
+	async *blend(batches: AsyncIterable<DenoisedBatch>): AsyncGenerator<BlendedBatch, void, undefined> {
 		for await (const batch of batches) {
-			const shown = batch.isReused ? batch.frames.map(() => this.#lastShown!) : await this.#blendBatch(batch);
-			if (!batch.isReused) this.#lastShown = batch.encoding && shown.at(-1);
-			if (batch.encoding)
-				this.#observer.batch({ sideMs: batch.encoding.sideMs, mainMs: (nowUs() - batch.mainStartUs) / 1000 });
+			const last = this.#lastShown;
+			const shown = batch.isReused ? last.then((picture) => batch.frames.map(() => picture!)) : this.#show(batch, last);
+			if (!batch.isReused) this.#lastShown = shown.then((pictures) => batch.encoding && pictures.at(-1));
+			for (const heard of [shown, this.#lastShown]) heard.catch(() => {}); // by whoever shows it
+			yield { ...batch, shown };
+		}
+	}
+
+	/** Waits for each painting in turn. */
+	async *show(batches: AsyncIterable<BlendedBatch>): AsyncGenerator<StyledFrame, void, undefined> {
+		for await (const batch of batches) {
+			const shown = await batch.shown;
 			for (const [i, { sequence, capturedUs, timestampUs, durationUs }] of batch.frames.entries()) {
 				const [source, picture] = [batch.pictures[i]!, shown[i]!];
 				const { isReused, parameters } = batch;
@@ -54,8 +65,8 @@ export class TemporalAdapter {
 
 	async #conditionBatch({ parameters, motion, noise }: EncodedBatch): Promise<Conditioning> {
 		const { fromLastBatch, isNewScene } = await motion;
+		const last = fromLastBatch && (await this.#lastShown);
 		const startUs = nowUs();
-		const last = this.#lastShown;
 		const refreshes = fromLastBatch !== undefined && last !== undefined;
 		if (refreshes) this.#isConditioned = true;
 		else if (isNewScene) this.#isConditioned = false;
@@ -65,14 +76,29 @@ export class TemporalAdapter {
 		return { noise: await noise, temporal: { multiplier, ...(images && { images }) } };
 	}
 
+	async #show(batch: DenoisedBatch, last: Promise<Picture | undefined>): Promise<readonly Picture[]> {
+		const shown = await this.#blendBatch(batch, last);
+		if (batch.encoding) {
+			// While it waited for the batch before, the stream was busy with that.
+			const startUs = Math.max(batch.mainStartUs, this.#paintedUs);
+			this.#paintedUs = nowUs();
+			this.#observer.batch({ sideMs: batch.encoding.sideMs, mainMs: (this.#paintedUs - startUs) / 1000 });
+		}
+		return shown;
+	}
+
 	/** shown = (1 - w) · painting + w · warp(last shown), where there is one to warp. */
-	async #blendBatch({ paintings, parameters, motion }: DenoisedBatch): Promise<readonly Picture[]> {
+	async #blendBatch(
+		{ paintings: painting, parameters, motion }: DenoisedBatch,
+		last: Promise<Picture | undefined>,
+	): Promise<readonly Picture[]> {
+		const paintings = await painting;
 		const { outputBlend } = parameters.tuning;
 		if (outputBlend === 0) return paintings;
+		let previous = await last;
 		const startUs = nowUs();
 		const { fromPrevious } = await motion;
 		const shown: Picture[] = [];
-		let previous = this.#lastShown;
 		for (const [i, painting] of paintings.entries()) {
 			const flow = fromPrevious[i];
 			if (previous && flow)

@@ -41,6 +41,7 @@ export class WorkerEngine implements Engine {
 	/** The others run in fp32. */
 	readonly int8Graphs: readonly GraphRole[];
 	readonly #stages: Stages;
+	readonly #batchesAhead: number;
 	readonly #overlaps: boolean | undefined;
 	readonly #close: () => Promise<void>;
 
@@ -63,6 +64,7 @@ export class WorkerEngine implements Engine {
 			temporalAdapter: new TemporalAdapter({ native, observer }),
 			denoiserStream: new DenoiserStream({ device, observer }),
 		};
+		this.#batchesAhead = streams.batchesAhead;
 		this.#overlaps = settings.overlaps;
 	}
 
@@ -89,7 +91,7 @@ export class WorkerEngine implements Engine {
 	}
 
 	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame> {
-		return paintLine(frames, this.#stages, { overlaps: this.#overlaps });
+		return paintLine(frames, this.#stages, { batchesAhead: this.#batchesAhead, overlaps: this.#overlaps });
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

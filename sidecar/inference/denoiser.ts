@@ -7,7 +7,7 @@ import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
 import { batchesOf, framesPerPass, inPasses, joinAll, repeat, splitAll, takeAll } from './passes.ts';
 import { openGraphs, type OpenGraphsSettings } from './precision.ts';
-import { resolveShape, threadsOf, type GraphSession, type Provider } from './session.ts';
+import { resolveShape, type GraphSession, type Provider } from './session.ts';
 import { StreamBatch } from './stream-batch.ts';
 
 export interface DenoiseRequest {
@@ -17,7 +17,6 @@ export interface DenoiseRequest {
 	noise: Tensor<Float32Array>;
 	steps: number;
 	sourceLatents: Tensor<Float32Array>;
-	details: Record<string, Tensor>;
 	prompt: PromptEmbeds;
 	temporal: TemporalConditioning;
 }
@@ -30,9 +29,9 @@ export interface TemporalConditioning {
 }
 
 export interface DenoiseResult {
-	/** RGB at the painted size: [batch, height, width, 3]. */
-	paintings: Tensor<Uint8Array>;
-	stagesMs: { condMs?: number; unetMs: number; vaeDecodeMs: number };
+	/** For the decoder: [batch, channels, height / scale, width / scale]. */
+	latents: Tensor<Float32Array>;
+	stagesMs: { condMs?: number; unetMs: number };
 }
 
 /** One run of a line's stream batch. */
@@ -44,8 +43,8 @@ export interface AdvanceRequest {
 
 export interface AdvanceResult {
 	/** Of the batch that was longest in flight, where this run finished it. */
-	paintings?: Tensor<Uint8Array>;
-	stagesMs: { unetMs: number; vaeDecodeMs?: number };
+	latents?: Tensor<Float32Array>;
+	stagesMs: { unetMs: number };
 }
 
 /** A batch on its way from noise to latents. */
@@ -54,12 +53,11 @@ interface StreamedBatch {
 	sigmas: readonly number[];
 	conditions: Record<string, Tensor>;
 	multiplier: number;
-	details: Record<string, Tensor>;
 }
 
-const ROLES = ['lllite_cond', 'unet', 'vae_decoder'] as const;
+const ROLES = ['lllite_cond', 'unet'] as const;
 
-/** The main stream's graphs: lllite_cond, unet, vae_decoder. Holds the conditioning embeddings between refreshes. */
+/** From noise to latents: lllite_cond, unet. Holds the conditioning embeddings between refreshes. */
 export class Denoiser implements AsyncDisposable {
 	readonly provider: Provider;
 	/** The others run in fp32. */
@@ -83,12 +81,11 @@ export class Denoiser implements AsyncDisposable {
 	}
 
 	static async open(folder: ModelFolder, settings: OpenGraphsSettings): Promise<Denoiser> {
-		const session = { intraOpNumThreads: threadsOf('main'), ...settings.session };
-		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, { ...settings, session }));
+		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, settings));
 	}
 
 	/**
-	 * Requests of one size with the same steps and multiplier (`keyOfDenoising`), painted together where that is faster;
+	 * Requests of one size with the same steps and multiplier (`keyOfDenoising`), denoised together where that is faster;
 	 * each gets its own share.
 	 */
 	async denoise(requests: readonly DenoiseRequest[]): Promise<DenoiseResult[]> {
@@ -99,16 +96,13 @@ export class Denoiser implements AsyncDisposable {
 		const perPass = framesPerPass(this.provider, batch);
 		const sizes = { batch: perPass, ...this.#paintedSizeOf(noise) };
 		const sigmas = this.#sigmasOf(noise, steps);
-		let unetMs = 0;
-		let vaeDecodeMs = 0;
 		const clock = stopwatch();
 
 		const refreshed = requests.filter((request) => request.temporal.images);
 		await this.#refreshCondEmbeds(refreshed, sizes);
 		const condMs = clock();
 		const conditions = joinAll(requests.map((request) => this.#conditionsOf(request)));
-		const details = joinAll(requests.map((request) => request.details));
-		const images = await inPasses(batch, perPass, async (take) => {
+		const denoised = await inPasses(batch, perPass, async (take) => {
 			const own = takeAll(conditions, take);
 			const z = copyOf(take(noise));
 			for (let step = 0; step < steps; step++) {
@@ -118,20 +112,17 @@ export class Denoiser implements AsyncDisposable {
 				eulerStep(z.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
 			}
 			expectNumbers(z.data, this.#folder.manifest.name);
-			unetMs += clock();
-			const decoded = await this.#graphs.vae_decoder.run({ latents: z, ...takeAll(details, take) }, sizes);
-			vaeDecodeMs += clock();
-			return decoded;
+			return { latents: z };
 		});
-		const shares = splitAll(images, batches);
+		const unetMs = clock();
+		const shares = splitAll(denoised, batches);
 		return requests.map((request, i) => {
 			const share = batches[i]! / batch;
 			return {
-				paintings: shares[i]!['image'] as Tensor<Uint8Array>,
+				latents: shares[i]!['latents'] as Tensor<Float32Array>,
 				stagesMs: {
 					...(request.temporal.images && { condMs: condMs / refreshed.length }),
 					unetMs: unetMs * share,
-					vaeDecodeMs: vaeDecodeMs * share,
 				},
 			};
 		});
@@ -170,8 +161,7 @@ export class Denoiser implements AsyncDisposable {
 		const unetMs = clock();
 		if (!finished) return { stagesMs: { unetMs } };
 		expectNumbers(finished.z.data, this.#folder.manifest.name);
-		const paintings = await this.#decode(finished);
-		return { paintings, stagesMs: { unetMs, vaeDecodeMs: clock() } };
+		return { latents: finished.z, stagesMs: { unetMs } };
 	}
 
 	/** The line is over. */
@@ -216,24 +206,13 @@ export class Denoiser implements AsyncDisposable {
 	}
 
 	#begin(request: DenoiseRequest): StreamedBatch {
-		const { noise, steps, details, temporal } = request;
+		const { noise, steps, temporal } = request;
 		return {
 			z: copyOf(noise),
 			sigmas: this.#sigmasOf(noise, steps),
 			conditions: this.#conditionsOf(request),
 			multiplier: temporal.multiplier,
-			details,
 		};
-	}
-
-	async #decode({ z, details }: StreamedBatch): Promise<Tensor<Uint8Array>> {
-		const batch = z.shape[0]!;
-		const perPass = framesPerPass(this.provider, batch);
-		const sizes = { batch: perPass, ...this.#paintedSizeOf(z) };
-		const { image } = await inPasses(batch, perPass, (take) =>
-			this.#graphs.vae_decoder.run({ latents: take(z), ...takeAll(details, take) }, sizes),
-		);
-		return image as Tensor<Uint8Array>;
 	}
 
 	async #refreshCondEmbeds(

@@ -3,10 +3,11 @@ import { isSidecarError } from '../errors.ts';
 import type { Tensor } from '../frame/tensor.ts';
 import { loadNative } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
+import { Decoder, keyOfDecoding, type DecodeRequest, type DecodeResult } from './decoder.ts';
 import { Denoiser, keyOfDenoising, type DenoiseRequest, type DenoiseResult } from './denoiser.ts';
 import { Encoder, type EncodeRequest, type EncodeResult } from './encoder.ts';
 import { Gatherer } from './gatherer.ts';
-import type { WorkerReply, WorkerRequest } from './worker-protocol.ts';
+import type { PaintRequest, PaintResult, WorkerReply, WorkerRequest } from './worker-protocol.ts';
 
 /**
  * The denoiser's stream is the longer one, so the encoder works in the gaps that it leaves: 21.6 instead of 20.8 frames/s
@@ -20,6 +21,8 @@ const TOGETHER_MAX = 8;
 let denoiser: Denoiser | undefined;
 let encoding: Gatherer<EncodeRequest, EncodeResult> | undefined;
 let denoising: Gatherer<DenoiseRequest, DenoiseResult> | undefined;
+let decoding: Gatherer<DecodeRequest, DecodeResult> | undefined;
+let painting: Gatherer<PaintRequest, PaintResult> | undefined;
 
 const mostOn = (provider: string): number => (provider === 'cpu' ? 1 : TOGETHER_MAX);
 
@@ -28,6 +31,12 @@ const isTooMuch = (error: unknown): boolean => {
 	const is = isSidecarError(error) && error.code === 'ERR_MEMORY';
 	if (is) log.warn({ reason: error.message }, 'out of memory: fewer lines are run together');
 	return is;
+};
+
+const paint = async (by: Denoiser, decoder: Decoder, requests: readonly PaintRequest[]): Promise<PaintResult[]> => {
+	const denoised = await by.denoise(requests);
+	const decoded = await decoder.decode(denoised.map(({ latents }, i) => ({ latents, details: requests[i]!.details })));
+	return decoded.map((result, i) => ({ ...result, stagesMs: denoised[i]!.stagesMs }));
 };
 
 const carryOut = async (message: WorkerRequest): Promise<unknown> => {
@@ -54,10 +63,26 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			});
 			return opened.int8Graphs;
 		}
+		case 'openDecoder': {
+			const decoder = await Decoder.open(message.request.folder, message.request);
+			const most = mostOn(decoder.provider);
+			decoding = new Gatherer({ run: (requests) => decoder.decode(requests), keyOf: keyOfDecoding, most, isTooMuch });
+			painting = new Gatherer<PaintRequest, PaintResult>({
+				run: (requests) => paint(denoiser!, decoder, requests),
+				keyOf: keyOfDenoising,
+				most,
+				isTooMuch,
+			});
+			return decoder.int8Graphs;
+		}
 		case 'encode':
 			return await encoding!.call(message.request);
 		case 'denoise':
 			return await denoising!.call(message.request);
+		case 'paint':
+			return await painting!.call(message.request);
+		case 'decode':
+			return await decoding!.call(message.request);
 		case 'advance':
 			return await denoiser!.advance(message.request);
 		case 'forget':

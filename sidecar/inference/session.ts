@@ -28,12 +28,15 @@ export interface SessionSettings {
 	intraOpNumThreads?: number;
 }
 
+/** Graphs that share a thread of ours, and the cores that onnxruntime takes for them. */
+export type Part = 'encoder' | 'denoiser' | 'decoder';
+
 /**
- * Threads of one stream's graphs. The two streams share the cores, and the main one sets the pace: on two cores `lite`
- * paints 37.9 frames/s with both of them for it, 35.1 with one.
+ * Cores of each part's graphs, which are more than there are: the parts wait for each other. The denoiser has the most to
+ * do; for one frame at a time it is the longest wait.
  */
-export const threadsOf = (stream: 'side' | 'main', cores = availableParallelism()): number =>
-	stream === 'main' ? Math.ceil(0.75 * cores) : Math.max(1, Math.floor(cores / 2));
+export const threadsOf = (part: Part, cores = availableParallelism()): number =>
+	part === 'denoiser' ? Math.ceil(0.75 * cores) : Math.max(1, Math.floor(cores / 2));
 
 /** A larger graph optimised is too large for a file of onnxruntime's. One with weights in other files is not known by its own hash. */
 const KEPT_BYTES_MAX = 256 * 2 ** 20;
@@ -82,7 +85,7 @@ export class GraphSession {
 		try {
 			const options: ort.InferenceSession.SessionOptions = {
 				executionProviders: [provider],
-				intraOpNumThreads: threadsOf('side'),
+				intraOpNumThreads: threadsOf('encoder'),
 				interOpNumThreads: 1,
 				logSeverityLevel: 4, // what goes wrong comes as an exception, with its reason
 				// Spinning threads halve the throughput as soon as the two streams share cores.

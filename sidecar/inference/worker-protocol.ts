@@ -1,4 +1,5 @@
 import type { GraphRole } from '../config/schema.ts';
+import type { DecodeRequest, DecodeResult } from './decoder.ts';
 import type { AdvanceRequest, AdvanceResult, DenoiseRequest, DenoiseResult } from './denoiser.ts';
 import type { EncodeRequest, EncodeResult } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
@@ -9,12 +10,19 @@ export interface WorkerCalls {
 	/** Each gives the graphs that it runs in int8. */
 	openEncoder: { request: OpenRequest; result: readonly GraphRole[] };
 	openDenoiser: { request: OpenRequest; result: readonly GraphRole[] };
+	openDecoder: { request: OpenRequest; result: readonly GraphRole[] };
 	encode: { request: EncodeRequest; result: EncodeResult };
 	denoise: { request: DenoiseRequest; result: DenoiseResult };
+	/** Both of them at once, on a thread that has both. */
+	paint: { request: PaintRequest; result: PaintResult };
+	decode: { request: DecodeRequest; result: DecodeResult };
 	advance: { request: AdvanceRequest; result: AdvanceResult };
 	/** The line is over. */
 	forget: { request: { line: number }; result: undefined };
 }
+
+export type PaintRequest = DenoiseRequest & Pick<DecodeRequest, 'details'>;
+export type PaintResult = Omit<DenoiseResult, 'latents'> & DecodeResult;
 
 export interface OpenRequest extends OpenGraphsSettings {
 	folder: ModelFolder;

@@ -42,6 +42,7 @@ const sourcePicture = (frame: number): Picture => {
 const withEngine = async <T>(
 	parametersNow: () => Parameters,
 	use: (engine: Engine, paint: (count: number, still?: boolean) => Promise<StyledFrame[]>) => Promise<T>,
+	overlaps = true,
 ): Promise<T> => {
 	const ring = new FrameRing({ slotCount: 32, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
 	await using engine = await WorkerEngine.open({
@@ -54,6 +55,7 @@ const withEngine = async <T>(
 		batchDeadlineMs: Infinity,
 		native,
 		observer: { stage: () => {}, batch: () => {} },
+		overlaps,
 	});
 	const running = new AbortController().signal;
 	return await use(engine, async (count, still = false) => {
@@ -98,6 +100,21 @@ describe('the engine with models/lite', () => {
 		const other = (await paint({ ...parametersOf(), seed: 7 }, 3)).at(-1)!.picture;
 		expect(await meanDifference(first, again)).toBe(0);
 		expect(await meanDifference(first, other)).toBeGreaterThan(0.5);
+	});
+
+	it('paints with batches on their way side by side what it paints one after the other, bit for bit', async () => {
+		for (const tuning of [{ condRefreshEvery: 4 }, { condRefreshEvery: 3, batchSize: 2, outputBlend: 0.3 }]) {
+			const parameters = parametersOf({ ...tuning, noise: 'advected' });
+			const bytes = (overlaps: boolean) =>
+				withEngine(
+					() => parameters,
+					async (_, paintFrames) => (await paintFrames(24)).map(({ picture }) => Buffer.from(picture.data)),
+					overlaps,
+				);
+			const [together, inTurn] = [await bytes(true), await bytes(false)];
+			expect(together).toHaveLength(24);
+			for (const [i, painting] of together.entries()) expect(painting.equals(inTurn[i]!), `frame ${i}`).toBe(true);
+		}
 	});
 
 	it('shows the last painting of a still picture again, which is what painting it would give', async () => {

@@ -91,11 +91,12 @@ it('has another key for another graph, library or processor', async () => {
 	expect(await thisProcessor()).toMatch(/^\S+ /);
 });
 
-it('gives the main stream more of the cores, and each stream one at least', () => {
-	expect([1, 2, 4, 16].map((cores) => [threadsOf('side', cores), threadsOf('main', cores)])).toEqual([
-		[1, 1],
-		[1, 2],
-		[2, 3],
-		[8, 12],
+it('gives the denoiser more of the cores, and each part one at least', () => {
+	const parts = ['encoder', 'denoiser', 'decoder'] as const;
+	expect([1, 2, 4, 16].map((cores) => parts.map((part) => threadsOf(part, cores)))).toEqual([
+		[1, 1, 1],
+		[1, 2, 1],
+		[2, 3, 2],
+		[8, 12, 8],
 	]);
 });

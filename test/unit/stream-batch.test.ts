@@ -68,10 +68,10 @@ describe('the stream batch', () => {
 
 	it('has room in the engine for a batch at each step, as far as a ring of shared memory goes', () => {
 		const framesOf = (tuning: Parameters<typeof tuningOf>[0]) => framesInEngine(tuningOf(tuning));
-		expect(framesOf({ batchSize: 4 })).toBe(13);
-		expect(framesOf({ batchSize: 4, steps: 4 })).toBe(13);
-		expect(framesOf({ batchSize: 4, steps: 4, streamBatch: true })).toBe(25);
-		expect(framesOf({ batchSize: 4, steps: 1, streamBatch: true })).toBe(13);
+		expect(framesOf({ batchSize: 4 })).toBe(17);
+		expect(framesOf({ batchSize: 4, steps: 4 })).toBe(17);
+		expect(framesOf({ batchSize: 4, steps: 4, streamBatch: true })).toBe(29);
+		expect(framesOf({ batchSize: 4, steps: 1, streamBatch: true })).toBe(17);
 		expect(framesOf({ batchSize: 16, steps: 4, streamBatch: true })).toBe(63);
 	});
 });
