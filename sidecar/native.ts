@@ -10,6 +10,16 @@ export interface Flow extends Size {
 	data: Float32Array;
 }
 
+/** A device of one of this machine's Vulkan drivers. */
+export interface VulkanDevice {
+	name: string;
+	kind: 'discrete' | 'integrated' | 'virtual' | 'software' | 'other';
+	/** With its version; empty where it is older than Vulkan 1.2. */
+	driver: string;
+	/** Of its own; of the machine where it has none. */
+	memoryBytes: number;
+}
+
 /** Differences between two RGB pictures of one size, on the 0..255 scale. */
 export interface PictureDifference {
 	meanAbsolute: number;
@@ -45,6 +55,9 @@ export interface NativeAddon {
 	 * `nice`. Does nothing where the system has no such thing for a thread (it is there on Linux).
 	 */
 	lowerThreadPriority(steps: number): void;
+
+	/** In their loader's order; none where there is no loader or driver. Loads the drivers, which the process may not survive. */
+	vulkanDevices(): VulkanDevice[];
 
 	/**
 	 * Converts colour and resizes in one go: area where it shrinks, bilinear where it grows.

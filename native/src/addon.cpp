@@ -21,6 +21,7 @@
 #include "ndi/ndi-addon.hpp"
 #include "ring-addon.hpp"
 #include "thread-priority.hpp"
+#include "vulkan.hpp"
 #include "workbench.hpp"
 
 // The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
@@ -29,6 +30,8 @@ namespace allaprima {
 namespace {
 
 constexpr Named<Fit> FITS[] = {{"cover", Fit::COVER}, {"contain", Fit::CONTAIN}, {"stretch", Fit::STRETCH}};
+
+constexpr std::string_view VULKAN_KINDS[] = {"other", "integrated", "discrete", "virtual", "software"};
 
 enum class FlowMethod { DIS, FARNEBACK };
 constexpr Named<FlowMethod> FLOW_METHODS[] = {{"dis", FlowMethod::DIS}, {"farneback", FlowMethod::FARNEBACK}};
@@ -348,6 +351,7 @@ public:
 					"opencvVersion", Napi::String::New(env, cv::getVersionString()), napi_enumerable
 				),
 				InstanceMethod("lowerThreadPriority", &Addon::lowerThreadPriority, napi_enumerable),
+				InstanceMethod("vulkanDevices", &Addon::vulkanDevices, napi_enumerable),
 				InstanceMethod("convert", &Addon::convert, napi_enumerable),
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
@@ -388,6 +392,22 @@ private:
 	void lowerThreadPriority(const Napi::CallbackInfo& info) {
 		const auto steps = integerOf(info[0], "steps", 0, PRIORITY_STEPS_MAX);
 		allaprima::lowerThreadPriority(static_cast<int>(steps));
+	}
+
+	Napi::Value vulkanDevices(const Napi::CallbackInfo& info) {
+		const Napi::Env env = info.Env();
+		const auto devices = allaprima::vulkanDevices();
+		Napi::Array array = Napi::Array::New(env, devices.size());
+		for (std::uint32_t i = 0; i < devices.size(); ++i) {
+			const VulkanDevice& device = devices[i];
+			Napi::Object object = Napi::Object::New(env);
+			object["name"] = device.name;
+			object["kind"] = std::string(VULKAN_KINDS[static_cast<std::size_t>(device.kind)]);
+			object["driver"] = device.driver;
+			object["memoryBytes"] = static_cast<double>(device.memoryBytes);
+			array[i] = object;
+		}
+		return array;
 	}
 
 	Napi::Value convert(const Napi::CallbackInfo& info) {

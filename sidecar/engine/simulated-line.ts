@@ -22,6 +22,7 @@ const SILENT: EngineObserver = { stage: () => {}, batch: () => {} };
 export const STILL_WORLD: NativeAddon = {
 	opencvVersion: 'none',
 	lowerThreadPriority: () => {},
+	vulkanDevices: () => [],
 	convert: async () => {},
 	opticalFlow: async () => {},
 	warp: async () => {},

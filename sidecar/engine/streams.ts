@@ -1,5 +1,6 @@
 import type { GraphRole } from '../config/schema.ts';
 import type { Size } from '../frame/frame.ts';
+import { deviceOf, type Device } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { PrecisionWish } from '../inference/precision.ts';
 import { chooseProvider, type ProviderChoice } from '../inference/provider-probe.ts';
@@ -22,6 +23,8 @@ export interface StreamsSettings {
 export class Streams implements AsyncDisposable {
 	readonly folder: ModelFolder;
 	readonly provider: Provider;
+	/** Undefined where no driver names it. */
+	readonly device: Device | undefined;
 	/** The others run in fp32. */
 	readonly int8Graphs: readonly GraphRole[];
 	/** What was tried before the provider that started, with the reasons. */
@@ -33,11 +36,17 @@ export class Streams implements AsyncDisposable {
 	private constructor(
 		folder: ModelFolder,
 		{ provider, refused }: ProviderChoice,
-		{ side, main, int8Graphs }: { side: WorkerClient; main: WorkerClient; int8Graphs: readonly GraphRole[] },
+		{
+			side,
+			main,
+			device,
+			int8Graphs,
+		}: { side: WorkerClient; main: WorkerClient; device: Device | undefined; int8Graphs: readonly GraphRole[] },
 	) {
 		this.folder = folder;
 		this.provider = provider;
 		this.providersRefused = refused;
+		this.device = device;
 		this.int8Graphs = int8Graphs;
 		this.#side = side;
 		this.#main = main;
@@ -47,6 +56,7 @@ export class Streams implements AsyncDisposable {
 	static async open({ folder, provider: wanted, precision, painted, session }: StreamsSettings): Promise<Streams> {
 		const choice = wanted === 'auto' ? await chooseProvider(folder) : { provider: wanted, refused: [] };
 		const { provider } = choice;
+		const looking = deviceOf(provider);
 		const side = new WorkerClient('encoder');
 		// Two threads with a WebGPU session each crash the process (microsoft/onnxruntime #32561): they share one.
 		const main = provider === 'webgpu' ? side : new WorkerClient('denoiser');
@@ -54,7 +64,7 @@ export class Streams implements AsyncDisposable {
 			const request = { folder, provider, painted, precision, ...(session && { session }) };
 			// One after the other: what is timed meanwhile must not meet the other stream.
 			const int8Graphs = [...(await side.call('openEncoder', request)), ...(await main.call('openDenoiser', request))];
-			return new Streams(folder, choice, { side, main, int8Graphs });
+			return new Streams(folder, choice, { side, main, device: await looking, int8Graphs });
 		} catch (error) {
 			await close(side, main);
 			throw error;
