@@ -10,6 +10,24 @@ export interface Flow extends Size {
 	data: Float32Array;
 }
 
+/** How a picture is cut into patches of `patch` pixels a side; `merge` of them a side make a token. */
+export interface PatchLayout extends Size {
+	patch: number;
+	merge: number;
+	/** Of the video that the picture stands for, all alike. */
+	frames: number;
+}
+
+/** A device of one of this machine's Vulkan drivers. */
+export interface VulkanDevice {
+	name: string;
+	kind: 'discrete' | 'integrated' | 'virtual' | 'software' | 'other';
+	/** With its version; empty where it is older than Vulkan 1.2. */
+	driver: string;
+	/** Of its own; of the machine where it has none. */
+	memoryBytes: number;
+}
+
 /** Differences between two RGB pictures of one size, on the 0..255 scale. */
 export interface PictureDifference {
 	meanAbsolute: number;
@@ -46,11 +64,21 @@ export interface NativeAddon {
 	 */
 	lowerThreadPriority(steps: number): void;
 
+	/** In their loader's order; none where there is no loader or driver. Loads the drivers, which the process may not survive. */
+	vulkanDevices(): VulkanDevice[];
+
 	/**
 	 * Converts colour and resizes in one go: area where it shrinks, bilinear where it grows.
 	 * `cover` crops the source centrally, `contain` pads with black, `stretch` ignores aspect.
 	 */
 	convert(source: Picture, target: Picture, fit: Fit): Promise<void>;
+
+	/**
+	 * The image processing of Qwen3-VL: stretches an RGB picture to the layout's size, bilinear with antialiasing (Pillow's BILINEAR, bit
+	 * for bit), and fills `rows` [patches, 3 * frames * patch * patch] with (x / 255 - 0.5) / 0.5. The patches that are merged to one token
+	 * follow each other, token by token; a column is (channel, frame, y, x).
+	 */
+	patchRows(picture: Picture, layout: PatchLayout, rows: Float32Array): Promise<void>;
 
 	/**
 	 * Flow from `previous` to `next` (RGB, one size) into `flow`: pixel (x, y) of `previous` is found at

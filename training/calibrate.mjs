@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 
 const dist = (/** @type {string} */ file) => import(new URL(`../dist/inference/${file}`, import.meta.url).href);
+const { loadNative } = await import(new URL('../dist/native.js', import.meta.url).href);
 const { gaussianNoise } = await dist('gaussian-noise.js');
 const { flowMatchSigmas, imageSeqLen } = await dist('noise-schedule.js');
 const { openModelFolder } = await dist('manifest.js');
@@ -98,10 +99,20 @@ const latentShape = [1, manifest.latents.channels, height / manifest.latents.sca
 const latentLength = latentShape.reduce((a, b) => a * b, 1);
 const scalar = (/** @type {number} */ value) => new ort.Tensor('float32', Float32Array.of(value), [1]);
 
+/** A picture at the encoder's size, as its graph takes it. */
+const seenBy = async (/** @type {Uint8Array} */ data) => {
+	const { width: across, height: down, patches } = vision;
+	if (!patches) return { image: new ort.Tensor('uint8', data, [1, down, across, 3]) };
+	const shape = [1, (across / patches.patch) * (down / patches.patch), 3 * patches.frames * patches.patch ** 2];
+	const rows = new Float32Array(shape.reduce((a, b) => a * b, 1));
+	const picture = { format: 'RGB', width: across, height: down, matrix: 'bt709', range: 'full', data };
+	await loadNative().patchRows(picture, { width: across, height: down, ...patches }, rows);
+	return { pixel_values: new ort.Tensor('float32', rows, shape) };
+};
+
 /** prompt_embeds (and whatever the graph asks for) of pair `index` in its style: by turns, so that all styles occur. */
 const promptOf = async (/** @type {number} */ index) => {
-	const image = new ort.Tensor('uint8', bytes(small, index, visionBytes), [1, vision.height, vision.width, 3]);
-	const features = await fp32.te_vision.run({ image });
+	const features = await fp32.te_vision.run(await seenBy(bytes(small, index, visionBytes)));
 	const { inputIds, attentionMask } = tokenize(job.prompts[index % job.prompts.length]);
 	const tokens = {
 		input_ids: new ort.Tensor('int64', inputIds.data, inputIds.shape),

@@ -21,6 +21,7 @@
 #include "ndi/ndi-addon.hpp"
 #include "ring-addon.hpp"
 #include "thread-priority.hpp"
+#include "vulkan.hpp"
 #include "workbench.hpp"
 
 // The JavaScript side of sidecar/native.ts: checks arguments, runs the stages on libuv's threads, gives
@@ -30,10 +31,13 @@ namespace {
 
 constexpr Named<Fit> FITS[] = {{"cover", Fit::COVER}, {"contain", Fit::CONTAIN}, {"stretch", Fit::STRETCH}};
 
+constexpr std::string_view VULKAN_KINDS[] = {"other", "integrated", "discrete", "virtual", "software"};
+
 enum class FlowMethod { DIS, FARNEBACK };
 constexpr Named<FlowMethod> FLOW_METHODS[] = {{"dis", FlowMethod::DIS}, {"farneback", FlowMethod::FARNEBACK}};
 
 constexpr int NOISE_CHANNELS_MAX = 64;
+constexpr int PATCH_SIDE_MAX = 64, PATCH_MERGE_MAX = 8, PATCH_FRAMES_MAX = 8;
 
 std::string textOf(const cv::Size& size) {
 	return std::to_string(size.width) + "x" + std::to_string(size.height);
@@ -97,6 +101,26 @@ public:
 		const int channels =
 			static_cast<int>(integerOf(object.Get("channels"), name + ".channels", 1, NOISE_CHANNELS_MAX));
 		return {.channels = channels, .width = size.width, .height = size.height};
+	}
+
+	PatchLayout patches(std::size_t index, const std::string& name) const {
+		const Napi::Object object = objectOf(info_[index], name, "a layout of patches");
+		const cv::Size size = sizeOf(object, name);
+		const auto count = [&](const char* member, int most) {
+			return static_cast<int>(integerOf(object.Get(member), name + "." + member, 1, most));
+		};
+		const PatchLayout layout{
+			.width = size.width,
+			.height = size.height,
+			.patch = count("patch", PATCH_SIDE_MAX),
+			.merge = count("merge", PATCH_MERGE_MAX),
+			.frames = count("frames", PATCH_FRAMES_MAX),
+		};
+		const int token = layout.patch * layout.merge;
+		if (size.width % token || size.height % token) {
+			refuse(env(), name, "sides in multiples of " + std::to_string(token), textOf(size));
+		}
+		return layout;
 	}
 
 	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
@@ -348,7 +372,9 @@ public:
 					"opencvVersion", Napi::String::New(env, cv::getVersionString()), napi_enumerable
 				),
 				InstanceMethod("lowerThreadPriority", &Addon::lowerThreadPriority, napi_enumerable),
+				InstanceMethod("vulkanDevices", &Addon::vulkanDevices, napi_enumerable),
 				InstanceMethod("convert", &Addon::convert, napi_enumerable),
+				InstanceMethod("patchRows", &Addon::patchRows, napi_enumerable),
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
@@ -390,6 +416,22 @@ private:
 		allaprima::lowerThreadPriority(static_cast<int>(steps));
 	}
 
+	Napi::Value vulkanDevices(const Napi::CallbackInfo& info) {
+		const Napi::Env env = info.Env();
+		const auto devices = allaprima::vulkanDevices();
+		Napi::Array array = Napi::Array::New(env, devices.size());
+		for (std::uint32_t i = 0; i < devices.size(); ++i) {
+			const VulkanDevice& device = devices[i];
+			Napi::Object object = Napi::Object::New(env);
+			object["name"] = device.name;
+			object["kind"] = std::string(VULKAN_KINDS[static_cast<std::size_t>(device.kind)]);
+			object["driver"] = device.driver;
+			object["memoryBytes"] = static_cast<double>(device.memoryBytes);
+			array[i] = object;
+		}
+		return array;
+	}
+
 	Napi::Value convert(const Napi::CallbackInfo& info) {
 		return promise(info, "convert", [](const Arguments& arguments, Call& call) {
 			const auto source = arguments.picture(0, "source");
@@ -398,6 +440,18 @@ private:
 			const auto from = call.pin(source), to = call.pin(target);
 			call.apart("target.data", to.data, from.data, "source.data");
 			call.run([=](Workbench& bench) { bench.convert.convert(from, to, fit); });
+		});
+	}
+
+	Napi::Value patchRows(const Napi::CallbackInfo& info) {
+		return promise(info, "patchRows", [](const Arguments& arguments, Call& call) {
+			const auto picture = arguments.rgb(0, "picture");
+			const PatchLayout layout = arguments.patches(1, "layout");
+			const auto rows = arguments.floats(2, "rows", layout.rows() * layout.columns());
+			const auto from = call.pin(picture);
+			const auto to = call.pin(rows);
+			call.apart("rows", to, from.data, "picture.data");
+			call.run([=](Workbench& bench) { bench.patchRows(from, layout, to); });
 		});
 	}
 

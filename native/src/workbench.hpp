@@ -7,6 +7,7 @@
 
 #include "noise.hpp"
 #include "optical-flow.hpp"
+#include "patch-rows.hpp"
 #include "pixels.hpp"
 #include "warp.hpp"
 
@@ -18,6 +19,7 @@ struct Workbench {
 	OpticalFlow opticalFlow;
 	Warp warp;
 	NoiseCarrier carryNoise;
+	PatchRows patchRows;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

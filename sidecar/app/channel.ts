@@ -10,6 +10,7 @@ import { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, type Size } from '../frame/frame.ts';
 import { FrameRing } from '../frame/ring.ts';
+import { describeDevice } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { AUTO_PIXELS, autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
@@ -231,10 +232,14 @@ export const runChannel = async ({
 		count();
 		const run = runView(recorder, engine.state, info);
 		const paintedNow = engine.painted ?? (isFallback() ? fallback!.painted : painted);
-		const { memoryRelief } = engine;
+		const { device, memoryRelief } = engine;
 		return {
 			...run,
-			engine: { ...run.engine, ...(memoryRelief !== undefined && { memoryRelief }) },
+			engine: {
+				...run.engine,
+				...(device && { device: describeDevice(device) }),
+				...(memoryRelief !== undefined && { memoryRelief }),
+			},
 			painted: paintedNow,
 			...(governor && { governor: governor.view }),
 		};
@@ -257,6 +262,7 @@ export const runChannel = async ({
 		{
 			model: manifest.name,
 			provider: engine.provider,
+			device: engine.device?.name,
 			int8Graphs: engine.int8Graphs,
 			painted,
 			source: info.name,

@@ -135,6 +135,27 @@ const checks: Check[] = [
 		code: 'ERR_RUNTIME',
 	},
 	{
+		// None is no fault: the CPU paints.
+		what: 'GPU',
+		look: async () => {
+			const { describeDevice, nvidiaDevices, vulkanDevices } = await import('../inference/devices.ts');
+			const [nvidia, vulkan] = await Promise.all([
+				nvidiaDevices().catch((error: Error) => error.message),
+				vulkanDevices(),
+			]);
+			const named = vulkan.map((device) => {
+				const driver = device.driver && `, ${device.driver}`;
+				return `${describeDevice(device)}${driver}${device.isSoftware ? ', the CPU that plays a GPU' : ''}`;
+			});
+			const byVulkan = named.length ? `by Vulkan: ${named.join('; ')}` : 'none that Vulkan names';
+			if (typeof nvidia === 'string') return `${byVulkan}. NVIDIA's driver does not work: ${nvidia}`;
+			const byCuda = nvidia.map((device) => `${describeDevice(device)}, ${device.driver}`);
+			return byCuda.length ? `${byVulkan}. By CUDA: ${byCuda.join('; ')}` : byVulkan;
+		},
+		remedy: SETUP,
+		code: 'ERR_NATIVE',
+	},
+	{
 		what: 'models',
 		look: async () => {
 			const { listModelFolders, openModelFolder } = await import('../inference/manifest.ts');

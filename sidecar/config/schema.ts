@@ -252,7 +252,14 @@ export const ModelManifest = z
 			dropTokens: z.int().min(0).max(4095),
 			padTokenId: z.int().min(0).max(16_777_215),
 			neutralPrompt: promptField,
-			image: z.strictObject({ width: sidePx, height: sidePx }),
+			/** What te_vision takes: the picture as bytes, `image`, or cut as Qwen3-VL wants it, `pixel_values`. */
+			image: z.strictObject({
+				width: sidePx,
+				height: sidePx,
+				patches: z
+					.strictObject({ patch: z.int().min(1).max(64), merge: z.int().min(1).max(8), frames: z.int().min(1).max(8) })
+					.exactOptional(),
+			}),
 		}),
 		temporalAdapter: z.strictObject({
 			multiplier: tuningFields.temporalMultiplier,
@@ -311,6 +318,20 @@ export const ModelManifest = z
 				refuse([...path], `expected one of the supported steps (${value.steps.supported.join(', ')}), got ${steps}`);
 		if (value.tuning.precision === 'int8' && !value.int8)
 			refuse(['tuning', 'precision'], 'expected fp32 or auto: the model has no int8 graphs');
+		const { width, height, patches } = value.textEncoder.image;
+		const token = patches ? patches.patch * patches.merge : 1;
+		if (width % token || height % token)
+			refuse(
+				['textEncoder', 'image'],
+				`expected sides in multiples of patch * merge (${token}), got ${width}x${height}`,
+			);
+		const seen = patches ? 'pixel_values' : 'image';
+		const taken = value.graphs.te_vision.inputs.map(({ name }) => name);
+		if (!taken.includes(seen))
+			refuse(
+				['graphs', 'te_vision', 'inputs'],
+				`expected ${seen}, for textEncoder.image has ${patches ? '' : 'no '}patches, got ${taken.join(', ')}`,
+			);
 		if (value.textEncoder.dropTokens >= value.textEncoder.maxLength)
 			refuse(['textEncoder', 'dropTokens'], `expected less than maxLength (${value.textEncoder.maxLength})`);
 	});

@@ -1,8 +1,9 @@
+import type { ModelManifest } from '../config/schema.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import { concatenate, zeros, type Tensor } from '../frame/tensor.ts';
 import type { EncodeRequest, EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
-import type { NativeAddon } from '../native.ts';
+import type { NativeAddon, PatchLayout } from '../native.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import type { EncodedBatch, MovingBatch } from './batch.ts';
 import type { EncodedPrompt, EngineObserver } from './engine.ts';
@@ -21,8 +22,8 @@ export interface EncoderDevice {
 interface EncoderStreamSettings {
 	device: EncoderDevice;
 	native: NativeAddon;
-	/** The size at which the text-and-vision encoder looks at a frame. */
-	visionSize: Size;
+	/** How the text-and-vision encoder looks at a frame. */
+	vision: ModelManifest['textEncoder']['image'];
 	observer: EngineObserver;
 }
 
@@ -71,7 +72,7 @@ export class EncoderStream {
 			const { prompts, sourceLatents, details, stagesMs } = await device.encode({
 				pictures: stack(pictures),
 				...(wanted.length > 0 && {
-					text: { images: stack(await this.#atVisionSize(shown)), prompts: wanted },
+					text: { images: await this.#forVision(shown), prompts: wanted },
 				}),
 			});
 			wanted.forEach((prompt, i) => this.#kept.set(prompt, prompts![i]!));
@@ -99,15 +100,21 @@ export class EncoderStream {
 		return [...weights.keys()].filter((prompt) => !this.#kept.has(prompt));
 	}
 
-	async #atVisionSize(pictures: readonly Picture[]): Promise<Picture[]> {
-		const layout = rgbLayout(this.#settings.visionSize);
+	async #forVision(pictures: readonly Picture[]): Promise<Tensor<Uint8Array> | Tensor<Float32Array>> {
+		const { native, vision } = this.#settings;
+		if (vision.patches) {
+			const rows: Tensor<Float32Array>[] = [];
+			for (const picture of pictures) rows.push(await pixelValues(native, picture, vision, vision.patches));
+			return concatenate(rows);
+		}
+		const layout = rgbLayout(vision);
 		const small: Picture[] = [];
 		for (const picture of pictures) {
 			const target = { ...layout, data: new Uint8Array(pictureByteLength(layout)) };
-			await this.#settings.native.convert(picture, target, 'stretch');
+			await native.convert(picture, target, 'stretch');
 			small.push(target);
 		}
-		return small;
+		return stack(small);
 	}
 }
 
@@ -136,6 +143,19 @@ export const mixEmbeds = (all: readonly { embeds: PromptEmbeds; weight: number }
 		embeds.attentionMask.data.forEach((counts, i) => (attentionMask.data[i]! |= counts));
 	}
 	return { promptEmbeds, attentionMask };
+};
+
+/** A picture as Qwen3-VL takes it: [1, patches, channels * frames * patch * patch], -1..1. */
+const pixelValues = async (
+	native: NativeAddon,
+	picture: Picture,
+	{ width, height }: Size,
+	patches: Omit<PatchLayout, keyof Size>,
+): Promise<Tensor<Float32Array>> => {
+	const { patch, frames } = patches;
+	const rows = zeros([1, (width / patch) * (height / patch), 3 * frames * patch ** 2]);
+	await native.patchRows(picture, { width, height, ...patches }, rows.data);
+	return rows;
 };
 
 /** RGB pictures of one size as one tensor [pictures, height, width, 3]. */

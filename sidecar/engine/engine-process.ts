@@ -215,8 +215,8 @@ class EngineProcess {
 		if (this.#isOver) return;
 		switch (message.type) {
 			case 'ready': {
-				const { provider, refused, int8Graphs } = message;
-				this.#facts = { provider, refused, int8Graphs };
+				const { type: _, ...facts } = message;
+				this.#facts = facts;
 				for (const line of this.#lines.values()) line.onReady();
 				return;
 			}

@@ -1,5 +1,6 @@
 import type { GraphRole } from '../config/schema.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
+import type { Device } from '../inference/devices.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Fit } from '../native.ts';
@@ -78,7 +79,14 @@ export type Answer = Omit<StyledFrame, 'source' | 'picture'>;
 
 export type FromEngine =
 	/** The model is open. */
-	| { type: 'ready'; provider: Provider; refused: ProviderChoice['refused']; int8Graphs: readonly GraphRole[] }
+	| {
+			type: 'ready';
+			provider: Provider;
+			/** Undefined where no driver names it, or where it is another machine's. */
+			device?: Device | undefined;
+			refused: ProviderChoice['refused'];
+			int8Graphs: readonly GraphRole[];
+	  }
 	| { type: 'opened'; line: number }
 	/** The line wants one more frame. */
 	| { type: 'pull'; line: number }

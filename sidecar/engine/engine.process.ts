@@ -241,8 +241,8 @@ const paint = async (request: OpenRequest): Promise<void> => {
 			)
 			.catch((error: unknown) => fail(error, line));
 	});
-	const { provider, providersRefused: refused, int8Graphs } = streams;
-	tell({ type: 'ready', provider, refused, int8Graphs });
+	const { provider, device, providersRefused: refused, int8Graphs } = streams;
+	tell({ type: 'ready', provider, device, refused, int8Graphs });
 };
 
 const [request] = (await once(process, 'message')) as [ToEngine];

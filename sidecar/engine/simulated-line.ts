@@ -22,7 +22,9 @@ const SILENT: EngineObserver = { stage: () => {}, batch: () => {} };
 export const STILL_WORLD: NativeAddon = {
 	opencvVersion: 'none',
 	lowerThreadPriority: () => {},
+	vulkanDevices: () => [],
 	convert: async () => {},
+	patchRows: async () => {},
 	opticalFlow: async () => {},
 	warp: async () => {},
 	blend: async () => {},
@@ -65,7 +67,7 @@ export const simulatedStages = ({
 		}),
 		similarityFilter: new SimilarityFilter({ native, observer: SILENT }),
 		motionTracker: new MotionTracker({ native, noise, observer: SILENT }),
-		encoderStream: new EncoderStream({ device, native, visionSize: PAINTED, observer: SILENT }),
+		encoderStream: new EncoderStream({ device, native, vision: PAINTED, observer: SILENT }),
 		temporalAdapter: new TemporalAdapter({ native, observer: SILENT }),
 		denoiserStream: new DenoiserStream({ device, observer: SILENT }),
 	};

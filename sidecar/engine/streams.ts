@@ -1,6 +1,7 @@
 import type { GraphRole } from '../config/schema.ts';
 import type { Size } from '../frame/frame.ts';
 import type { DecodeRequest } from '../inference/decoder.ts';
+import { deviceOf, type Device } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { PrecisionWish } from '../inference/precision.ts';
 import { chooseProvider, type ProviderChoice } from '../inference/provider-probe.ts';
@@ -26,6 +27,8 @@ export interface StreamsSettings {
 export class Streams implements AsyncDisposable {
 	readonly folder: ModelFolder;
 	readonly provider: Provider;
+	/** Undefined where no driver names it. */
+	readonly device: Device | undefined;
 	/** The others run in fp32. */
 	readonly int8Graphs: readonly GraphRole[];
 	/** What was tried before the provider that started, with the reasons. */
@@ -38,11 +41,18 @@ export class Streams implements AsyncDisposable {
 	private constructor(
 		folder: ModelFolder,
 		{ provider, refused }: ProviderChoice,
-		{ side, main, decoder, int8Graphs }: Threads & { int8Graphs: readonly GraphRole[] },
+		{
+			side,
+			main,
+			decoder,
+			device,
+			int8Graphs,
+		}: Threads & { device: Device | undefined; int8Graphs: readonly GraphRole[] },
 	) {
 		this.folder = folder;
 		this.provider = provider;
 		this.providersRefused = refused;
+		this.device = device;
 		this.int8Graphs = int8Graphs;
 		this.#side = side;
 		this.#main = main;
@@ -53,6 +63,7 @@ export class Streams implements AsyncDisposable {
 	static async open({ folder, provider: wanted, precision, painted, session }: StreamsSettings): Promise<Streams> {
 		const choice = wanted === 'auto' ? await chooseProvider(folder) : { provider: wanted, refused: [] };
 		const { provider } = choice;
+		const looking = deviceOf(provider);
 		const side = new WorkerClient('encoder');
 		// Two threads with a WebGPU session each crash the process (microsoft/onnxruntime #32561): they share one.
 		const main = provider === 'webgpu' ? side : new WorkerClient('denoiser');
@@ -69,7 +80,7 @@ export class Streams implements AsyncDisposable {
 				...(await main.call('openDenoiser', requestOf('denoiser'))),
 				...(await decoder.call('openDecoder', requestOf('decoder'))),
 			];
-			return new Streams(folder, choice, { ...threads, int8Graphs });
+			return new Streams(folder, choice, { ...threads, device: await looking, int8Graphs });
 		} catch (error) {
 			await close(threads);
 			throw error;

@@ -2,6 +2,7 @@ import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { pictureByteLength, type Frame, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
+import type { Device } from '../inference/devices.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { BatchLimit } from './batch-limit.ts';
@@ -94,6 +95,7 @@ export class SupervisedEngine implements Engine {
 	#successor: Successor | undefined;
 	#state: EngineState = 'starting';
 	#provider: string | undefined;
+	#device: Device | undefined;
 	#int8Graphs: readonly GraphRole[] | undefined;
 	#readyUs: number | undefined;
 	/** One was ready once, of whichever model. */
@@ -137,6 +139,11 @@ export class SupervisedEngine implements Engine {
 
 	get provider(): string | undefined {
 		return this.#provider;
+	}
+
+	/** What the provider runs on; undefined until that is chosen, and where no driver names it. */
+	get device(): Device | undefined {
+		return this.#device;
 	}
 
 	/** Graphs that run in int8; undefined until that is chosen. */
@@ -275,7 +282,7 @@ export class SupervisedEngine implements Engine {
 		const asSuccessor = () => (this.#successor?.engine === engine && !this.#isClosed ? this.#successor : undefined);
 		const engine: EngineHandle = start(
 			{
-				ready: ({ provider, refused, int8Graphs }) => {
+				ready: ({ provider, device, refused, int8Graphs }) => {
 					const successor = asSuccessor();
 					if (successor) {
 						successor.isReady = true;
@@ -284,6 +291,7 @@ export class SupervisedEngine implements Engine {
 					if (!isCurrent() || successor) return;
 					for (const { provider: tried, reason } of refused) log.debug({ provider: tried, reason }, 'provider refused');
 					this.#int8Graphs = int8Graphs;
+					this.#device = device;
 					this.#onReady(provider);
 				},
 				pull: () => {

@@ -60,7 +60,7 @@ export class WorkerEngine implements Engine {
 			converter: new Converter({ native, ring, painted, fit, observer }),
 			similarityFilter: new SimilarityFilter({ native, observer }),
 			motionTracker: new MotionTracker({ native, noise: new NoiseField({ native, painted, latents }), observer }),
-			encoderStream: new EncoderStream({ device, native, visionSize: textEncoder.image, observer }),
+			encoderStream: new EncoderStream({ device, native, vision: textEncoder.image, observer }),
 			temporalAdapter: new TemporalAdapter({ native, observer }),
 			denoiserStream: new DenoiserStream({ device, observer }),
 		};

@@ -1,5 +1,5 @@
 import type { GraphRole } from '../config/schema.ts';
-import { concatenate, element, type Tensor } from '../frame/tensor.ts';
+import { concatenate, element, type Tensor, type TensorData } from '../frame/tensor.ts';
 import type { ModelFolder } from './manifest.ts';
 import { batchesOf, framesPerPass, inPasses, splitAll } from './passes.ts';
 import { openGraphs, type OpenGraphsSettings } from './precision.ts';
@@ -8,8 +8,8 @@ import { readTokenizer, type PromptTokenizer } from './tokenizer.ts';
 
 /** The text-and-vision encoder's share of a batch, left out when the cached embeddings still serve. */
 export interface PromptRequest {
-	/** Frames at the encoder's own size, RGB: [frames, height, width, 3]. */
-	images: Tensor<Uint8Array>;
+	/** Frames at the encoder's own size, RGB: [frames, height, width, 3], or cut into patches: [frames, rows, columns]. */
+	images: Tensor<Uint8Array> | Tensor<Float32Array>;
 	/** undefined is the model's neutral prompt: leave it as it is. */
 	prompts: readonly (string | undefined)[];
 }
@@ -100,10 +100,11 @@ export class Encoder implements AsyncDisposable {
 	/** Each prompt reads each frame: the vision features of a frame are computed once. */
 	async #encodePrompts({ images, prompts }: PromptRequest): Promise<PromptEmbeds[]> {
 		const frames: PromptEmbeds[][] = [];
+		const { width, height, patches } = this.#folder.manifest.textEncoder.image;
+		const sizes = { batch: 1, height, width };
 		for (let index = 0; index < images.shape[0]!; index++) {
-			const image = element(images, index);
-			const sizes = { batch: 1, height: image.shape[1]!, width: image.shape[2]! };
-			const features = await this.#graphs.te_vision.run({ image }, sizes);
+			const image: Tensor = element<TensorData>(images, index);
+			const features = await this.#graphs.te_vision.run({ [patches ? 'pixel_values' : 'image']: image }, sizes);
 			const embeds: PromptEmbeds[] = [];
 			for (const prompt of prompts) embeds.push(await this.#encodeText(prompt, features, sizes));
 			frames.push(embeds);

@@ -24,16 +24,18 @@ export const probeTimeoutMs = (bytes: number): number => Math.round(PROBE_MS + (
 /**
  * The fastest provider that runs the graphs of this model and gives what the CPU gives. Each is tried in a process of its own: a
  * driver that aborts takes only the probe with it, and what it prints stays out of our terminal. With a small model they are
- * tried side by side, for most of the time is the process's start. Errors: ERR_MODEL.
+ * tried side by side, for most of the time is the process's start. A device in software is passed over: it gives what the CPU gives,
+ * for it is that, and later. Errors: ERR_MODEL.
  */
 export const chooseProvider = async (folder: ModelFolder): Promise<ProviderChoice> => {
 	const bytes = await modelBytes(folder);
 	const devices = supportedProviders().filter((provider) => provider !== 'cpu');
 	const together = bytes <= SIDE_BY_SIDE_BYTES_MAX ? devices : [];
-	const asked = new Map(together.map((provider) => [provider, refusalOf(folder, provider)]));
+	const ask = (provider: Provider) => refusalOf(folder, provider, { takesSoftware: false });
+	const asked = new Map(together.map((provider) => [provider, ask(provider)]));
 	const refused: ProviderChoice['refused'] = [];
 	for (const provider of devices) {
-		const reason = await (asked.get(provider) ?? refusalOf(folder, provider));
+		const reason = await (asked.get(provider) ?? ask(provider));
 		if (reason === undefined) return { provider, refused };
 		refused.push({ provider, reason });
 	}
@@ -41,12 +43,17 @@ export const chooseProvider = async (folder: ModelFolder): Promise<ProviderChoic
 };
 
 /** Why the provider cannot be used with a model, or undefined where it can. */
-export const refusalOf = async (folder: ModelFolder, provider: Provider): Promise<string | undefined> => {
+export const refusalOf = async (
+	folder: ModelFolder,
+	provider: Provider,
+	{ takesSoftware = true }: { takesSoftware?: boolean } = {},
+): Promise<string | undefined> => {
 	const program = fileURLToPath(new URL('./provider-probe.process.js', import.meta.url));
 	let timeoutMs = PROBE_MS;
 	try {
 		timeoutMs = probeTimeoutMs(await modelBytes(folder));
-		await promisify(execFile)(process.execPath, [program, folder.path, provider], { timeout: timeoutMs });
+		const args = [program, folder.path, provider, ...(takesSoftware ? ['software'] : [])];
+		await promisify(execFile)(process.execPath, args, { timeout: timeoutMs });
 		return undefined;
 	} catch (error) {
 		if (isSidecarError(error)) return error.message;

@@ -106,7 +106,13 @@ export class GraphSession {
 					cause,
 				});
 			if (provider === 'cpu') throw new SidecarError('ERR_MODEL', `The ${what} cannot be loaded: ${reason}`, { cause });
-			throw new SidecarError('ERR_PROVIDER', `The provider ${provider} cannot run the ${what}: ${reason}`, { cause });
+			const remedy =
+				provider === 'cuda' && /failed to load .*library/i.test(message)
+					? '. ./scripts/setup --cuda fetches its libraries and says what else is missing'
+					: '';
+			throw new SidecarError('ERR_PROVIDER', `The provider ${provider} cannot run the ${what}: ${reason}${remedy}.`, {
+				cause,
+			});
 		}
 		checkAgainstManifest(session.inputMetadata, spec.inputs, `${what}, input`);
 		checkAgainstManifest(session.outputMetadata, spec.outputs, `${what}, output`);

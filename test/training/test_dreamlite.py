@@ -124,9 +124,9 @@ class Networks(Tenth):
         other, other_mask = self.checkpoint.tokenizer.padded("anime")
         image = parity.gradient(256, 256)
         parts, drop = text_parts(model, ids)
-        given = {"image": image, "input_ids": torch.tensor([other]), "attention_mask": torch.tensor([other_mask])}
+        given = {"pixel_values": qwen3vl.patches(image), "input_ids": torch.tensor([other]), "attention_mask": torch.tensor([other_mask])}
         with torch.no_grad():
-            expected = model(given["input_ids"], given["attention_mask"], qwen3vl.patches(image), GRID)[:, drop:]
+            expected = model(given["input_ids"], given["attention_mask"], given["pixel_values"], GRID)[:, drop:]
             found = run([*vision_parts(model), *parts], given)["prompt_embeds"]
         count = sum(other_mask) - drop
         torch.testing.assert_close(found[:, :count], expected[:, :count], rtol=1e-3, atol=1e-3)
@@ -330,6 +330,14 @@ class BadCheckpoints(Tenth):
         self.assertIn("is a LoRA, expected a ControlNet-LLLite adapter", self.refused("--any-size"))
         safetensors.write(self.adapter, {"a": torch.zeros(4)})
         self.assertIn("no ControlNet-LLLite adapter", self.refused("--any-size"))
+
+    def test_weights_whose_header_lies(self):
+        path = self.copy / "unet" / "diffusion_pytorch_model.safetensors"
+        bytes = path.read_bytes()
+        path.write_bytes((len(bytes) + 1).to_bytes(8, "little") + bytes[8:])
+        self.assertRegex(self.refused("--any-size"), r"unet/diffusion_pytorch_model\.safetensors .*header says it has \d+")
+        path.write_bytes(bytes[:-100])
+        self.assertRegex(self.refused("--any-size"), r"unet/diffusion_pytorch_model\.safetensors.* its place is \d+ to \d+ of \d+")
 
     def test_weights_of_another_shape_or_name(self):
         path = self.copy / "vae" / "diffusion_pytorch_model.safetensors"

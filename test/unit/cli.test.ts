@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openTemporaryFolder } from '../support/clips.ts';
@@ -145,6 +146,7 @@ describe('doctor', () => {
 			'MIDI',
 			'paired machine',
 			'onnxruntime',
+			'GPU',
 			'models',
 			'presets',
 		]);
@@ -152,8 +154,23 @@ describe('doctor', () => {
 		expect(details['node']).toBe(process.versions.node);
 		expect(details['native addon']).toMatch(/^OpenCV \d/);
 		expect(details['onnxruntime']).toMatch(/cpu/);
+		expect(details['GPU']).toMatch(/^none that Vulkan names$|^by Vulkan: /);
 		expect(details['NDI runtime']).toMatch(/^none; allaprima relay needs it\. .*ndi\.video|^NDI SDK/);
 		expect(details['video devices']).toMatch(/^none$|\/dev\/video\d/);
+	});
+
+	test('names what NVIDIA says, and what is wrong with its driver', async () => {
+		const gpuWith = async (script: string) => {
+			await writeFile(folder.at('nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+			const { stdout } = allaprima(['doctor', '--json'], { PATH: `${folder.at('.')}:${process.env['PATH']}` });
+			return (JSON.parse(stdout) as { what: string; detail: string }[]).find(({ what }) => what === 'GPU')!.detail;
+		};
+		const query = '--query-gpu=name,driver_version,memory.total --format=csv,noheader,nounits';
+		expect(await gpuWith(`[ "$*" = '${query}' ] && echo 'NVIDIA H100 80GB HBM3, 550.54.15, 81559'`)).toMatch(
+			/By CUDA: NVIDIA H100 80GB HBM3, 79\.6 GiB, NVIDIA 550\.54\.15$/,
+		);
+		const said = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.";
+		expect(await gpuWith(`echo "${said}"; exit 9`)).toContain(`NVIDIA's driver does not work: ${said}`);
 	});
 
 	test('says what to do about what is missing, and exits 4', () => {

@@ -438,6 +438,22 @@ describe('model manifest', () => {
 		expect(read({ ...manifest, size: { fixed: [512, 512] } }).size).toEqual({ fixed: [512, 512] });
 	});
 
+	test('may want its pictures in patches that fit', () => {
+		const cut = (patches: object, name = 'pixel_values') => {
+			const image = { width: 128, height: 96, patches: { patch: 16, merge: 2, frames: 2, ...patches } };
+			const te_vision = { ...graph, inputs: [{ name, type: 'float32', shape: ['batch', 48, 1536] }] };
+			const textEncoder = { ...manifest.textEncoder, image };
+			return read({ ...manifest, textEncoder, graphs: { ...manifest.graphs, te_vision } }).textEncoder.image;
+		};
+		expect(cut({})).toMatchObject({ patches: { patch: 16, merge: 2, frames: 2 } });
+		expect(() => cut({ merge: 4 })).toThrow(/sides in multiples of patch \* merge \(64\), got 128x96/);
+		expect(() => cut({ patch: 0 })).toThrow(/patches\.patch/);
+		expect(() => cut({ frames: 9 })).toThrow(/patches\.frames/);
+		expect(() => cut({}, 'image')).toThrow(/expected pixel_values, .* has patches, got image/);
+		const { patches: _, ...image } = cut({});
+		expect(() => read({ ...manifest, textEncoder: { ...manifest.textEncoder, image } })).not.toThrow();
+	});
+
 	test.each([
 		'../x.onnx',
 		'/etc/passwd',

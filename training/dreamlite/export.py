@@ -18,7 +18,7 @@ from training.dreamlite.errors import CheckpointError
 from training.dreamlite.graphs import LATENT_CHANNELS, LATENT_SCALE, Graphs
 from training.dreamlite.onnx_file import sha256
 from training.dreamlite.safetensors import SafeTensors
-from training.dreamlite.text_parts import VISION_SIDE
+from training.dreamlite.text_parts import FRAMES, MERGE, PATCH, VISION_SIDE
 from training.dreamlite.tokenizer import MAX_LENGTH, TEMPLATE
 
 SIZES = ((512, 512), (512, 288))
@@ -48,7 +48,8 @@ def manifest(size, entries, tokenizer_hash, checkpoint, drop):
         "steps": {"default": 1, "supported": [1, 2, 4]},
         "textEncoder": {
             "tokenizer": "tokenizer.json", "tokenizerSha256": tokenizer_hash, "template": TEMPLATE, "maxLength": MAX_LENGTH, "dropTokens": drop,
-            "padTokenId": tokens["<|endoftext|>"], "neutralPrompt": "no changes", "image": {"width": VISION_SIDE, "height": VISION_SIDE},
+            "padTokenId": tokens["<|endoftext|>"], "neutralPrompt": "no changes",
+            "image": {"width": VISION_SIDE, "height": VISION_SIDE, "patches": {"patch": PATCH, "merge": MERGE, "frames": FRAMES}},
         },
         "temporalAdapter": {"multiplier": 1.0, "condRefreshEvery": 8},
         "tuning": {"batchSize": 8, "steps": 1, "noise": "fixed", "teRefreshEvery": 16, "teBatchOne": True, "precision": "fp32"},

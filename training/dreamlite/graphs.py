@@ -1,4 +1,4 @@
-"""The six graphs of DreamLite-mobile as modules, bytes in and bytes out, at one painted size.
+"""The six graphs of DreamLite-mobile as modules, pictures as bytes in and out (but for `te_vision`, which takes pixel_values), at one painted size.
 
 What differs from the plain networks: positions and the picture's size are constants, keys and values of the system prompt were computed once,
 the adapter's conditioning comes packed by level, and the source is put beside the noise here.
@@ -9,7 +9,7 @@ from torch import nn
 
 from training.dreamlite.lllite import SCALES, PackedConditioning
 from training.dreamlite.parts import Part
-from training.dreamlite.text_parts import VISION_SIDE, text_parts, vision_parts
+from training.dreamlite.text_parts import PIXEL_VALUES, text_parts, vision_parts
 from training.dreamlite.tokenizer import IMAGE_TOKENS, MAX_LENGTH
 from training.dreamlite.unet_parts import unet_parts
 from training.graphs import picture_in, picture_out
@@ -70,7 +70,7 @@ class Graphs:
         embeds_of = [tensor(f"cond_embeds_{i}", hooks[i], height // scale, width // scale, channels) for i, scale in enumerate(SCALES)]
         steps = [("timestep", "float32", ["batch"])]
         self.tensors = {
-            "te_vision": ([tensor("image", VISION_SIDE, VISION_SIDE, 3, kind="uint8")], features),
+            "te_vision": ([tensor("pixel_values", *PIXEL_VALUES)], features),
             "te_text": (ids + features, [prompt]),
             "vae_encoder": ([image], [latents("source_latents")]),
             "lllite_cond": ([image], embeds_of),

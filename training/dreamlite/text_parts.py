@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.dreamlite.parts import Part
-from training.dreamlite.qwen3vl import MASKED, patches, rotation, token_positions
+from training.dreamlite.qwen3vl import MASKED, rotation, token_positions
 from training.dreamlite.tokenizer import IMAGE_TOKENS, MAX_LENGTH
 
-VISION_SIDE = 256
-GRID = (VISION_SIDE // 16, VISION_SIDE // 16)
+VISION_SIDE, PATCH, MERGE, FRAMES = 256, 16, 2, 2
+GRID = (VISION_SIDE // PATCH, VISION_SIDE // PATCH)
+PIXEL_VALUES = (GRID[0] * GRID[1], 3 * FRAMES * PATCH**2)
 
 
 class Patches(nn.Module):
@@ -22,8 +23,8 @@ class Patches(nn.Module):
         self.embed = vision.patch_embed
         self.register_buffer("positions", vision.positions(GRID).detach())
 
-    def forward(self, image):
-        return self.embed(patches(image)) + self.positions
+    def forward(self, pixel_values):
+        return self.embed(pixel_values) + self.positions
 
 
 class Block(nn.Module):
@@ -38,11 +39,11 @@ class Block(nn.Module):
 
 
 def vision_parts(model):
-    """image uint8 [B, 256, 256, 3] -> vision_features and deepstack_0.. [B, 64, D]."""
+    """pixel_values [B, 256, 1536], as `qwen3vl.patches` makes them -> vision_features and deepstack_0.. [B, 64, D]."""
     vision = model.model.visual
     cos, sin = vision.rotation(GRID)
     taps = vision.config["deepstack_visual_indexes"]
-    parts, x = [Part("patches", Patches(vision), ["image"], ["patches.x"])], "patches.x"
+    parts, x = [Part("patches", Patches(vision), ["pixel_values"], ["patches.x"])], "patches.x"
     for i, block in enumerate(vision.blocks):
         parts.append(Part(f"block{i}", Block(block, cos, sin), [x], [f"block{i}.x"]))
         x = f"block{i}.x"

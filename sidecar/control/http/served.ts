@@ -12,6 +12,8 @@ export interface RunView {
 		state: 'starting' | 'painting' | 'stale' | 'restarting';
 		model: string;
 		provider: string;
+		/** With its memory; absent where no driver names it. */
+		device?: string;
 		restarts: number;
 		/** What was given up when memory ran out; absent where it did not. */
 		memoryRelief?: string;

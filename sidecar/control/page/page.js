@@ -165,7 +165,8 @@ const showRun = ({ engine, source, painted, ...run }) => {
 	body.dataset.engine = engine.state;
 	element('status-text').textContent = statusOf({ engine, ...run });
 	element('about').textContent =
-		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}`;
+		`${source}, painted at ${painted.width}×${painted.height} by ${engine.model} on ${engine.provider}` +
+		(engine.device ? ` (${engine.device})` : '');
 	element('fps').textContent = run.fps.toFixed(1);
 	element('latency').textContent = milliseconds(run.latencyMs.p50);
 	element('latency-p95').textContent = milliseconds(run.latencyMs.p95);
