@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GraphRole } from '../../sidecar/config/schema.ts';
 import type { Tensor } from '../../sidecar/frame/tensor.ts';
+import { Denoiser } from '../../sidecar/inference/denoiser.ts';
 import { openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
 import { LITE } from '../support/lite.ts';
@@ -65,6 +66,30 @@ describe('models/lite gives what torch gave', () => {
 		const { image } = await run('vae_decoder', { latents: { data: x0, shape: noise.shape }, ...details });
 		const painting = unpack('painting');
 		const differences = (image!.data as Uint8Array).map((value, i) => Math.abs(value - Number(painting.data[i])));
+		expect(Math.max(...differences)).toBeLessThanOrEqual(1); // of 255
+	});
+
+	it('in the painting of the denoiser, which takes the velocity from the noise in its one step', async () => {
+		const { source_latents: _, ...details } = await run('vae_encoder', { image: unpack('image') });
+		const settings = { provider: 'cpu', painted: SIZES, precision: 'fp32' } as const;
+		await using denoiser = await Denoiser.open(folder, settings);
+		const [denoised] = await denoiser.denoise([
+			{
+				line: 0,
+				noise: unpack('sample') as Tensor<Float32Array>,
+				steps: 1,
+				sourceLatents: unpack('source_latents') as Tensor<Float32Array>,
+				details,
+				prompt: {
+					promptEmbeds: unpack('prompt_embeds') as Tensor<Float32Array>,
+					attentionMask: unpack('attention_mask') as Tensor<BigInt64Array>,
+				},
+				temporal: { multiplier: 0 },
+			},
+		]);
+		const painting = unpack('painting');
+		expect(denoised!.paintings.shape).toEqual(painting.shape);
+		const differences = denoised!.paintings.data.map((value, i) => Math.abs(value - Number(painting.data[i])));
 		expect(Math.max(...differences)).toBeLessThanOrEqual(1); // of 255
 	});
 });

@@ -1,14 +1,18 @@
 // WebGPU for real, without a GPU: onnxruntime's provider over Dawn and Vulkan on Mesa's driver in software.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunView } from '../../sidecar/control/http/served.ts';
 import type { Report } from '../../sidecar/telemetry/report.ts';
 import { ffmpeg } from '../support/clips.ts';
+import { until } from '../support/engines.ts';
+import { freePort } from '../support/free-port.ts';
 import { hasLavapipe, LAVAPIPE } from '../support/lavapipe.ts';
 import { LITE } from '../support/lite.ts';
 
@@ -29,6 +33,11 @@ const probe = (model: string) =>
 		env: env(),
 		timeout: 240_000,
 	});
+
+if (!hasLavapipe)
+	process.stderr.write(
+		'webgpu: skipped, there is no Vulkan driver in software; scripts/setup --tests gets it on Linux x64\n',
+	);
 
 describe.skipIf(!hasLavapipe)('WebGPU on a Vulkan driver in software', () => {
 	it('gives what the CPU gives in every graph of lite', async () => {
@@ -62,6 +71,28 @@ describe.skipIf(!hasLavapipe)('WebGPU on a Vulkan driver in software', () => {
 		const frames = [0, 1, 2].map((i) => webgpu.rgb.subarray(i * 3 * 64 * 64, (i + 1) * 3 * 64 * 64));
 		expect(new Set(frames.map((frame) => createHash('sha256').update(frame).digest('hex'))).size).toBe(3);
 		expect(new Set(frames[0]).size).toBeGreaterThan(50);
+	}, 240_000);
+
+	it('the API names the device, for the page', async () => {
+		const port = await freePort();
+		const args = ['run', '--source', 'scene', '--size', '64x64', '--batch-size', '2', '--precision', 'fp32'];
+		const live = spawn(process.execPath, [dist('cli.js'), ...args, '--provider', 'webgpu', '--http', String(port)], {
+			env: env(),
+			stdio: 'ignore',
+		});
+		const ended = once(live, 'exit');
+		let engine: RunView['engine'] | undefined;
+		try {
+			await until(async () => {
+				const answer = await fetch(`http://127.0.0.1:${port}/api/state`).catch(() => undefined);
+				engine = ((await answer?.json()) as { run?: RunView } | undefined)?.run?.engine;
+				return engine?.state === 'painting';
+			}, 120_000);
+		} finally {
+			live.kill();
+			await ended;
+		}
+		expect(engine).toMatchObject({ provider: 'webgpu', device: expect.stringMatching(/^llvmpipe .*, \d+\.\d GiB$/) });
 	}, 240_000);
 
 	it('allaprima doctor names the device', () => {

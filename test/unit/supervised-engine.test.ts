@@ -11,6 +11,8 @@ setLog({ level: 'silent' });
 
 type StartArguments = globalThis.Parameters<SupervisedEngineSettings['start']>;
 
+const DEVICE = { name: 'a GPU', driver: 'a driver', memoryBytes: 2 ** 30, isSoftware: false };
+
 /** An engine that does what the test says. */
 class PuppetEngine implements EngineHandle {
 	readonly pid = 1;
@@ -57,7 +59,7 @@ class PuppetEngine implements EngineHandle {
 
 	/** Loads, and asks for so many frames. */
 	ready(pulls: number): void {
-		this.listener.ready({ provider: 'cpu', refused: [], int8Graphs: ['unet'] });
+		this.listener.ready({ provider: 'cpu', device: DEVICE, refused: [], int8Graphs: ['unet'] });
 		for (let i = 0; i < pulls; i++) this.listener.pull();
 	}
 
@@ -247,6 +249,7 @@ describe('live', () => {
 
 		await pass(10);
 		expect(engines).toHaveLength(2);
+		expect(supervised.device).toBe(DEVICE);
 		expect(engines[1]).toMatchObject({ provider: 'cpu', int8Graphs: ['unet'] }); // need not be looked for again
 		setParameters(parametersOf({}, 3, 'pencil-sketch'));
 		engines[1]!.ready(1);
