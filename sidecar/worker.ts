@@ -106,7 +106,8 @@ export const runWorker = async ({
 		() => [],
 		() => `${worker.status.lines.length} streams`,
 	);
-	await worker.drained(signal);
+	// One that can be reached by nobody is to be started again.
+	await Promise.race([worker.drained(signal), bus.closed()]);
 	worker.drain();
 	const limit = new AbortController();
 	await Promise.race([worker.drained(limit.signal), sleep(DRAIN_MS, undefined, { signal: limit.signal })]);
