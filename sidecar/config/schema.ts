@@ -321,6 +321,18 @@ export type GraphRole = keyof ModelManifest['graphs'];
 export const denoiserHashOf = ({ graphs: { unet } }: Pick<ModelManifest, 'graphs'>): string =>
 	unet.externalData?.[0]?.sha256 ?? unet.sha256;
 
+/** The shapes of the embeddings of a prompt that was shown one frame. */
+export const promptShapesOf = ({
+	graphs: { te_text },
+	textEncoder: { maxLength, dropTokens },
+}: Pick<ModelManifest, 'graphs' | 'textEncoder'>): { shape: (number | string)[]; maskShape: number[] } => {
+	const spec = te_text.outputs.find(({ name }) => name === 'prompt_embeds');
+	return {
+		shape: spec?.shape.map((side) => (side === 'batch' ? 1 : side)) ?? [],
+		maskShape: [1, maxLength - dropTokens],
+	};
+};
+
 /** Two to three times what the noise of a camera in a room with lamps does to blocks of 16 x 16 pixels, of 255 levels. */
 const SIMILARITY_THRESHOLD = 3;
 
