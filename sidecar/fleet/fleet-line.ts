@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { modelHashOf } from '../config/model-hash.ts';
 import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
@@ -116,7 +117,7 @@ export class FleetLine implements EngineHandle {
 		const request: LineWish = {
 			protocol: FLEET_PROTOCOL,
 			stream: this.#stream.name,
-			model: { name: folder.manifest.name, sha256: folder.manifest.graphs.unet.sha256 },
+			model: { name: folder.manifest.name, sha256: modelHashOf(folder.manifest) },
 			painted,
 			batchDeadlineMs: Number.isFinite(batchDeadlineMs) ? batchDeadlineMs : null,
 			inFlightMax,
