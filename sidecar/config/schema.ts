@@ -1061,7 +1061,8 @@ export const FleetOpen = z.strictObject({
 	painted: fleetSize,
 	/** Null: every frame is painted, and the batcher waits for whole batches. */
 	batchDeadlineMs: z.number().min(0).max(60_000).nullable(),
-	inFlightMax: z.int().min(1).max(64),
+	/** As many slots as a ring may have, but for the one that is being written. */
+	inFlightMax: z.int().min(1).max(63),
 	parameters: FleetParameters,
 });
 export type FleetOpen = z.infer<typeof FleetOpen>;

@@ -176,9 +176,10 @@ class EngineProcess {
 	}
 
 	open(request: LineRequest, how: { frameBytes: number; inFlightMax: number; listener: EngineListener }): EngineLine {
-		const line = this.#nextLine++;
+		const line = this.#nextLine;
 		const { painted, fit, batchDeadlineMs, parameters, tellsPrompts = false } = request;
 		const opened = new EngineLine(this, { line, ends: this.#ends[line]!, request, ...how });
+		this.#nextLine++; // once there is one that closes its ends
 		this.#lines.set(line, opened);
 		opened.onReady = () => {
 			opened.adopt();

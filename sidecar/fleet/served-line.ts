@@ -146,9 +146,11 @@ export class ServedLine {
 		this.#isOver = true;
 		clearInterval(this.#looking);
 		this.#unsubscribe();
-		await this.#lease?.release();
+		// The table may be slow to answer, or not there: the place of the line is free all the same.
+		const released = this.#lease?.release();
 		await stop();
 		this.#settings.onOver();
+		await released;
 	}
 
 	#endStuck(): void {

@@ -45,6 +45,21 @@ describe('a message', () => {
 		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
 	});
 
+	it('asks for no more frames at a time than a ring has slots for, beside the one that is written', () => {
+		const open = {
+			protocol: 2,
+			stream: 's',
+			line: 'l',
+			model: { name: 'lite', sha256: 'a'.repeat(64) },
+			painted: { width: 64, height: 64 },
+			batchDeadlineMs: null,
+			parameters: parametersOf(),
+		};
+		const asked = (inFlightMax: number) => decodeMessage(FleetOpen, encodeMessage({ ...open, inFlightMax }), 'it').head;
+		expect(asked(63).inFlightMax).toBe(63);
+		expect(() => asked(64)).toThrow(/not valid/);
+	});
+
 	it('of a worker has bounds, too', () => {
 		const answer = {
 			type: 'answer',
