@@ -1185,7 +1185,7 @@ export const FLEET_PORT = 7720;
 /** Where a machine that shows a code waits for it, unless that is taken: then the code has the port. */
 export const PAIRING_PORT = 7721;
 /** Raised with every change after which two machines cannot be paired any more. */
-export const PAIRING_PROTOCOL = 1;
+export const PAIRING_PROTOCOL = 2;
 
 const tcpPort = z.int().min(1).max(65_535);
 const pairToken = z.string().regex(/^[A-Za-z0-9_-]{32,128}$/, 'expected 32 to 128 letters, digits, _ or -');
