@@ -209,7 +209,7 @@ const pairing = withJson(
 	program
 		.command('pair')
 		.description('join two machines: shows a code where painting is to be done, and takes it on the other')
-		.argument('[CODE]', 'what the other machine shows')
+		.argument('[CODE]', 'what the other machine shows; - reads it from standard input')
 		.addOption(
 			new Option('--address <ADDRESS>', 'by which the other reaches this machine; may be given again').argParser(
 				(value: string, others?: string[]) => [...(others ?? []), value],

@@ -13,9 +13,10 @@ import { framesInEngine } from './engine/engine-protocol.ts';
 import { SidecarError } from './errors.ts';
 import { openFleetBus } from './fleet/fleet-bus.ts';
 import { FleetWorker } from './fleet/fleet-worker.ts';
+import { modelFinder } from './fleet/model-finder.ts';
 import { nowUs } from './frame/clock.ts';
 import { pictureByteLength, rgbLayout } from './frame/frame.ts';
-import { findModelFolder, openModelFolder, type ModelFolder } from './inference/manifest.ts';
+import { findModelFolder, openModelFolder } from './inference/manifest.ts';
 import { loadNative } from './native.ts';
 import { resolveParameters } from './parameters.ts';
 import { log } from './telemetry/logger.ts';
@@ -37,8 +38,6 @@ export interface WorkerSettings {
 
 /** How long streams have to go elsewhere before the worker ends all the same. */
 const DRAIN_MS = 10_000;
-/** Models besides the worker's own that were looked up. */
-const FOLDERS_MAX = 8;
 
 /** Paints for the sidecars of a NATS server until the signal aborts or it was drained. Errors: ERR_FLEET, ERR_MODEL, ERR_CONFIG. */
 export const runWorker = async ({
@@ -94,7 +93,7 @@ export const runWorker = async ({
 		version: VERSION,
 		capacity: warm.capacity,
 		linesMax,
-		findModel: modelFinder(folder),
+		findModel: modelFinder(folder, { find: findModelFolder, open: openModelFolder }),
 		onChange: () => warm.follow(pids()),
 	});
 	pids = () => worker.pids;
@@ -106,22 +105,10 @@ export const runWorker = async ({
 		() => [],
 		() => `${worker.status.lines.length} streams`,
 	);
-	await worker.drained(signal);
+	// One that can be reached by nobody is to be started again.
+	await Promise.race([worker.drained(signal), bus.closed()]);
 	worker.drain();
 	const limit = new AbortController();
 	await Promise.race([worker.drained(limit.signal), sleep(DRAIN_MS, undefined, { signal: limit.signal })]);
 	limit.abort();
-};
-
-/** The folder of a model that a sidecar asks for, where it is the same as the sidecar's. */
-const modelFinder = (own: ModelFolder) => {
-	const folders = new Map<string, ModelFolder>([[own.manifest.name, own]]);
-	return async ({ name, sha256 }: { name: string; sha256: string }): Promise<ModelFolder | undefined> => {
-		let folder = folders.get(name);
-		if (!folder && folders.size < FOLDERS_MAX) {
-			folder = await findModelFolder(name).then(openModelFolder, () => undefined);
-			if (folder) folders.set(name, folder);
-		}
-		return folder?.manifest.graphs.unet.sha256 === sha256 ? folder : undefined;
-	};
 };

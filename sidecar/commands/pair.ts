@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import {
 	fleetServerFolder,
 	forgetPair,
+	freeName,
 	isPaired,
 	keepPair,
 	PAIRED,
@@ -42,14 +44,26 @@ interface Surroundings {
 const MINUTES = 10;
 const TOKEN_BYTES = 32;
 const LOOPBACK = '127.0.0.1';
+/** In place of a code, which others of this machine see among the arguments of a process. */
+const STANDARD_INPUT = '-';
 
-/** `allaprima pair` shows a code and waits for it; `allaprima pair CODE` types one. Errors: ERR_PAIR, ERR_CONFIG, ERR_RUNTIME, ERR_FLEET. */
+/** `allaprima pair` shows a code and waits for it; `allaprima pair CODE` types one, `allaprima pair -` reads it. Errors: ERR_PAIR, ERR_CONFIG, ERR_RUNTIME, ERR_FLEET. */
 export const pair = async (code: string | undefined, flags: PairFlags, given: Surroundings): Promise<void> => {
 	if (code === undefined) return await showCode(flags, given);
 	const own = Object.entries(flags).find(([, value]) => value !== undefined)?.[0];
 	if (own !== undefined)
 		throw new SidecarError('ERR_CONFIG', `--${own} is for the machine that shows the code, and was said there.`);
-	await enterCode(code, given);
+	await enterCode(code === STANDARD_INPUT ? await readCode(process.stdin) : code, given);
+};
+
+/** A line; asked for where somebody types it. Errors: ERR_CONFIG, where none comes. */
+const readCode = async (input: NodeJS.ReadStream): Promise<string> => {
+	const lines = createInterface({ input, prompt: 'Code: ', ...(input.isTTY && { output: process.stderr }) });
+	if (input.isTTY) lines.prompt();
+	const [line] = (await Promise.race([once(lines, 'line'), once(lines, 'close')])) as string[];
+	lines.close();
+	if (line?.trim()) return line;
+	throw new SidecarError('ERR_CONFIG', 'No code came on standard input, where allaprima pair - reads it.');
 };
 
 const showCode = async (flags: PairFlags, { environment, json, interruption }: Surroundings): Promise<void> => {
@@ -83,7 +97,7 @@ const showCode = async (flags: PairFlags, { environment, json, interruption }: S
 		grant: { name: own.name, addresses: [...addresses, ...ownNames()].slice(0, 15), port: own.port, token: own.token },
 		port: PAIRING_PORT,
 		validMs,
-		keep: () => keepPair(own, environment),
+		keep: async () => void (await keepPair(own, environment)),
 		onWrong: (address, triesLeft) =>
 			process.stderr.write(`A wrong code came from ${address}. ${triesLeft} more and this one is of no use.\n`),
 	});
@@ -120,7 +134,8 @@ const ownPair = async (flags: PairFlags, environment: Environment): Promise<Pair
 	const port = flags.port === undefined ? undefined : wholeNumber('--port', flags.port, 1024, 65_535);
 	if (flags.name !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(flags.name))
 		throw new SidecarError('ERR_CONFIG', `--name takes 1 to 64 letters, digits, _ or -; got ${flags.name}.`);
-	const known = (await readPairs(environment)).find(({ isHost }) => isHost);
+	const pairs = await readPairs(environment);
+	const known = pairs.find(({ isHost }) => isHost);
 	if (known) {
 		// Others know it so.
 		if ((port ?? known.port) !== known.port || (flags.name ?? known.name) !== known.name)
@@ -133,7 +148,7 @@ const ownPair = async (flags: PairFlags, environment: Environment): Promise<Pair
 	const identity = await makeServerIdentity();
 	await writeServerIdentity(fleetServerFolder(environment), identity);
 	return {
-		name: flags.name ?? ownName(),
+		name: freeName(flags.name ?? ownName(), pairs),
 		isHost: true,
 		addresses: [LOOPBACK],
 		port: port ?? FLEET_PORT,
@@ -151,6 +166,7 @@ const enterCode = async (text: string, { environment, json }: Surroundings): Pro
 			'ERR_PAIR',
 			'No machine that waits for a code was found in this network. Type the code with the address that is shown there, as in K7QM-2XVD-9RTP@192.168.1.20. If none is shown any more, the code is too old: run allaprima pair there again.',
 		);
+	let name = '';
 	const made = await typeCode(
 		{ secret, places: found },
 		{
@@ -161,12 +177,12 @@ const enterCode = async (text: string, { environment, json }: Surroundings): Pro
 					throw new SidecarError('ERR_PAIR', 'This is the machine that shows the code. Type it on the other.');
 				await expectAccess(agreed);
 			},
-			keep: (agreed) => keepPair(agreed, environment),
+			keep: async (agreed) => void ({ name } = await keepPair(agreed, environment)),
 		},
 	);
-	if (json) return printValue({ paired: made.name, engine: PAIRED, file: pairsPath(environment) });
+	if (json) return printValue({ paired: name, engine: PAIRED, file: pairsPath(environment) });
 	process.stdout.write(
-		`Paired with ${made.name} (${made.addresses[0]}); kept in ${pairsPath(environment)}.\n` +
+		`Paired with ${name} (${made.addresses[0]}); kept in ${pairsPath(environment)}.\n` +
 			`Once allaprima worker runs there, paint with it from here:\n\n    allaprima run --engine ${PAIRED}\n\n`,
 	);
 };

@@ -2,6 +2,7 @@ import { loadConfiguration, type ConfigurationOrigins } from '../config/load-con
 import { FleetStatus } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { openFleetBus, type FleetBus } from '../fleet/fleet-bus.ts';
+import { understood } from '../fleet/fleet-engines.ts';
 import { decodeMessage } from '../fleet/messages.ts';
 import { drainSubject, STATUS } from '../fleet/subjects.ts';
 import { wholeNumber } from './numbers.ts';
@@ -51,7 +52,7 @@ export const listWorkers = async (
 	const { bus } = opened;
 	const answers = await bus.requestAll(STATUS, NOTHING, ANSWERS_MS);
 	const workers = answers
-		.map(({ data }) => decodeMessage(FleetStatus, data, 'What a worker said').head)
+		.flatMap(({ data }) => understood(() => decodeMessage(FleetStatus, data, 'What a worker said').head) ?? [])
 		.sort((a, b) => (a.worker < b.worker ? -1 : 1));
 	if (json) return printValue(workers);
 	if (workers.length === 0) process.stderr.write(`No worker answers at ${nats}.\n`);

@@ -15,6 +15,7 @@ export const PAIRED = 'paired';
 const FILE_BYTES_MAX = 512 * 1024;
 /** The oldest is forgotten. */
 const PAIRS_MAX = 32;
+const NAME_LENGTH_MAX = 64;
 
 export const pairsPath = (environment: Environment): string => join(configurationFolder(environment), 'paired.json');
 
@@ -73,20 +74,35 @@ export const pairOf = async (url: string, environment: Environment): Promise<Pai
 };
 
 /**
- * Keeps a pair as the newest, in place of one of its name at the same end. Errors: ERR_CONFIG; what was kept before stays.
+ * Keeps a pair as the newest, in place of one with the same machine at the same end, and gives it as it is called here: two
+ * machines may have one name. Errors: ERR_CONFIG; what was kept before stays.
  */
-export const keepPair = async (pair: Pair, environment: Environment): Promise<void> => {
+export const keepPair = async (pair: Pair, environment: Environment): Promise<Pair> => {
 	const others = (await readPairs(environment)).filter(
-		({ name, isHost }) => name !== pair.name || isHost !== pair.isHost,
+		({ certificate, isHost }) => certificate !== pair.certificate || isHost !== pair.isHost,
 	);
-	await writePairs([pair, ...others].slice(0, PAIRS_MAX), environment);
+	const kept = { ...pair, name: freeName(pair.name, others) };
+	await writePairs([kept, ...others].slice(0, PAIRS_MAX), environment);
+	return kept;
 };
 
-/** Gives what was forgotten; undefined where there was none of that name. Errors: ERR_CONFIG. */
+/** A name, or where one of `pairs` has it the first of name-2, name-3 and so on that none has. */
+export const freeName = (name: string, pairs: readonly Pair[]): string => {
+	let free = name;
+	for (let i = 2; pairs.some((pair) => pair.name === free); i++) free = `${name.slice(0, NAME_LENGTH_MAX - 3)}-${i}`;
+	return free;
+};
+
+/** Gives what was forgotten; undefined where there was none of that name. Errors: ERR_CONFIG, also where there are several. */
 export const forgetPair = async (name: string, environment: Environment): Promise<Pair | undefined> => {
 	const pairs = await readPairs(environment);
-	const forgotten = pairs.find((pair) => pair.name === name);
+	const [forgotten, ...more] = pairs.filter((pair) => pair.name === name);
 	if (!forgotten) return undefined;
+	if (more.length > 0)
+		throw new SidecarError(
+			'ERR_CONFIG',
+			`${pairsPath(environment)} has ${more.length + 1} machines of the name ${name}. Give all but one another name there, and say which: allaprima pair list.`,
+		);
 	if (forgotten.isHost) await rm(fleetServerFolder(environment), { recursive: true, force: true });
 	await writePairs(
 		pairs.filter((pair) => pair !== forgotten),

@@ -342,6 +342,18 @@ export type GraphRole = keyof ModelManifest['graphs'];
 export const denoiserHashOf = ({ graphs: { unet } }: Pick<ModelManifest, 'graphs'>): string =>
 	unet.externalData?.[0]?.sha256 ?? unet.sha256;
 
+/** The shapes of the embeddings of a prompt that was shown one frame. */
+export const promptShapesOf = ({
+	graphs: { te_text },
+	textEncoder: { maxLength, dropTokens },
+}: Pick<ModelManifest, 'graphs' | 'textEncoder'>): { shape: (number | string)[]; maskShape: number[] } => {
+	const spec = te_text.outputs.find(({ name }) => name === 'prompt_embeds');
+	return {
+		shape: spec?.shape.map((side) => (side === 'batch' ? 1 : side)) ?? [],
+		maskShape: [1, maxLength - dropTokens],
+	};
+};
+
 /** Two to three times what the noise of a camera in a room with lamps does to blocks of 16 x 16 pixels, of 255 levels. */
 const SIMILARITY_THRESHOLD = 3;
 
@@ -1070,7 +1082,8 @@ export const FleetOpen = z.strictObject({
 	painted: fleetSize,
 	/** Null: every frame is painted, and the batcher waits for whole batches. */
 	batchDeadlineMs: z.number().min(0).max(60_000).nullable(),
-	inFlightMax: z.int().min(1).max(64),
+	/** As many slots as a ring may have, but for the one that is being written. */
+	inFlightMax: z.int().min(1).max(63),
 	parameters: FleetParameters,
 });
 export type FleetOpen = z.infer<typeof FleetOpen>;
@@ -1193,7 +1206,7 @@ export const FLEET_PORT = 7720;
 /** Where a machine that shows a code waits for it, unless that is taken: then the code has the port. */
 export const PAIRING_PORT = 7721;
 /** Raised with every change after which two machines cannot be paired any more. */
-export const PAIRING_PROTOCOL = 1;
+export const PAIRING_PROTOCOL = 2;
 
 const tcpPort = z.int().min(1).max(65_535);
 const pairToken = z.string().regex(/^[A-Za-z0-9_-]{32,128}$/, 'expected 32 to 128 letters, digits, _ or -');

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { fleetAccessOf, type FleetAccess } from '../config/fleet-access.ts';
 import { fleetServerFolder, isPaired, pairOf, type Environment } from '../config/pairs.ts';
 import type { Fleet, Pair } from '../config/schema.ts';
@@ -62,8 +63,12 @@ export const pairAccessOf = async (
 	{ name, isHost, addresses, port, token, certificate }: Pair,
 ): Promise<FleetAccess> => {
 	const { reached, missed } = await reach(addresses.map((host) => ({ host, port })));
-	const servers = reached.map(({ host }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`));
-	if (servers[0] === undefined)
+	// Whatever may be a way later is tried again; an address that says nothing would hold up all the others for seconds.
+	const later = missed.filter(({ host, code }) => code !== 'ETIMEDOUT' || isIP(host) === 0);
+	const servers = [...reached, ...later].map(({ host }) =>
+		host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+	);
+	if (servers[0] === undefined || reached.length === 0)
 		throw new SidecarError(
 			'ERR_FLEET',
 			isHost

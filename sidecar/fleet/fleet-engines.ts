@@ -182,7 +182,7 @@ export class FleetEngines implements Engines {
 }
 
 /** One worker that talks nonsense is no reason not to ask the others. */
-const understood = <Head>(decode: () => Head): Head | undefined => {
+export const understood = <Head>(decode: () => Head): Head | undefined => {
 	try {
 		return decode();
 	} catch (error) {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { modelHashOf } from '../config/model-hash.ts';
 import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import type { Frame, Picture } from '../frame/frame.ts';
-import type { Parameters } from '../parameters.ts';
+import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { ClockOffset } from './clock-offset.ts';
 import type { FleetContext, FleetStream, LineWish } from './fleet-engines.ts';
@@ -32,7 +33,8 @@ interface Sent {
 	source: Picture;
 	/** The same as it was sent. */
 	wire: Uint8Array;
-	sentUs: number;
+	/** The style paints nothing. */
+	isPassed: boolean;
 }
 
 /** One stream at one worker, as an engine like any other. */
@@ -59,6 +61,10 @@ export class FleetLine implements EngineHandle {
 	#heardUs = 0;
 	#lookedUs = 0;
 	#lateSinceUs: number | undefined;
+	/** What the worker painted last did not come, or too late: what it gives again is not what was shown last. */
+	#isLastMissing = false;
+	/** Embeddings were handed on, and nothing was painted since. */
+	#hasUntriedPrompts = false;
 	#beating: NodeJS.Timeout | undefined;
 	#unsubscribe = () => {};
 	#isOver = false;
@@ -99,18 +105,19 @@ export class FleetLine implements EngineHandle {
 	async #open(): Promise<void> {
 		const { bus, url, nowUs } = this.#fleet;
 		const { painted, folder, batchDeadlineMs, inFlightMax, parameters } = this.#settings;
+		// A server that is not there says nothing of how much it passes on.
+		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
+		if (this.#isOver) return;
 		const needed = wireBytes(painted) + HEAD_BYTES_MAX;
 		if (needed > bus.payloadMax)
 			throw new SidecarError(
 				'ERR_FLEET',
 				`A frame of ${painted.width}x${painted.height} takes a message of up to ${needed} bytes, and the NATS server ${url} passes on ${bus.payloadMax}. Set max_payload: 8MB in its configuration, or paint smaller (--size).`,
 			);
-		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
-		if (this.#isOver) return;
 		const request: LineWish = {
 			protocol: FLEET_PROTOCOL,
 			stream: this.#stream.name,
-			model: { name: folder.manifest.name, sha256: folder.manifest.graphs.unet.sha256 },
+			model: { name: folder.manifest.name, sha256: modelHashOf(folder.manifest) },
 			painted,
 			batchDeadlineMs: Number.isFinite(batchDeadlineMs) ? batchDeadlineMs : null,
 			inFlightMax,
@@ -175,7 +182,7 @@ export class FleetLine implements EngineHandle {
 		const aheadUs = this.#ahead.aheadUs;
 		const isNew = parameters !== this.#parameters;
 		this.#parameters = parameters;
-		this.#sent.set(sequence, { source, wire, sentUs });
+		this.#sent.set(sequence, { source, wire, isPassed: parameters.style === PASSTHROUGH });
 		this.#tell(
 			{
 				type: 'frame',
@@ -233,7 +240,10 @@ export class FleetLine implements EngineHandle {
 		const { width, height } = this.#settings.painted;
 		if (!last || last.size.width !== width || last.size.height !== height) return;
 		const { epoch } = last;
-		if (prompts) this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
+		if (prompts) {
+			this.#hasUntriedPrompts = true;
+			this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
+		}
 		this.#tell({ type: 'last', of: 'source', epoch }, last.source);
 		this.#tell({ type: 'last', of: 'painting', epoch }, last.painting);
 	}
@@ -291,7 +301,11 @@ export class FleetLine implements EngineHandle {
 		const { sequence, kind, isReused, lease } = answer;
 		// Of an older lease, or of nothing that was sent: nothing is owed for it.
 		if (lease !== this.#lease || !this.#sent.has(sequence)) return;
-		const expected = kind === 'painting' && !isReused ? wireBytes(this.#settings.painted) : 0;
+		const isNew = kind === 'painting' && !isReused;
+		// A batch has the parameters that were there when it was full: its own, or those of a later frame.
+		if (kind === 'source' && ![...this.#sent].some(([later, { isPassed }]) => later >= sequence && isPassed))
+			throw new Error(`The worker ${this.#worker} gave a frame back that it was to paint.`);
+		const expected = isNew ? wireBytes(this.#settings.painted) : 0;
 		if (payload.length !== expected)
 			throw new Error(`The worker ${this.#worker} gave a painting of ${payload.length} bytes, expected ${expected}.`);
 		const aheadUs = this.#ahead.aheadUs;
@@ -301,8 +315,13 @@ export class FleetLine implements EngineHandle {
 			.then(async () => {
 				if (this.#isOver) return;
 				// Answers keep the order of the frames: whatever is older is lost.
-				for (const earlier of this.#sent.keys()) if (earlier < sequence) this.#drop(earlier, 'asked again');
-				if (!isLate) return await this.#deliver(answer, payload);
+				for (const earlier of this.#sent.keys()) {
+					if (earlier >= sequence) continue;
+					this.#isLastMissing = true;
+					this.#drop(earlier, 'asked again');
+				}
+				if (isNew) this.#isLastMissing = isLate;
+				if (!isLate && !(isReused && this.#isLastMissing)) return await this.#deliver(answer, payload);
 				this.#drop(sequence);
 				this.taken();
 			})
@@ -330,6 +349,7 @@ export class FleetLine implements EngineHandle {
 			pictures = { source, picture: await fromWire(painting, painted, native) };
 			if (this.#isOver) return;
 			this.#stream.last = { size: painted, epoch, source: wire, painting: isReused ? painting : painting.slice() };
+			this.#hasUntriedPrompts = false;
 		}
 		this.#sent.delete(sequence);
 		this.#lateSinceUs = undefined;
@@ -363,6 +383,7 @@ export class FleetLine implements EngineHandle {
 	#fail(error: unknown): void {
 		if (this.#isOver) return;
 		if (this.#lease !== undefined) this.#stream.numbers.worker = undefined;
+		if (this.#hasUntriedPrompts) delete this.#stream.prompts; // they may be why
 		this.#close();
 		this.#listener.gone(
 			error instanceof SidecarError

@@ -36,7 +36,6 @@ export class Lease {
 	readonly #timer: NodeJS.Timeout;
 	#revision: number;
 	#writtenMs: number;
-	#isRenewing = false;
 	#isOver = false;
 
 	/** Undefined where another has it. Errors: ERR_FLEET. */
@@ -88,23 +87,27 @@ export class Lease {
 
 	#tick(): void {
 		if (!this.holds) return this.#lose();
-		if (this.#isRenewing) return;
-		this.#isRenewing = true;
+		this.#renew().catch(() => {}); // there is time for another try
+	}
+
+	/** Waits for no renewal before it: one slow or lost answer is not to cost the lease. */
+	async #renew(): Promise<void> {
 		const writtenMs = this.#nowMs();
-		this.#store.update(this.#stream, this.#value, this.#revision).then(
-			(revision) => {
-				this.#isRenewing = false;
-				if (this.#isOver) {
-					// It was given back meanwhile, under the revision before.
-					if (revision !== undefined) void this.#store.delete(this.#stream, revision).catch(() => {});
-					return;
-				}
-				if (revision === undefined) return this.#lose();
-				this.#revision = revision;
-				this.#writtenMs = writtenMs;
-			},
-			() => (this.#isRenewing = false), // there is time for another try
-		);
+		const before = this.#revision;
+		const revision = await this.#store.update(this.#stream, this.#value, before);
+		if (revision !== undefined) return this.#wrote(revision, writtenMs);
+		if (this.#isOver || this.#revision !== before) return;
+		// A renewal whose answer has not come may have been written: since when, nobody knows.
+		const entry = await this.#store.get(this.#stream);
+		if (entry?.value === this.#value) this.#wrote(entry.revision, this.#writtenMs);
+		else this.#lose();
+	}
+
+	#wrote(revision: number, writtenMs: number): void {
+		// It was given back meanwhile, under a revision before.
+		if (this.#isOver) return void this.#store.delete(this.#stream, revision).catch(() => {});
+		this.#revision = Math.max(this.#revision, revision);
+		this.#writtenMs = Math.max(this.#writtenMs, writtenMs);
 	}
 
 	#lose(): void {

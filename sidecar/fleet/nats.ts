@@ -75,6 +75,7 @@ export class NatsBus implements Bus, AsyncDisposable {
 				pingInterval: PING_MS,
 				maxPingOut: 2,
 				noAsyncTraces: true,
+				ignoreAuthErrorAbort: true, // else the second refusal, however long after the first, ends it for good
 			});
 			return new NatsBus(connection);
 		} catch (cause) {
@@ -152,6 +153,15 @@ export class NatsBus implements Bus, AsyncDisposable {
 		clearTimeout(timer);
 		unsubscribe();
 		return answers;
+	}
+
+	/** Resolves once it was closed here. Errors: ERR_FLEET, where the client has given it up. */
+	async closed(): Promise<void> {
+		const cause = await this.#connection.closed();
+		if (cause)
+			throw new SidecarError('ERR_FLEET', `The connection to the NATS server was given up (${cause.message}).`, {
+				cause,
+			});
 	}
 
 	/** The table of leases, made where there is none. Errors: ERR_FLEET. */

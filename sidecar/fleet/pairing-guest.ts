@@ -107,7 +107,7 @@ const ask = async (
 	if (!certificate) throw new Error('it shows no certificate');
 	if (asked.has(certificate.fingerprint256)) throw new Error('it was asked already');
 	asked.add(certificate.fingerprint256);
-	const key = await pairingKey(secret, certificate.raw);
+	const key = await pairingKey(secret, certificate.raw, binding);
 	talk.tell({ protocol: PAIRING_PROTOCOL, host, proof: proofOf(key, 'typed', binding) });
 	const answer = await talk.hear(PairingAnswer, 'the answer');
 	return { answer, expected: proofOf(key, 'shown', binding), certificate: certificate.toString() };

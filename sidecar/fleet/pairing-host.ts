@@ -38,7 +38,7 @@ export interface Guest {
 /** Waits for the code to be typed on another machine: once, for a while, and with few slips. */
 export class PairingHost implements AsyncDisposable {
 	readonly #settings: PairingHostSettings;
-	readonly #key: Buffer;
+	readonly #certificate: Buffer;
 	readonly #server: Server;
 	/** Those that speak TLS, and all that there are. */
 	readonly #secured = new Set<TLSSocket>();
@@ -51,8 +51,7 @@ export class PairingHost implements AsyncDisposable {
 
 	/** Errors: ERR_PAIR, where there is no port to wait at. */
 	static async open(settings: PairingHostSettings): Promise<PairingHost> {
-		const certificate = new X509Certificate(settings.identity.certificate);
-		const host = new PairingHost(settings, await pairingKey(settings.secret, certificate.raw));
+		const host = new PairingHost(settings);
 		try {
 			await host.#listen();
 		} catch (error) {
@@ -62,10 +61,10 @@ export class PairingHost implements AsyncDisposable {
 		return host;
 	}
 
-	private constructor(settings: PairingHostSettings, key: Buffer) {
+	private constructor(settings: PairingHostSettings) {
 		const { certificate: cert, key: privateKey } = settings.identity;
 		this.#settings = settings;
-		this.#key = key;
+		this.#certificate = new X509Certificate(cert).raw;
 		this.#settle = { resolve: () => {}, reject: () => {} };
 		this.#guest = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
 		this.#guest.catch(() => {}); // heard by whoever asks
@@ -127,7 +126,7 @@ export class PairingHost implements AsyncDisposable {
 	}
 
 	async #serve(socket: TLSSocket): Promise<void> {
-		const { grant, keep, onWrong, talkMs } = this.#settings;
+		const { secret, grant, keep, onWrong, talkMs } = this.#settings;
 		const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 		this.#secured.add(socket);
 		socket.once('close', () => this.#secured.delete(socket));
@@ -138,7 +137,9 @@ export class PairingHost implements AsyncDisposable {
 			const { protocol, host, proof } = await talk.hear(PairingProof, 'What the other machine says');
 			if (protocol !== PAIRING_PROTOCOL) return refuse('protocol');
 			if (this.#isUsed) return refuse('used');
-			if (!isProof(proof, proofOf(this.#key, 'typed', binding))) {
+			const key = await pairingKey(secret, this.#certificate, binding);
+			if (this.#isUsed) return refuse('used'); // by another meanwhile
+			if (!isProof(proof, proofOf(key, 'typed', binding))) {
 				this.#triesLeft--;
 				refuse('code');
 				onWrong?.(address, this.#triesLeft);
@@ -154,7 +155,7 @@ export class PairingHost implements AsyncDisposable {
 			} catch (error) {
 				return this.#settle.reject(error);
 			}
-			talk.tell({ type: 'granted', proof: proofOf(this.#key, 'shown', binding), ...grant });
+			talk.tell({ type: 'granted', proof: proofOf(key, 'shown', binding), ...grant });
 			const { type } = await talk.hear(PairingEnd, 'What came of it').catch(() => ({ type: 'silent' }));
 			if (type === 'kept') return this.#settle.resolve({ host, address });
 			this.#fail(

@@ -21,10 +21,13 @@ const LABEL = 'EXPORTER-allaprima-pairing';
 export const TALK_MS = 15_000;
 const LINE_LENGTH_MAX = 8192;
 
-/** Of the code, and of the certificate (DER) of the machine that shows it. */
-export const pairingKey = (secret: string, certificate: Uint8Array): Promise<Buffer> =>
+/**
+ * Of the code, the certificate (DER) of the machine that shows it, and this connection: whoever answers in its place has a
+ * certificate of his own, and could have made the keys of all codes for it before.
+ */
+export const pairingKey = (secret: string, certificate: Uint8Array, binding: Buffer): Promise<Buffer> =>
 	new Promise((resolve, reject) => {
-		const salt = createHash('sha256').update(certificate).digest();
+		const salt = createHash('sha256').update(binding).update(certificate).digest();
 		scrypt(secret, salt, KEY_BYTES, SCRYPT, (error, key) => (error ? reject(error) : resolve(key)));
 	});
 

@@ -1,3 +1,4 @@
+import type { promptShapesOf } from '../config/schema.ts';
 import type { EncodedPrompt } from '../engine/engine.ts';
 import { elementCount } from '../frame/tensor.ts';
 
@@ -10,6 +11,8 @@ export interface EmbeddedPrompt {
 	shape: number[];
 	maskShape: number[];
 }
+
+type PromptShapes = ReturnType<typeof promptShapesOf>;
 
 const FLOAT_BYTES = 4;
 const INTEGER_BYTES = 8;
@@ -31,17 +34,29 @@ export const encodePrompts = (
 	return { prompts, payload: Buffer.concat(parts) };
 };
 
-/** Undefined where the bytes are not as many as the shapes say. */
-export const decodePrompts = (prompts: readonly EmbeddedPrompt[], payload: Uint8Array): EncodedPrompt[] | undefined => {
+/** Whether they are what a model makes of prompts and one frame. */
+export const areOfModel = (prompts: readonly EmbeddedPrompt[], model: PromptShapes): boolean =>
+	prompts.every(
+		({ shape, maskShape }) => String(shape) === String(model.shape) && String(maskShape) === String(model.maskShape),
+	);
+
+/** Undefined where the shapes are not those of the model, the bytes not as many as they say, or a number is none. */
+export const decodePrompts = (
+	prompts: readonly EmbeddedPrompt[],
+	payload: Uint8Array,
+	model: PromptShapes,
+): EncodedPrompt[] | undefined => {
+	if (!areOfModel(prompts, model)) return undefined;
 	if (prompts.reduce((sum, prompt) => sum + bytesOf(prompt), 0) !== payload.length) return undefined;
 	let offset = 0;
 	// A copy, for numbers have to lie where their size divides the address.
 	const take = (bytes: number) => new Uint8Array(payload.subarray(offset, (offset += bytes))).buffer;
-	return prompts.map(({ prompt, shape, maskShape }) => ({
+	const decoded = prompts.map(({ prompt, shape, maskShape }) => ({
 		prompt: prompt ?? undefined,
 		embeds: {
 			promptEmbeds: { shape, data: new Float32Array(take(FLOAT_BYTES * elementCount(shape))) },
 			attentionMask: { shape: maskShape, data: new BigInt64Array(take(INTEGER_BYTES * elementCount(maskShape))) },
 		},
 	}));
+	return decoded.every(({ embeds }) => embeds.promptEmbeds.data.every(Number.isFinite)) ? decoded : undefined;
 };

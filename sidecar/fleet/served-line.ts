@@ -1,4 +1,4 @@
-import { ToWorker, type FleetOpen } from '../config/schema.ts';
+import { promptShapesOf, ToWorker, type FleetOpen } from '../config/schema.ts';
 import type { EngineFacts, EngineHandle, EngineListener, Engines } from '../engine/engine-process.ts';
 import type { Answer, Timings } from '../engine/engine-protocol.ts';
 import type { EncodedPrompt } from '../engine/engine.ts';
@@ -12,7 +12,7 @@ import { Lease, type LeaseStore } from './leases.ts';
 import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
 import type { Bus } from './nats.ts';
 import { fromWire, toWire, wireBytes, wireLayout, type Converter } from './pictures.ts';
-import { decodePrompts, encodePrompts } from './prompts.ts';
+import { areOfModel, decodePrompts, encodePrompts } from './prompts.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
 
@@ -50,6 +50,7 @@ export class ServedLine {
 	readonly #subjects: LineSubjects;
 	readonly #engine: EngineHandle;
 	readonly #wireBytes: number;
+	readonly #promptShapes: ReturnType<typeof promptShapesOf>;
 	/** What came is dealt with in its order, and so is what goes. */
 	#inbound: Promise<void> = Promise.resolve();
 	#outbound: Promise<void> = Promise.resolve();
@@ -95,6 +96,7 @@ export class ServedLine {
 		this.#subjects = lineSubjects(request.line);
 		this.#parameters = request.parameters;
 		this.#wireBytes = wireBytes(request.painted);
+		this.#promptShapes = promptShapesOf(folder.manifest);
 		this.#heardUs = this.#lookedUs = nowUs();
 		this.rate = new RateMeter(nowUs);
 		this.#engine = engines.start(
@@ -144,9 +146,11 @@ export class ServedLine {
 		this.#isOver = true;
 		clearInterval(this.#looking);
 		this.#unsubscribe();
-		await this.#lease?.release();
+		// The table may be slow to answer, or not there: the place of the line is free all the same.
+		const released = this.#lease?.release();
 		await stop();
 		this.#settings.onOver();
+		await released;
 	}
 
 	#endStuck(): void {
@@ -171,7 +175,9 @@ export class ServedLine {
 			},
 			prompts: (prompts) => {
 				const { payload, ...words } = encodePrompts(prompts);
-				// The next engine encodes them anew where they are too much for a message.
+				// The next engine, which has seen one frame, encodes those of several anew.
+				if (!areOfModel(words.prompts, this.#promptShapes)) return;
+				// And where they are too much for a message.
 				if (payload.length + HEAD_BYTES_MAX > this.#settings.bus.payloadMax) return;
 				this.#tell({ type: 'prompts', ...words }, payload);
 			},
@@ -238,8 +244,8 @@ export class ServedLine {
 				return;
 			}
 			case 'prompts': {
-				const prompts = decodePrompts(said.prompts, payload);
-				if (!prompts) throw new SidecarError('ERR_FLEET', 'The embeddings of a prompt have another size than is said.');
+				const prompts = decodePrompts(said.prompts, payload, this.#promptShapes);
+				if (!prompts) throw new SidecarError('ERR_FLEET', 'The embeddings of a prompt are none of this model.');
 				this.#before = { ...(this.#before ?? { epoch: 0 }), prompts };
 				return;
 			}

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeMessage } from '../../sidecar/fleet/messages.ts';
+import { NatsBus } from '../../sidecar/fleet/nats.ts';
+import { STATUS } from '../../sidecar/fleet/subjects.ts';
 import type { Report } from '../../sidecar/telemetry/report.ts';
 import { until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';
@@ -85,6 +88,31 @@ const RUN = [
 	'--http',
 	'off',
 ];
+
+describe('allaprima worker list', () => {
+	it('shows those that it understands beside one that it does not', async () => {
+		const bus = await NatsBus.connect({ url: nats.url, server: nats.url.replace('nats://', '') });
+		const status = {
+			protocol: 3,
+			version: '1.0.0',
+			worker: 'newer',
+			host: 'test',
+			isDraining: false,
+			capacity: 1,
+			load: 0,
+			linesMax: 1,
+			lines: [],
+			framesPainted: 0,
+			framesDropped: 0,
+			leasesLost: 0,
+		};
+		for (const words of [{ ...status, load: 'much' }, status])
+			await bus.subscribe(STATUS, (message) => message.respond(encodeMessage(words)));
+		const { code, stdout } = await allaprima(['worker', 'list', '--nats', nats.url, '--json']);
+		await bus[Symbol.asyncDispose]();
+		expect([code, JSON.parse(stdout || '[]')]).toMatchObject([0, [{ worker: 'newer' }]]);
+	});
+});
 
 describe('allaprima run --engine', () => {
 	it('says at once that nobody is there, and how to change that', async () => {

@@ -1,4 +1,5 @@
 // Streams painted by workers at a real nats-server on loopback. The engine is an echo: a negative of what came.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../support/engines.ts';
 import {
@@ -295,6 +296,42 @@ describe('the NATS server', () => {
 		await stream.paints(10);
 		expectWhole(stream.shown);
 		expect(stream.error()).toBeUndefined();
+	});
+
+	it('that is away for seconds costs neither a file its end nor a live stream more than one engine', async () => {
+		await using own = await NatsServer.start();
+		await using worker = await EchoWorker.start(own.url, 'one', 7, { paintMs: 20 });
+		void worker;
+		await using fleet = await openFleet(own.url);
+		await using file = openStream(fleet, { keepsAll: true, frames: 60 });
+		await using live = openStream(fleet);
+		await Promise.all([file.paints(10), live.paints(10)]);
+		await own.stop();
+		await sleep(2500);
+		await own.start();
+		await until(() => file.error() !== undefined || file.paintings().length === 60);
+		expect(file.error()).toBeUndefined();
+		await live.paints(10);
+		expect(live.engine.restarts).toBeLessThan(3);
+		expectWhole(file.shown);
+		expectWhole(live.shown);
+	});
+
+	it('that refuses who was let in before, and lets him in again, is come back to', async () => {
+		const locked = (token: string) => ({ configuration: `authorization { token: "${token}" }` });
+		await using own = await NatsServer.start(locked('open-sesame'));
+		const server = own.url.replace('nats://', '');
+		const bus = await NatsBus.connect({ url: own.url, server, token: 'open-sesame' });
+		for (const token of ['changed', 'open-sesame']) {
+			await own.stop();
+			await own.configure(locked(token));
+			await own.start();
+			await sleep(1000); // to be refused more than once
+		}
+		await until(() => bus.isConnected);
+		expect((await bus.leases()).ttlMs).toBe(3000);
+		await bus[Symbol.asyncDispose]();
+		await bus.closed();
 	});
 });
 

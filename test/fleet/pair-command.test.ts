@@ -45,6 +45,14 @@ class Machine {
 		});
 	}
 
+	/** With a line on its standard input. */
+	async piped(line: string, ...args: string[]): Promise<Running> {
+		const running = this.start(...args);
+		running.child.stdin!.end(line);
+		await running.over;
+		return running;
+	}
+
 	async allaprima(...args: string[]): Promise<Running> {
 		const running = this.start(...args);
 		await running.over;
@@ -59,7 +67,7 @@ class Running {
 	stderr = '';
 
 	constructor(args: string[], env: Record<string, string>) {
-		this.child = spawn(process.execPath, [CLI, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+		this.child = spawn(process.execPath, [CLI, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
 		this.child.stdout!.on('data', (text: Buffer) => (this.stdout += text.toString()));
 		this.child.stderr!.on('data', (text: Buffer) => (this.stderr += text.toString()));
 		this.over = once(this.child, 'close');
@@ -178,6 +186,10 @@ describe('allaprima pair', () => {
 		const [one, other] = [await machine(), await machine()];
 		const mistyped = await one.allaprima('pair', 'K7QM-2XVD-9RT0@127.0.0.1');
 		expect([mistyped.code, mistyped.stderr]).toEqual([2, expect.stringMatching(/mistyped/)]);
+		const read = await one.piped('K7QM-2XVD-9RT0@127.0.0.1\n', 'pair', '-');
+		expect([read.code, read.stderr]).toEqual([2, expect.stringMatching(/mistyped/)]);
+		const none = await one.piped('', 'pair', '-');
+		expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/No code came on standard input/)]);
 		const unpaired = await one.allaprima(...RUN);
 		expect([unpaired.code, unpaired.stderr]).toEqual([2, expect.stringMatching(/not paired with another/)]);
 		const flags = await one.allaprima('pair', 'K7QM-2XVD-9RT0@127.0.0.1', '--minutes', '3');
@@ -203,7 +215,7 @@ describe('allaprima pair', () => {
 		closers.push(() => again.end());
 		const [, code] = await again.says(/"code":"([^"]+)".*\n/);
 		const [, anew] = /@([^"]+)"/.exec(again.stdout)!;
-		expect((await other.allaprima('pair', `${code}@${anew}`)).code).toBe(0);
+		expect((await other.piped(`${code}@${anew}\n`, 'pair', '-')).code).toBe(0);
 		await again.over;
 
 		await chmod(other.at(PAIRED), 0o644);

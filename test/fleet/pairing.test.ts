@@ -7,6 +7,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Pair } from '../../sidecar/config/schema.ts';
 import { advertise, discover } from '../../sidecar/fleet/discovery.ts';
 import { newSecret } from '../../sidecar/fleet/pairing-code.ts';
+import { pairingKey } from '../../sidecar/fleet/pairing.ts';
 import { typeCode } from '../../sidecar/fleet/pairing-guest.ts';
 import { PairingHost } from '../../sidecar/fleet/pairing-host.ts';
 import { makeServerIdentity, type ServerIdentity } from '../../sidecar/fleet/server-identity.ts';
@@ -247,6 +248,21 @@ describe('somebody else in the network', () => {
 		expect(heard.join('')).not.toMatch(new RegExp(`${GRANT.token}|${secret}|granted`));
 	});
 
+	it('who has made keys before can use none of them on another connection', async () => {
+		const bindings = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+		const [one, other] = await Promise.all(bindings.map((binding) => pairingKey('secret', Buffer.from('it'), binding)));
+		expect(one).toHaveLength(32);
+		expect(one!.equals(other!)).toBe(false);
+	});
+
+	it('who guesses on eight connections at once has three tries all the same', async () => {
+		const left: number[] = [];
+		const host = await show({ onWrong: (_, tries) => void left.push(tries) });
+		const guesses = await Promise.all(Array.from({ length: 8 }, () => typeIn(newSecret(), [host.port])));
+		expect(left).toEqual([2, 1, 0]);
+		expect(guesses.every(({ kept }) => kept.length === 0)).toBe(true);
+	});
+
 	it('who repeats what was shown on another connection gets nothing', async () => {
 		const secret = newSecret();
 		const host = await show({ secret });
@@ -274,7 +290,7 @@ describe('somebody else in the network', () => {
 	it('who says nothing, too much or nonsense keeps nobody from pairing, and uses up no try', async () => {
 		const secret = newSecret();
 		const wrong: number[] = [];
-		const host = await show({ secret, talkMs: 1000, onWrong: (_, left) => void wrong.push(left) });
+		const host = await show({ secret, talkMs: 3000, onWrong: (_, left) => void wrong.push(left) });
 		const sockets: Socket[] = [];
 		closers.push(() => sockets.forEach((socket) => socket.destroy()));
 		const open = (tls: boolean): Socket => {

@@ -29,7 +29,9 @@ type Frame = Extract<ToWorker, { type: 'frame' }>;
 const puppetWorker = async (
 	name: string,
 	paint: (frame: Frame, answer: (more?: object, pixels?: Uint8Array) => void) => void,
+	hear: (said: ToWorker, tell: (head: object, pixels?: Uint8Array) => void) => void = () => {},
 ) => {
+	let tellLast: (head: object, pixels?: Uint8Array) => void = () => {};
 	const ends: (() => void)[] = [];
 	const lines: string[] = [];
 	const status = { protocol: 2, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
@@ -40,9 +42,11 @@ const puppetWorker = async (
 		lines.push(line);
 		const to = lineSubjects(line);
 		const tell = (head: object, pixels?: Uint8Array) => bus.publish(to.out, encodeMessage(head, pixels));
+		tellLast = tell;
 		ends.push(
 			await bus.subscribe(to.in, ({ data }) => {
 				const { head } = decodeMessage(ToWorker, data, 'it');
+				hear(head, tell);
 				if (head.type === 'beat') tell({ type: 'beat', atUs: head.atUs, workerUs: head.atUs });
 				else if (head.type === 'lease') tell({ type: 'leased', lease: lines.length });
 				else if (head.type === 'frame') {
@@ -64,6 +68,8 @@ const puppetWorker = async (
 	return {
 		/** Opened so far. */
 		lines,
+		/** To the line that was opened last. */
+		tell: (head: object, pixels?: Uint8Array) => tellLast(head, pixels),
 		[Symbol.dispose]: () => {
 			for (const end of ends) end();
 		},
@@ -103,6 +109,7 @@ describe('a sidecar', () => {
 		['of another size', {}, PIXELS.subarray(1)],
 		['where there is to be none', { kind: 'source' }, PIXELS],
 		['of no size', {}, new Uint8Array()],
+		['the frame itself', { kind: 'source' }, new Uint8Array()],
 	])('ends the line whose painting is %s, and has another', async (_, more, pixels) => {
 		let isWrong = true;
 		using worker = await puppetWorker('puppet', (frame, answer) => {
@@ -115,6 +122,47 @@ describe('a sidecar', () => {
 		await until(() => worker.lines.length === 2);
 		await stream.paints();
 		expect(stream.engine.restarts).toBe(1);
+	});
+
+	it('shows a painting again only where it is the one that was shown last', async () => {
+		const sent: number[] = [];
+		using worker = await puppetWorker('puppet', ({ sequence }, answer) => {
+			const count = sent.push(sequence);
+			if (count === 6) answer({ sentUs: 0 });
+			else if (count < 6 || count === 16) answer();
+			else answer({ isReused: true }, new Uint8Array());
+		});
+		await using fleet = await openPatient();
+		await using stream = openStream(fleet);
+		await until(() => stream.paintings().some(({ sequence }) => sequence === sent[19]));
+		const shown = stream.paintings().map(({ sequence }) => sequence);
+		expect(sent.slice(0, 20).filter((sequence) => shown.includes(sequence))).toEqual([
+			...sent.slice(0, 5),
+			...sent.slice(15, 20),
+		]);
+		expect(worker.lines).toHaveLength(1);
+	});
+
+	it('hands no embeddings on that ended a line', async () => {
+		const embeddings = { prompts: [{ prompt: 'oil', shape: [1, 1, 1], maskShape: [1, 1] }] };
+		const handedOn: number[] = [];
+		using worker = await puppetWorker(
+			'puppet',
+			(_, answer) => answer(),
+			({ type }, tell) => {
+				if (type !== 'prompts') return;
+				handedOn.push(worker.lines.length);
+				tell({ type: 'failed', code: 'ERR_ENGINE', message: 'it was the embeddings' });
+			},
+		);
+		await using fleet = await openPatient();
+		await using stream = openStream(fleet);
+		await stream.paints();
+		worker.tell({ type: 'prompts', ...embeddings }, new Uint8Array(12));
+		worker.tell({ type: 'failed', code: 'ERR_ENGINE', message: 'it died' });
+		await until(() => worker.lines.length === 3);
+		await stream.paints();
+		expect(handedOn).toEqual([2]);
 	});
 });
 
@@ -199,6 +247,22 @@ describe('a worker', () => {
 		line.tell(line.frame(0, { lease }), PIXELS.subarray(1));
 		await until(() => line.heard.some(({ type }) => type === 'failed'));
 		expect((await worker.status()).lines).toEqual([]);
+	});
+
+	it.each([
+		['of another shape', [1, 2, 1], [1, 1]],
+		['for several frames', [2, 1, 1], [1, 1]],
+		['that are no numbers', [1, 1, 2], [NaN, 1]],
+	])('ends a line with embeddings %s, and goes on with the others', async (what, shape, floats) => {
+		await using worker = await EchoWorker.start(nats.url, 'one', 7);
+		const other = await openLine(worker, `beside-${shape.join('-')}`);
+		const line = await openLine(worker, `embeddings-${shape.join('-')}`);
+		const payload = Buffer.concat([Buffer.from(new Float32Array(floats).buffer), Buffer.alloc(8)]);
+		line.tell({ type: 'prompts', prompts: [{ prompt: what, shape, maskShape: [1, 1] }] }, payload);
+		await until(() => line.heard.some(({ type }) => type === 'failed'));
+		other.tell(other.frame(0, { lease: await leaseOf(other) }), PIXELS);
+		await until(() => other.answers().length > 0);
+		expect((await worker.status()).lines).toHaveLength(1);
 	});
 
 	it('takes no line twice, none that is larger than a message, and none while it is drained', async () => {

@@ -8,6 +8,11 @@ import { loadNative } from '../../dist/native.js';
 import { setLog } from '../../dist/telemetry/logger.js';
 
 const { url, access = {}, name, mark, model = 'lite', linesMax = 32, capacity = 1e9 } = JSON.parse(process.argv[2]);
+/** What is looked at of a model: the shapes of the embeddings that are told below. */
+const manifest = {
+	graphs: { te_text: { outputs: [{ name: 'prompt_embeds', shape: ['batch', 1, 2] }] } },
+	textEncoder: { maxLength: 1, dropTokens: 0 },
+};
 let { paintMs = 0 } = JSON.parse(process.argv[2]);
 setLog({ level: process.env.FLEET_LOG ?? 'silent' });
 
@@ -111,7 +116,7 @@ const worker = await FleetWorker.open({
 	version: 'test',
 	capacity,
 	linesMax,
-	findModel: async (asked) => (asked.name === model ? {} : undefined),
+	findModel: async (asked) => (asked.name === model ? { manifest } : undefined),
 });
 process.on('message', (message) => {
 	if (message.type === 'paintMs') paintMs = message.ms;

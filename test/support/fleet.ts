@@ -31,7 +31,7 @@ export const PAINTED = { width: 64, height: 64 };
 /** Of a fleet that has no model to look into. */
 const FOLDER = {
 	path: '',
-	manifest: { name: 'lite', graphs: { unet: { sha256: 'a'.repeat(64) } } },
+	manifest: { name: 'lite', graphs: {}, textEncoder: { tokenizerSha256: 'a'.repeat(64) } },
 } as ModelFolder;
 
 const script = fileURLToPath(new URL('./echo-worker.process.mjs', import.meta.url));

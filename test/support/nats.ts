@@ -27,16 +27,21 @@ export class NatsServer implements AsyncDisposable {
 	static async start({ configuration = '', jetStream = true }: NatsSettings = {}): Promise<NatsServer> {
 		const folder = await mkdtemp(join(tmpdir(), 'allaprima-nats-'));
 		const server = new NatsServer(await freePort(), folder);
+		await server.configure({ configuration, jetStream });
+		await server.start();
+		return server;
+	}
+
+	/** For the next `start`. */
+	async configure({ configuration = '', jetStream = true }: NatsSettings): Promise<void> {
 		await writeFile(
-			join(folder, 'nats.conf'),
+			join(this.#folder, 'nats.conf'),
 			[
-				`listen: "127.0.0.1:${server.port}"`,
-				...(jetStream ? [`jetstream { store_dir: "${folder}/jetstream" }`] : []),
+				`listen: "127.0.0.1:${this.port}"`,
+				...(jetStream ? [`jetstream { store_dir: "${this.#folder}/jetstream" }`] : []),
 				configuration,
 			].join('\n'),
 		);
-		await server.start();
-		return server;
 	}
 
 	private constructor(port: number, folder: string) {

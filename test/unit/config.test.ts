@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configurationFolder, loadConfiguration, type ConfigurationOrigins } from '../../sidecar/config/load-config.ts';
-import { denoiserHashOf, ModelManifest, parse, resolveTuning } from '../../sidecar/config/schema.ts';
+import { denoiserHashOf, ModelManifest, parse, promptShapesOf, resolveTuning } from '../../sidecar/config/schema.ts';
 import { SETTINGS } from '../../sidecar/config/settings.ts';
 import { sinksOf } from '../../sidecar/config/sinks.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
@@ -421,6 +422,11 @@ describe('model manifest', () => {
 		expect(read({ ...manifest, modifiers }).modifiers).toEqual(modifiers);
 		for (const phrase of ['', ' muted', 'muted, dark', 'x'.repeat(61)])
 			expect(() => read({ ...manifest, modifiers: [{ name: 'muted', phrase }] }), phrase).toThrow(/phrase/);
+	});
+
+	test('says what the embeddings of a prompt are like', () => {
+		const lite = read(JSON.parse(readFileSync(new URL('../../models/lite/model.json', import.meta.url), 'utf8')));
+		expect(promptShapesOf(lite)).toEqual({ shape: [1, 16, 192], maskShape: [1, 32] });
 	});
 
 	test('may have weights beside a graph, by which the denoiser is known then', () => {

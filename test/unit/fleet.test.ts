@@ -45,6 +45,21 @@ describe('a message', () => {
 		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
 	});
 
+	it('asks for no more frames at a time than a ring has slots for, beside the one that is written', () => {
+		const open = {
+			protocol: 2,
+			stream: 's',
+			line: 'l',
+			model: { name: 'lite', sha256: 'a'.repeat(64) },
+			painted: { width: 64, height: 64 },
+			batchDeadlineMs: null,
+			parameters: parametersOf(),
+		};
+		const asked = (inFlightMax: number) => decodeMessage(FleetOpen, encodeMessage({ ...open, inFlightMax }), 'it').head;
+		expect(asked(63).inFlightMax).toBe(63);
+		expect(() => asked(64)).toThrow(/not valid/);
+	});
+
 	it('of a worker has bounds, too', () => {
 		const answer = {
 			type: 'answer',
@@ -68,6 +83,7 @@ describe('a message', () => {
 });
 
 describe('embeddings', () => {
+	const model = { shape: [1, 2, 3], maskShape: [1, 2] };
 	const embeds = {
 		promptEmbeds: { shape: [1, 2, 3], data: new Float32Array([1, 2, 3, 4, 5, 6]) },
 		attentionMask: { shape: [1, 2], data: new BigInt64Array([1n, 0n]) },
@@ -79,13 +95,26 @@ describe('embeddings', () => {
 			{ prompt: undefined, embeds },
 		];
 		const { prompts, payload } = encodePrompts(encoded);
-		expect(decodePrompts(prompts, payload)).toEqual(encoded);
+		expect(decodePrompts(prompts, payload, model)).toEqual(encoded);
 	});
 
 	it('of another size than is said are refused', () => {
 		const { prompts, payload } = encodePrompts([{ prompt: 'oil', embeds }]);
-		expect(decodePrompts(prompts, payload.subarray(1))).toBeUndefined();
-		expect(decodePrompts([{ ...prompts[0]!, shape: [1, 65_536, 65_536] }], payload)).toBeUndefined();
+		expect(decodePrompts(prompts, payload.subarray(1), model)).toBeUndefined();
+		expect(decodePrompts([{ ...prompts[0]!, shape: [1, 65_536, 65_536] }], payload, model)).toBeUndefined();
+	});
+
+	it('of another model are refused, as many bytes as they may have', () => {
+		const { prompts, payload } = encodePrompts([{ prompt: 'oil', embeds }]);
+		expect(decodePrompts(prompts, payload, { ...model, shape: [1, 3, 2] })).toBeUndefined();
+		expect(decodePrompts(prompts, payload, { ...model, maskShape: [2, 1] })).toBeUndefined();
+		expect(decodePrompts([{ ...prompts[0]!, shape: [1, 3, 2] }], payload, model)).toBeUndefined();
+	});
+
+	it.each([NaN, Infinity, -Infinity])('with %s in them are refused', (number) => {
+		const promptEmbeds = { shape: [1, 2, 3], data: new Float32Array([1, 2, 3, 4, number, 6]) };
+		const { prompts, payload } = encodePrompts([{ prompt: 'oil', embeds: { ...embeds, promptEmbeds } }]);
+		expect(decodePrompts(prompts, payload, model)).toBeUndefined();
 	});
 });
 

@@ -126,13 +126,15 @@ describe('what was agreed', () => {
 		await rm(folder, { recursive: true, force: true });
 	});
 
+	const certificateOf = (name: string): string =>
+		`-----BEGIN CERTIFICATE-----\n${Buffer.from(name).toString('base64')}\n-----END CERTIFICATE-----\n`;
 	const pair = (name: string, over: Partial<Pair> = {}): Pair => ({
 		name,
 		isHost: false,
 		addresses: ['192.168.1.20'],
 		port: 7720,
 		token: 't'.repeat(43),
-		certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+		certificate: certificateOf(name),
 		...over,
 	});
 
@@ -150,6 +152,32 @@ describe('what was agreed', () => {
 		expect((await pairOf('paired', environment)).name).toBe('one');
 		expect((await pairOf('paired:two', environment)).name).toBe('two');
 		await expect(pairOf('paired:three', environment)).rejects.toThrow(/not paired with three. It is with one, two/);
+	});
+
+	it('is known by its certificate: another machine of its name has another name here', async () => {
+		await keepPair(pair('one'), environment);
+		const other = { certificate: certificateOf('another'), token: 'u'.repeat(43) };
+		expect((await keepPair(pair('one', other), environment)).name).toBe('one-2');
+		expect((await keepPair(pair('one', { ...other, port: 7000 }), environment)).name).toBe('one-2');
+		const own = { isHost: true, certificate: certificateOf('own') };
+		expect((await keepPair(pair('one', own), environment)).name).toBe('one-3');
+		expect((await readPairs(environment)).map(({ name, port }) => [name, port])).toEqual([
+			['one-3', 7720],
+			['one-2', 7000],
+			['one', 7720],
+		]);
+		expect((await pairOf('paired:one', environment)).token).toBe('t'.repeat(43));
+		const long = 'x'.repeat(64);
+		await keepPair(pair(long), environment);
+		expect((await keepPair(pair(long, other), environment)).name).toBe(`${long.slice(0, 61)}-2`);
+	});
+
+	it('is not forgotten by a name that two have', async () => {
+		await keepPair(pair('one'), environment);
+		const pairs = [pair('one'), pair('one', { isHost: true, certificate: certificateOf('own') })];
+		await writeFile(pairsPath(environment), JSON.stringify({ format: 'allaprima-pairs', formatVersion: 1, pairs }));
+		await expect(forgetPair('one', environment)).rejects.toThrow(/2 machines of the name one/);
+		expect(await readPairs(environment)).toHaveLength(2);
 	});
 
 	it('is forgotten by name', async () => {

@@ -28,7 +28,7 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
 	control: { values: ['config', 'parameters'] },
 	// Both ends of it; what it paints with is given to it.
-	fleet: { values: ['config', 'frame'], types: ['engine', 'inference', 'native', 'parameters'] },
+	fleet: { values: ['config', 'frame', 'parameters'], types: ['engine', 'inference', 'native'] },
 	// What was painted, and by whom it was asked: both ends of it.
 	recording: { values: ['config', 'ffmpeg', 'frame', 'ingest'], types: ['control', 'engine'] },
 	telemetry: { values: ['frame', 'native'], types: ['config'] },
