@@ -20,7 +20,7 @@ const {
 /** @type {Record<string, any>} */
 const graphs = {};
 for (const [role, spec] of Object.entries(specs)) {
-	const settings = { intraOpNumThreads: threadsOf('denoiser') };
+	const settings = { intraOpNumThreads: threadsOf('denoiser', 'latency') };
 	graphs[role] = await GraphSession.open(join(folder, /** @type {any} */ (spec).file), spec, 'cpu', role, settings);
 }
 
@@ -68,7 +68,7 @@ const part = await timed(() => paint(kept));
 console.log(
 	JSON.stringify(
 		{
-			threads: threadsOf('denoiser'),
+			threads: threadsOf('denoiser', 'latency'),
 			passes: sigmas.length,
 			multiplyAdds,
 			keptTokens: keptCount,

@@ -46,8 +46,11 @@ export const decode = async (/** @type {string} */ file, filter = 'null') => {
 };
 
 /** @returns {Promise<OpenStreams>} The model's threads. */
-export const openStreams = (/** @type {SessionSettings | undefined} */ session, precision = 'fp32') =>
-	Streams.open({ folder, provider: 'cpu', precision, painted: SIZE, session });
+export const openStreams = (
+	/** @type {SessionSettings | undefined} */ session,
+	precision = 'fp32',
+	/** @type {import('../../sidecar/inference/session.ts').Favours} */ favours = 'rate',
+) => Streams.open({ folder, provider: 'cpu', precision, painted: SIZE, favours, session });
 
 /** Milliseconds of one run of each graph with so many frames, by itself on this thread. */
 export const timeGraph = async (

@@ -22,7 +22,7 @@ import { Fallback } from './fallback.ts';
 import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
-import { openSampling } from './sampling.ts';
+import { favoursOf, openSampling } from './sampling.ts';
 
 /** An engine that owes a frame for this long is started again. */
 const STUCK_AFTER_US = 5_000_000;
@@ -162,6 +162,7 @@ export const runChannel = async ({
 					precision: int8Graphs ?? replay?.int8Graphs ?? parameters.tuning.precision,
 					painted: resized ?? own.painted,
 					paintedBeside: own.painted,
+					favours: favoursOf(configuration),
 					fit: canvas.fit,
 					batchDeadlineMs: keepsAll ? Infinity : LIVE_BATCH_DEADLINE_MS,
 					parameters,

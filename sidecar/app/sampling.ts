@@ -7,6 +7,7 @@ import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize } from '../inference/painted-size.ts';
+import type { Favours } from '../inference/session.ts';
 import { loadNative } from '../native.ts';
 import { resolveParameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
@@ -23,7 +24,7 @@ const LEFT_BEHIND_AFTER_US = 60_000_000;
 const THUMBNAIL_PIXELS_MAX = 65_536;
 
 interface SamplingSettings {
-	configuration: Pick<Configuration, 'provider' | 'failure'>;
+	configuration: Pick<Configuration, 'provider' | 'failure' | 'pace'>;
 	folder: ModelFolder;
 	tuning: Tuning;
 	controller: Controller;
@@ -98,6 +99,7 @@ export const openSampling = ({
 								precision: engine.int8Graphs ?? tuning.precision,
 								painted: size,
 								paintedBeside: canvas.painted,
+								favours: favoursOf(configuration),
 								fit: 'stretch',
 								batchDeadlineMs: 0,
 								parameters: first,
@@ -129,6 +131,9 @@ export const openSampling = ({
 		},
 	};
 };
+
+/** Live, the newest frame matters; where every frame is painted, how soon they are all done. */
+export const favoursOf = ({ pace }: Pick<Configuration, 'pace'>): Favours => (pace === 'max' ? 'rate' : 'latency');
 
 /** Undefined where the model has no size as small as that. */
 export const thumbnailSizeOf = (manifest: ModelManifest, painted: Size): Size | undefined => {

@@ -100,8 +100,8 @@ export class EnginePool implements Engines {
 	/** Errors: ERR_RING. */
 	start(settings: EngineSettings, listener: EngineListener): EngineHandle {
 		const { frameBytes, inFlightMax, paintedBeside, stream: _, ...request } = settings;
-		const { folder, provider, precision, painted, logLevel } = request;
-		const open = { folder, provider, precision, painted: paintedBeside ?? painted, logLevel };
+		const { folder, provider, precision, painted, favours = 'latency', logLevel } = request;
+		const open = { folder, provider, precision, painted: paintedBeside ?? painted, favours, logLevel };
 		let process = [...this.#processes].find((one) => one.serves(open));
 		if (!process) {
 			process = new EngineProcess(open, () => this.#processes.delete(process!));
@@ -162,7 +162,7 @@ class EngineProcess {
 	}
 
 	/** Whether a line that asks for this may have its place here. */
-	serves({ folder, provider, precision, painted }: OpenRequest): boolean {
+	serves({ folder, provider, precision, painted, favours }: OpenRequest): boolean {
 		const mine = this.#request;
 		const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 		return (
@@ -170,6 +170,7 @@ class EngineProcess {
 			this.#nextLine < LINES_MAX &&
 			folder.path === mine.folder.path &&
 			same(painted, mine.painted) &&
+			favours === mine.favours &&
 			[mine.provider, this.#facts?.provider].includes(provider) &&
 			(same(precision, mine.precision) || same(precision, this.#facts?.int8Graphs))
 		);

@@ -4,7 +4,7 @@ import type { DecodeRequest } from '../inference/decoder.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { PrecisionWish } from '../inference/precision.ts';
 import { chooseProvider, type ProviderChoice } from '../inference/provider-probe.ts';
-import { threadsOf, type Part, type Provider, type SessionSettings } from '../inference/session.ts';
+import { threadsOf, type Favours, type Part, type Provider, type SessionSettings } from '../inference/session.ts';
 import { WorkerClient } from '../inference/worker-client.ts';
 import type { DenoiserDevice, LineDenoiseRequest } from './denoiser-stream.ts';
 import type { EncoderDevice } from './encoder-stream.ts';
@@ -16,6 +16,8 @@ export interface StreamsSettings {
 	precision: PrecisionWish;
 	/** What the graphs are warmed up for. */
 	painted: Size;
+	/** Left out: latency. */
+	favours?: Favours;
 	session?: SessionSettings;
 }
 
@@ -50,7 +52,14 @@ export class Streams implements AsyncDisposable {
 	}
 
 	/** Loads and warms up the model. Errors: ERR_MODEL, ERR_PROVIDER. */
-	static async open({ folder, provider: wanted, precision, painted, session }: StreamsSettings): Promise<Streams> {
+	static async open({
+		folder,
+		provider: wanted,
+		precision,
+		painted,
+		favours = 'latency',
+		session,
+	}: StreamsSettings): Promise<Streams> {
 		const choice = wanted === 'auto' ? await chooseProvider(folder) : { provider: wanted, refused: [] };
 		const { provider } = choice;
 		const side = new WorkerClient('encoder');
@@ -60,7 +69,7 @@ export class Streams implements AsyncDisposable {
 		const threads = { side, main, decoder };
 		try {
 			const requestOf = (part: Part) => {
-				const intraOpNumThreads = threadsOf(part);
+				const intraOpNumThreads = threadsOf(part, favours);
 				return { folder, provider, painted, precision, session: { intraOpNumThreads, ...session } };
 			};
 			// One after the other: what is timed meanwhile must not meet the other stream.

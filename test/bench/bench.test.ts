@@ -182,7 +182,7 @@ describe('the benchmark', () => {
 		for (const { rounds, sobel } of rows)
 			for (const value of [sobel, ...rounds.flatMap((round) => Object.values(round))]) expect(value).toBeGreaterThan(0);
 		const apartOf = new Map(rows.map(({ what, apart }) => [what, apart]));
-		for (const same of ['as it starts', 'one core a stream', 'streams by turns'])
+		for (const same of ['as it starts', 'threads as for a live source', 'streams by turns'])
 			expect(apartOf.get(same)).toBeLessThan(1e-3);
 		for (const other of ['no int8', 'every frame read', 'adapter each frame'])
 			expect(apartOf.get(other)).toBeGreaterThan(0);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { GraphCache, graphCacheFolder, graphKey, thisProcessor } from '../../sidecar/inference/graph-cache.ts';
-import { threadsOf } from '../../sidecar/inference/session.ts';
+import { threadsOf, type Favours } from '../../sidecar/inference/session.ts';
 
 const GRAPH = Buffer.from('a graph');
 const DAY_S = 86_400;
@@ -91,12 +91,20 @@ it('has another key for another graph, library or processor', async () => {
 	expect(await thisProcessor()).toMatch(/^\S+ /);
 });
 
-it('gives the denoiser more of the cores, and each part one at least', () => {
+it('shares the cores out for many frames, gives each part most of them for one, and one at least', () => {
 	const parts = ['encoder', 'denoiser', 'decoder'] as const;
-	expect([1, 2, 4, 16].map((cores) => parts.map((part) => threadsOf(part, cores)))).toEqual([
+	const shares = (favours: Favours) =>
+		[1, 2, 4, 16].map((cores) => parts.map((part) => threadsOf(part, favours, cores)));
+	expect(shares('rate')).toEqual([
+		[1, 1, 1],
 		[1, 1, 1],
 		[1, 2, 1],
-		[2, 3, 2],
-		[8, 12, 8],
+		[4, 8, 4],
+	]);
+	expect(shares('latency')).toEqual([
+		[1, 1, 1],
+		[1, 2, 2],
+		[2, 3, 3],
+		[8, 12, 12],
 	]);
 });
