@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GraphRole } from '../../sidecar/config/schema.ts';
 import type { Tensor } from '../../sidecar/frame/tensor.ts';
+import { Decoder } from '../../sidecar/inference/decoder.ts';
 import { Denoiser } from '../../sidecar/inference/denoiser.ts';
 import { openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
@@ -79,7 +80,6 @@ describe('models/lite gives what torch gave', () => {
 				noise: unpack('sample') as Tensor<Float32Array>,
 				steps: 1,
 				sourceLatents: unpack('source_latents') as Tensor<Float32Array>,
-				details,
 				prompt: {
 					promptEmbeds: unpack('prompt_embeds') as Tensor<Float32Array>,
 					attentionMask: unpack('attention_mask') as Tensor<BigInt64Array>,
@@ -87,9 +87,11 @@ describe('models/lite gives what torch gave', () => {
 				temporal: { multiplier: 0 },
 			},
 		]);
+		await using decoder = await Decoder.open(folder, settings);
+		const [decoded] = await decoder.decode([{ latents: denoised!.latents, details }]);
 		const painting = unpack('painting');
-		expect(denoised!.paintings.shape).toEqual(painting.shape);
-		const differences = denoised!.paintings.data.map((value, i) => Math.abs(value - Number(painting.data[i])));
+		expect(decoded!.paintings.shape).toEqual(painting.shape);
+		const differences = decoded!.paintings.data.map((value, i) => Math.abs(value - Number(painting.data[i])));
 		expect(Math.max(...differences)).toBeLessThanOrEqual(1); // of 255
 	});
 });
