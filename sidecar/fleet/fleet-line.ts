@@ -99,14 +99,14 @@ export class FleetLine implements EngineHandle {
 	async #open(): Promise<void> {
 		const { bus, url, nowUs } = this.#fleet;
 		const { painted, folder, batchDeadlineMs, inFlightMax, parameters } = this.#settings;
+		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
+		if (this.#isOver) return;
 		const needed = wireBytes(painted) + HEAD_BYTES_MAX;
 		if (needed > bus.payloadMax)
 			throw new SidecarError(
 				'ERR_FLEET',
 				`A frame of ${painted.width}x${painted.height} takes a message of up to ${needed} bytes, and the NATS server ${url} passes on ${bus.payloadMax}. Set max_payload: 8MB in its configuration, or paint smaller (--size).`,
 			);
-		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
-		if (this.#isOver) return;
 		const request: LineWish = {
 			protocol: FLEET_PROTOCOL,
 			stream: this.#stream.name,

@@ -295,6 +295,7 @@ describe('the NATS server', () => {
 		await stream.paints(10);
 		expectWhole(stream.shown);
 		expect(stream.error()).toBeUndefined();
+		expect(stream.engine.restarts).toBe(1); // the next waits for the server
 	});
 });
 

@@ -6,9 +6,9 @@ import type { Received } from '../../sidecar/fleet/nats.ts';
 import { wireBytes } from '../../sidecar/fleet/pictures.ts';
 import { drainSubject, lineSubjects, OFFER, openSubject, STATUS } from '../../sidecar/fleet/subjects.ts';
 import { until } from '../support/engines.ts';
-import { EchoWorker, NatsBus, openFleet, openStream, PAINTED } from '../support/fleet.ts';
+import { EchoWorker, NatsBus, nowUs, openFleet, openStream, PAINTED } from '../support/fleet.ts';
 import { parametersOf } from '../support/frames.ts';
-import { NatsServer } from '../support/nats.ts';
+import { NatsServer, TcpRelay } from '../support/nats.ts';
 
 let nats: NatsServer;
 let bus: Awaited<ReturnType<typeof NatsBus.connect>>;
@@ -120,7 +120,7 @@ describe('a sidecar', () => {
 
 describe('a worker', () => {
 	/** A sidecar by hand: one line at a worker, and what it hears there. */
-	const openLine = async (worker: EchoWorker, line: string, stream = `stream-${line}`) => {
+	const openLine = async (worker: EchoWorker, line: string, stream = `stream-${line}`, inFlightMax = 4) => {
 		const heard: FromWorker[] = [];
 		const to = lineSubjects(line);
 		await bus.subscribe(to.out, ({ data, isNobody }) => {
@@ -133,12 +133,12 @@ describe('a worker', () => {
 			model: { name: 'lite', sha256: 'a'.repeat(64) },
 			painted: PAINTED,
 			batchDeadlineMs: 100,
-			inFlightMax: 4,
+			inFlightMax,
 			parameters: parametersOf() as unknown as FleetOpen['parameters'],
 		};
 		await bus.request(openSubject(worker.name), encodeMessage(request), 1000);
 		const tell = (head: object, pixels?: Uint8Array) => bus.publish(to.in, encodeMessage(head, pixels));
-		const answers = () => heard.filter(({ type }) => type === 'answer');
+		const answers = () => heard.filter((said) => said.type === 'answer');
 		const frame = (sequence: number, more: object = {}) => ({
 			type: 'frame',
 			lease: 1,
@@ -179,6 +179,32 @@ describe('a worker', () => {
 		first.tell(first.frame(0, { lease }), PIXELS);
 		await until(() => first.answers().length > 0);
 		expect(second.answers()).toEqual([]);
+	});
+
+	it('that hears nothing any more gives no painting once another may have the stream', async () => {
+		await using way = await TcpRelay.to(nats.port);
+		await using cut = await EchoWorker.start(way.url, 'cut', 7, { paintMs: 400 });
+		await using free = await EchoWorker.start(nats.url, 'free', 201);
+		const [first, second] = [await openLine(cut, 'a', 'claimed', 16), await openLine(free, 'b', 'claimed')];
+		const lease = await leaseOf(first);
+		for (let i = 0; i < 15; i++) first.tell(first.frame(i, { lease }), PIXELS);
+		await until(() => first.answers().length === 1);
+		way.cut('toClient'); // what it says is still heard
+		let newLease: number | undefined;
+		const asking = setInterval(() => second.tell({ type: 'lease' }), 50);
+		await until(() => {
+			newLease = second.heard.flatMap((said) => (said.type === 'leased' ? [said.lease] : []))[0];
+			return newLease !== undefined;
+		});
+		clearInterval(asking);
+		const claimedUs = nowUs(); // all processes of a machine have one monotonic clock
+		second.tell(second.frame(0, { lease: newLease }), PIXELS);
+		await until(() => second.answers().length > 0);
+		way.heal();
+		await until(async () => (await cut.status()).lines.length === 0);
+		expect(first.answers().length).toBeGreaterThan(2);
+		for (const { sentUs } of first.answers()) expect(sentUs).toBeLessThan(claimedUs);
+		expect(newLease).toBeGreaterThan(lease);
 	});
 
 	it('drops what is too late, and what it did not ask for', async () => {
