@@ -52,6 +52,15 @@ export interface NativeAddon {
 	 */
 	convert(source: Picture, target: Picture, fit: Fit): Promise<void>;
 
+	/** A baseline JPEG (4:2:0) of an RGB picture; `quality` is 1 to 100. */
+	encodeJpeg(source: Picture, quality: number): Promise<Uint8Array>;
+
+	/**
+	 * Fills an RGB picture from bytes of whatever origin. Rejects with the reason where they are no whole baseline JPEG of just
+	 * this size; what `target` holds is undefined then.
+	 */
+	decodeJpeg(jpeg: Uint8Array, target: Picture): Promise<void>;
+
 	/**
 	 * Flow from `previous` to `next` (RGB, one size) into `flow`: pixel (x, y) of `previous` is found at
 	 * (x + flow.x, y + flow.y) of `next`. `farneback` has the parameters of dreamlite-stream (pyr_scale

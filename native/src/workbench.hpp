@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "jpeg.hpp"
 #include "noise.hpp"
 #include "optical-flow.hpp"
 #include "pixels.hpp"
@@ -18,6 +19,7 @@ struct Workbench {
 	OpticalFlow opticalFlow;
 	Warp warp;
 	NoiseCarrier carryNoise;
+	JpegCodec jpeg;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

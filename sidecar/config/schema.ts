@@ -993,7 +993,11 @@ export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>)
 // -- The fleet: what the other machines say -------------------------------------------------------------------
 
 /** Raised with every change after which a worker and a sidecar do not understand each other any more. */
-export const FLEET_PROTOCOL = 2;
+export const FLEET_PROTOCOL = 3;
+
+/** How a picture crosses the network. */
+export const WireEncoding = z.enum(['nv12', 'jpeg']);
+export type WireEncoding = z.infer<typeof WireEncoding>;
 
 const fleetId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 const monotonicUs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -1109,12 +1113,19 @@ export const ToWorker = z.discriminatedUnion('type', [
 		type: z.literal('frame'),
 		lease: leaseNumber,
 		...frameTimes,
+		/** Of its picture, and of the painting that is wanted of it. */
+		encoding: WireEncoding,
 		/** By the worker's monotonic clock; absent where every frame is painted. */
 		untilUs: z.number().exactOptional(),
 		/** Where they are others than before. */
 		parameters: FleetParameters.exactOptional(),
 	}),
-	z.strictObject({ type: z.literal('last'), of: z.enum(['source', 'painting']), epoch: z.int().min(0) }),
+	z.strictObject({
+		type: z.literal('last'),
+		of: z.enum(['source', 'painting']),
+		epoch: z.int().min(0),
+		encoding: WireEncoding,
+	}),
 	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
 	z.strictObject({ type: z.literal('taken') }),
 	z.strictObject({ type: z.literal('end') }),
@@ -1146,13 +1157,16 @@ export const FromWorker = z.discriminatedUnion('type', [
 		kind: z.enum(['painting', 'source']),
 		/** The painting before: then it is not sent again. */
 		isReused: z.boolean(),
-		/** By the worker's monotonic clock. */
+		/** Of the painting, where one is sent. */
+		encoding: WireEncoding,
+		/** When its frame came and when this was sent, by the worker's monotonic clock. */
+		heardUs: monotonicUs,
 		sentUs: monotonicUs,
 		stages: z.array(z.tuple([StageName, milliseconds])).max(256),
 		batches: z.array(z.strictObject({ sideMs: milliseconds, mainMs: milliseconds })).max(64),
 	}),
 	/** It came too late to be painted. */
-	z.strictObject({ type: z.literal('dropped'), sequence: z.int().min(0) }),
+	z.strictObject({ type: z.literal('dropped'), sequence: z.int().min(0), heardUs: monotonicUs }),
 	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
 	z.strictObject({ type: z.literal('beat'), atUs: monotonicUs, workerUs: monotonicUs }),
 	/** The worker is to be emptied: the stream should go elsewhere. */

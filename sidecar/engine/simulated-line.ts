@@ -23,6 +23,8 @@ export const STILL_WORLD: NativeAddon = {
 	opencvVersion: 'none',
 	lowerThreadPriority: () => {},
 	convert: async () => {},
+	encodeJpeg: async () => new Uint8Array(),
+	decodeJpeg: async () => {},
 	opticalFlow: async () => {},
 	warp: async () => {},
 	blend: async () => {},

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/engines.ts';
 import { FAKE_CLOCK } from '../support/faketime.ts';
-import { EchoWorker, expectWhole, FarStream, painterOf, painters } from '../support/fleet.ts';
+import { EchoWorker, expectWhole, FarStream, nowUs, painterOf, painters } from '../support/fleet.ts';
 import { Hosts, type Host } from '../support/hosts.ts';
 import { Machine } from '../support/machine.ts';
 import { NatsServer } from '../support/nats.ts';
@@ -131,6 +131,36 @@ describe.concurrent('machines that are apart', () => {
 		expectWhole(stream.shown);
 		expect(painters(stream.shown, [worker])).toEqual(['one']);
 		expect(stream.error()).toBeUndefined();
+	}, 60_000);
+
+	it('over a link that is too narrow for NV12: the stream goes on as JPEG, at its rate, also with the next worker', async () => {
+		await using studio = await openStudio();
+		const { server, left, right, camera } = studio;
+		await using nats = await NatsServer.start({ host: server, configuration: 'max_payload: 8MB' });
+		await using one = await EchoWorker.start(nats.url, 'one', 7, {}, { host: left });
+		const painted = { width: 512, height: 288 };
+		await using stream = await FarStream.open(nats.url, { host: camera }, { fps: 15, painted, isGrainy: true });
+		await stream.paints(10);
+		await until(async () => (await stream.state()).encoding === 'nv12');
+		await camera.limit(12_000); // of the 27 Mbit/s that NV12 takes
+		await until(async () => (await stream.state()).encoding === 'jpeg');
+		await stream.paints(5);
+		const before = await stream.state();
+		const startUs = nowUs();
+		await stream.paints(30);
+		expect(nowUs() - startUs).toBeLessThan(4_000_000);
+		const after = await stream.state();
+		expect(after.framesLate - before.framesLate).toBeLessThan(8);
+		expect(after.linkBitsPerSecond).toBeLessThan(27e6);
+		await using two = await EchoWorker.start(nats.url, 'two', 201, {}, { host: right });
+		await one.kill();
+		await until(() => painterOf(stream.shown, [one, two]) === two);
+		expect(await stream.state()).toMatchObject({ encoding: 'jpeg' });
+		expectWhole(stream.shown);
+		await camera.limit(undefined);
+		await until(async () => (await stream.state()).encoding === 'nv12');
+		await stream.paints(5);
+		expectWhole(stream.shown);
 	}, 60_000);
 
 	it('whose clocks differ by years: a stream is painted, and taken over', async () => {

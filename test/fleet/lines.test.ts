@@ -346,7 +346,7 @@ describe('whoever talks nonsense', () => {
 			words('{'),
 			words('{"type":"frame"}'),
 			words('[]'),
-			words(JSON.stringify({ protocol: 2, model: { name: '../..', sha256: 'x' }, painted: { width: 1e9, height: 1 } })),
+			words(JSON.stringify({ protocol: 3, model: { name: '../..', sha256: 'x' }, painted: { width: 1e9, height: 1 } })),
 			Buffer.alloc(100_000, 7),
 		];
 		for (const data of nonsense) {

@@ -32,7 +32,7 @@ const puppetWorker = async (
 ) => {
 	const ends: (() => void)[] = [];
 	const lines: string[] = [];
-	const status = { protocol: 2, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
+	const status = { protocol: 3, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
 	ends.push(await bus.subscribe(STATUS, (message) => message.respond(encodeMessage(status))));
 	ends.push(await bus.subscribe(OFFER, (message) => message.respond(encodeMessage(status))));
 	const open = async (message: Received) => {
@@ -49,8 +49,9 @@ const puppetWorker = async (
 					const { sequence, capturedUs, timestampUs, durationUs } = head;
 					paint(head, (more = {}, pixels = PIXELS) => {
 						const times = { sequence, capturedUs, timestampUs, durationUs };
-						const of = { lease: head.lease, epoch: 0, kind: 'painting', isReused: false, sentUs: head.capturedUs };
-						tell({ type: 'answer', ...of, ...times, stages: [], batches: [], ...more }, pixels);
+						const of = { lease: head.lease, epoch: 0, kind: 'painting', isReused: false, encoding: head.encoding };
+						const at = { heardUs: head.capturedUs, sentUs: head.capturedUs };
+						tell({ type: 'answer', ...of, ...at, ...times, stages: [], batches: [], ...more }, pixels);
 					});
 					tell({ type: 'pull' });
 				}
@@ -103,6 +104,8 @@ describe('a sidecar', () => {
 		['of another size', {}, PIXELS.subarray(1)],
 		['where there is to be none', { kind: 'source' }, PIXELS],
 		['of no size', {}, new Uint8Array()],
+		['a JPEG that is none', { encoding: 'jpeg' }, PIXELS.subarray(0, 1000)],
+		['a JPEG of no size', { encoding: 'jpeg' }, new Uint8Array()],
 	])('ends the line whose painting is %s, and has another', async (_, more, pixels) => {
 		let isWrong = true;
 		using worker = await puppetWorker('puppet', (frame, answer) => {
@@ -127,7 +130,7 @@ describe('a worker', () => {
 			if (!isNobody) heard.push(decodeMessage(FromWorker, data, 'it').head);
 		});
 		const request: FleetOpen = {
-			protocol: 2,
+			protocol: 3,
 			stream,
 			line,
 			model: { name: 'lite', sha256: 'a'.repeat(64) },
@@ -146,6 +149,7 @@ describe('a worker', () => {
 			capturedUs: 0,
 			timestampUs: 0,
 			durationUs: 0,
+			encoding: 'nv12',
 			...more,
 		});
 		await until(() => heard.some(({ type }) => type === 'pull'));
@@ -218,11 +222,15 @@ describe('a worker', () => {
 		expect(dropped).toEqual([0, 4, 5, 6]);
 	});
 
-	it('ends a line with a frame of another size, and says so', async () => {
+	it.each([
+		['of another size', {}, PIXELS.subarray(1)],
+		['that is no JPEG', { encoding: 'jpeg' }, PIXELS.subarray(1)],
+		['that is a JPEG longer than it may be', { encoding: 'jpeg' }, new Uint8Array(PIXELS.length + 1)],
+	])('ends a line with a frame %s, and says so', async (_, more, pixels) => {
 		await using worker = await EchoWorker.start(nats.url, 'one', 7);
 		const line = await openLine(worker, 'size');
 		const lease = await leaseOf(line);
-		line.tell(line.frame(0, { lease }), PIXELS.subarray(1));
+		line.tell(line.frame(0, { lease, ...more }), pixels);
 		await until(() => line.heard.some(({ type }) => type === 'failed'));
 		expect((await worker.status()).lines).toEqual([]);
 	});
@@ -232,7 +240,7 @@ describe('a worker', () => {
 		await openLine(worker, 'twice');
 		const ask = async (over: object) => {
 			const request = {
-				protocol: 2,
+				protocol: 3,
 				stream: 's',
 				line: 'other',
 				model: { name: 'lite', sha256: 'a'.repeat(64) },
@@ -247,7 +255,7 @@ describe('a worker', () => {
 		};
 		expect(await ask({ line: 'twice' })).toMatchObject({ isOpen: false, refuses: 'request' });
 		expect(await ask({ painted: { width: 8192, height: 8192 } })).toMatchObject({ refuses: 'request' });
-		expect(await ask({ protocol: 3 })).toMatchObject({ refuses: 'protocol' });
+		expect(await ask({ protocol: 4 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ more: 1 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ model: { name: 'other', sha256: 'a'.repeat(64) } })).toMatchObject({ refuses: 'model' });
 		await bus.request(drainSubject(worker.name), new Uint8Array(), 1000);

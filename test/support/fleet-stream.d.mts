@@ -1,10 +1,9 @@
 import type { Size, StyledFrame } from '../../sidecar/frame/frame.ts';
-import type { FleetEngines } from '../../sidecar/fleet/fleet-engines.ts';
 import type { LeaseStore } from '../../sidecar/fleet/leases.ts';
 import type { NatsBus as Bus } from '../../sidecar/fleet/nats.ts';
 import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
 import type { SupervisedEngine } from '../../sidecar/engine/supervised-engine.ts';
-import type { RemoteNumbers } from '../../sidecar/engine/engine-process.ts';
+import type { Engines, RemoteNumbers } from '../../sidecar/engine/engine-process.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 
 export { NatsBus } from '../../sidecar/fleet/nats.ts';
@@ -15,7 +14,7 @@ export const PAINTED: Size;
 export interface OpenFleet extends AsyncDisposable {
 	bus: Bus;
 	leases: LeaseStore;
-	engines: FleetEngines;
+	engines: Engines;
 }
 
 export const openFleet: (url: string, settings?: { deadlineMs?: number; access?: object }) => Promise<OpenFleet>;
@@ -44,6 +43,8 @@ export interface StreamSettings {
 	frames?: number;
 	folder?: ModelFolder;
 	stuckAfterUs?: number;
+	/** Has noise in its middle, so that a JPEG of it is as large as one of a camera's picture. */
+	isGrainy?: boolean;
 }
 
 export interface OpenStream extends AsyncDisposable {

@@ -1,4 +1,5 @@
 // The sidecar's end of the built fleet: frames of one grey each at a steady rate, painted by a supervised engine.
+import { randomBytes } from 'node:crypto';
 import { SupervisedEngine } from '../../dist/engine/supervised-engine.js';
 import { FleetEngines } from '../../dist/fleet/fleet-engines.js';
 import { NatsBus } from '../../dist/fleet/nats.js';
@@ -29,7 +30,15 @@ export const openStreamWith = (
 	fleet,
 	first,
 	show,
-	{ fps = 40, painted = PAINTED, keepsAll = false, frames = Infinity, folder = FOLDER, stuckAfterUs = 5_000_000 } = {},
+	{
+		fps = 40,
+		painted = PAINTED,
+		keepsAll = false,
+		frames = Infinity,
+		folder = FOLDER,
+		stuckAfterUs = 5_000_000,
+		isGrainy = false,
+	} = {},
 ) => {
 	const layout = rgbLayout(painted);
 	const ring = new FrameRing({
@@ -38,6 +47,7 @@ export const openStreamWith = (
 		mode: keepsAll ? 'wait' : 'newest-wins',
 		waitingMax: 1,
 	});
+	const grain = randomBytes(isGrainy ? Math.floor(pictureByteLength(layout) / 3) : 0);
 	let parameters = first;
 	const timers = new Set();
 	const timer = (made) => (timers.add(made), () => (clearTimeout(made), void timers.delete(made)));
@@ -76,6 +86,7 @@ export const openStreamWith = (
 			const slot = await ring.acquire(stop.signal);
 			if (slot === undefined) return;
 			ring.bytes(slot).fill(levelOf(sequence));
+			ring.bytes(slot).set(grain, grain.length);
 			const timestampUs = Math.round((1e6 * sequence) / fps);
 			ring.offer({ sequence, slot, capturedUs: nowUs(), timestampUs, durationUs: 0, layout });
 			if (!keepsAll) await new Promise((resolve) => setTimeout(resolve, 1000 / fps));
@@ -92,7 +103,7 @@ export const openStreamWith = (
 	return {
 		engine,
 		painting,
-		remote: () => fleet.engines.remote(ring),
+		remote: () => fleet.engines.remote?.(ring),
 		change: (to) => (parameters = to),
 		[Symbol.asyncDispose]: async () => {
 			stop.abort();

@@ -159,7 +159,7 @@ class OwnStream extends SeenStream implements AsyncDisposable {
 	readonly #stream: ReturnType<typeof openStreamWith>;
 	readonly #over: Promise<void>;
 
-	constructor(fleet: OpenFleet, settings: StreamSettings) {
+	constructor(fleet: Pick<OpenFleet, 'engines'>, settings: StreamSettings) {
 		super();
 		this.#stream = openStreamWith(fleet, parametersOf(), (shown) => this.shown.push(shown), settings);
 		this.#over = this.#stream.painting.catch((reason: unknown) => void (this.failure = reason));
@@ -169,6 +169,7 @@ class OwnStream extends SeenStream implements AsyncDisposable {
 		return this.#stream.engine;
 	}
 
+	/** Of one whose engine is elsewhere. */
 	remote(): RemoteNumbers {
 		return this.#stream.remote()!;
 	}
@@ -187,7 +188,7 @@ class OwnStream extends SeenStream implements AsyncDisposable {
 }
 
 /** Frames of one grey each at a steady rate, painted by a supervised engine of the fleet. */
-export const openStream = (fleet: OpenFleet, settings: StreamSettings = {}): OwnStream =>
+export const openStream = (fleet: Pick<OpenFleet, 'engines'>, settings: StreamSettings = {}): OwnStream =>
 	new OwnStream(fleet, settings);
 
 /** The same in a process of its own. */

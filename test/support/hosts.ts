@@ -77,7 +77,7 @@ export class Host {
 		const limit = (device: string) =>
 			kbits === undefined
 				? `tc qdisc del dev ${device} root`
-				: `tc qdisc replace dev ${device} root tbf rate ${kbits}kbit burst 16kb latency 100ms`;
+				: `tc qdisc replace dev ${device} root tbf rate ${kbits}kbit burst 4kb latency 100ms`;
 		await Promise.all([this.sh(limit('eth0')), this.#network.sh(limit(this.#port))]);
 	}
 }
