@@ -815,7 +815,10 @@ export type Fleet = z.infer<typeof Fleet>;
 
 const Sink = z
 	.string()
-	.regex(/^(null|obs|file:.+|v4l2:.+|ndi:.+)$/s, 'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME');
+	.regex(
+		/^(null|obs|file:.+|v4l2:.+|ndi:.+|srt:\/\/.+)$/s,
+		'expected null, obs, file:PATH, v4l2:DEVICE, ndi:NAME or srt://HOST:PORT',
+	);
 
 /** A sink with a failure policy of its own; what is absent is as the run has it. */
 const OwnSink = z.strictObject({
@@ -832,13 +835,13 @@ export const Configuration = z.strictObject({
 	source: z
 		.string()
 		.regex(
-			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|replay:.+)$/s,
-			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME or replay:FOLDER',
+			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|srt:\/\/.+|replay:.+)$/s,
+			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT or replay:FOLDER',
 		)
 		.default('scene')
 		.meta(
 			help(
-				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, or replay:FOLDER',
+				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT (docs/live.md), or replay:FOLDER',
 			),
 		),
 	cameraSize: z
@@ -854,7 +857,7 @@ export const Configuration = z.strictObject({
 		.array(
 			z.union([Sink, OwnSink], {
 				error:
-					'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME, or in a file {to, failure, holdS, afterHold}, to anything but obs; failure passthrough, hold or slate, holdS 0.1 to 86400 or forever, afterHold slate or passthrough',
+					'expected null, obs, file:PATH, v4l2:DEVICE, ndi:NAME or srt://HOST:PORT, or in a file {to, failure, holdS, afterHold}, to anything but obs; failure passthrough, hold or slate, holdS 0.1 to 86400 or forever, afterHold slate or passthrough',
 			}),
 		)
 		.min(1)
@@ -862,7 +865,7 @@ export const Configuration = z.strictObject({
 		.default(['null'])
 		.meta(
 			help(
-				'Where painted frames go: null, file:PATH, v4l2:DEVICE, ndi:NAME, or obs, to which frames from obs go in any case',
+				'Where painted frames go: null, file:PATH, v4l2:DEVICE, ndi:NAME, srt://HOST:PORT (docs/live.md), or obs, to which frames from obs go in any case',
 			),
 		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
