@@ -73,6 +73,15 @@ export interface NativeAddon {
 	 */
 	convert(source: Picture, target: Picture, fit: Fit): Promise<void>;
 
+	/** A baseline JPEG (4:2:0) of an RGB picture; `quality` is 1 to 100. */
+	encodeJpeg(source: Picture, quality: number): Promise<Uint8Array>;
+
+	/**
+	 * Fills an RGB picture from bytes of whatever origin. Rejects with the reason where they are no whole baseline JPEG of just
+	 * this size; what `target` holds is undefined then.
+	 */
+	decodeJpeg(jpeg: Uint8Array, target: Picture): Promise<void>;
+
 	/**
 	 * The image processing of Qwen3-VL: stretches an RGB picture to the layout's size, bilinear with antialiasing (Pillow's BILINEAR, bit
 	 * for bit), and fills `rows` [patches, 3 * frames * patch * patch] with (x / 255 - 0.5) / 0.5. The patches that are merged to one token

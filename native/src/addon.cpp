@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
@@ -123,6 +124,18 @@ public:
 		return layout;
 	}
 
+	View<std::uint8_t> bytes(std::size_t index, const std::string& name) const {
+		const Napi::Value value = info_[index];
+		const bool isBytes =
+			value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+		if (!isBytes) refuse(env(), name, "a Uint8Array", describe(value));
+		return {value.As<Napi::TypedArray>(), name};
+	}
+
+	int integer(std::size_t index, const std::string& name, int least, int most) const {
+		return static_cast<int>(integerOf(info_[index], name, least, most));
+	}
+
 	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
 		return viewOf<float>(info_[index], name, count);
 	}
@@ -211,6 +224,16 @@ napi_value objectOf(napi_env env, std::initializer_list<std::pair<const char*, d
 
 napi_value replyOf(napi_env env, double result) {
 	return numberOf(env, result);
+}
+
+/** A Uint8Array of its own. */
+napi_value replyOf(napi_env env, const std::vector<std::uint8_t>& bytes) {
+	void* data = nullptr;
+	napi_value buffer = nullptr, array = nullptr;
+	napi_create_arraybuffer(env, bytes.size(), &data, &buffer);
+	if (data != nullptr) std::ranges::copy(bytes, static_cast<std::uint8_t*>(data));
+	napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &array);
+	return array;
 }
 
 napi_value replyOf(napi_env env, const PictureDifference& result) {
@@ -375,6 +398,8 @@ public:
 				InstanceMethod("vulkanDevices", &Addon::vulkanDevices, napi_enumerable),
 				InstanceMethod("convert", &Addon::convert, napi_enumerable),
 				InstanceMethod("patchRows", &Addon::patchRows, napi_enumerable),
+				InstanceMethod("encodeJpeg", &Addon::encodeJpeg, napi_enumerable),
+				InstanceMethod("decodeJpeg", &Addon::decodeJpeg, napi_enumerable),
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
@@ -452,6 +477,29 @@ private:
 			const auto to = call.pin(rows);
 			call.apart("rows", to, from.data, "picture.data");
 			call.run([=](Workbench& bench) { bench.patchRows(from, layout, to); });
+		});
+	}
+
+	Napi::Value encodeJpeg(const Napi::CallbackInfo& info) {
+		return promise(info, "encodeJpeg", [](const Arguments& arguments, Call& call) {
+			const auto source = arguments.rgb(0, "source");
+			const int quality = arguments.integer(1, "quality", 1, 100);
+			const auto from = call.pin(source);
+			call.run([=](Workbench& bench) {
+				const auto bytes = bench.jpeg.encode(from, quality);
+				return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+			});
+		});
+	}
+
+	Napi::Value decodeJpeg(const Napi::CallbackInfo& info) {
+		return promise(info, "decodeJpeg", [](const Arguments& arguments, Call& call) {
+			const auto jpeg = arguments.bytes(0, "jpeg");
+			const auto target = arguments.rgb(1, "target");
+			const auto from = call.pin(jpeg);
+			const auto to = call.pin(target);
+			call.apart("target.data", to.data, from, "jpeg");
+			call.run([=](Workbench& bench) { bench.jpeg.decode(from, to); });
 		});
 	}
 

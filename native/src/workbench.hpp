@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "jpeg.hpp"
 #include "noise.hpp"
 #include "optical-flow.hpp"
 #include "patch-rows.hpp"
@@ -20,6 +21,7 @@ struct Workbench {
 	Warp warp;
 	NoiseCarrier carryNoise;
 	PatchRows patchRows;
+	JpegCodec jpeg;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

@@ -6,6 +6,7 @@ import { openFileSink } from '../egress/file-sink.ts';
 import { openNdiSink } from '../egress/ndi-sink.ts';
 import type { FrameSink, SinkSetup } from '../egress/frame-sink.ts';
 import { openNullSink } from '../egress/null-sink.ts';
+import { openSrtSink } from '../egress/srt-sink.ts';
 import { openV4l2Sink } from '../egress/v4l2-sink.ts';
 import { SidecarError } from '../errors.ts';
 import { openCameraSource } from '../ingest/camera-source.ts';
@@ -15,6 +16,7 @@ import { openNdiSource } from '../ingest/ndi-source.ts';
 import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
 import { openSceneSource } from '../ingest/scene-source.ts';
 import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts';
+import { openSrtSource } from '../ingest/srt-source.ts';
 import type { Fit, NativeAddon } from '../native.ts';
 import { isStreamBatched } from '../parameters.ts';
 
@@ -72,11 +74,15 @@ export const openSource = (
 	if (fps !== undefined)
 		throw new SidecarError(
 			'ERR_CONFIG',
-			'Files, OBS and NDI have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
+			'Files, OBS, NDI and SRT have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
 		);
 	if (source.startsWith('ndi:')) {
 		if (pace === 'max') throw ownPace('NDI');
 		return openNdiSource(source.slice('ndi:'.length), { network: ndi, signal });
+	}
+	if (source.startsWith('srt:')) {
+		if (pace === 'max') throw ownPace('SRT');
+		return openSrtSource(source, signal);
 	}
 	if (taps) return openObsSource(taps, { native, signal });
 	return openFileSource(source.slice('file:'.length), { pace });
@@ -110,6 +116,7 @@ const openSink = async (sink: string, setup: SinkSetup, { ndi }: Pick<Configurat
 	if (sink === 'null') return openNullSink();
 	if (sink.startsWith('v4l2:')) return openV4l2Sink(sink.slice('v4l2:'.length), setup);
 	if (sink.startsWith('ndi:')) return openNdiSink(sink.slice('ndi:'.length), setup, ndi);
+	if (sink.startsWith('srt:')) return openSrtSink(sink, setup);
 	return openFileSink(sink.slice('file:'.length), setup);
 };
 
@@ -122,10 +129,10 @@ export interface OpenedSink {
 /** The sinks that were asked for, but for OBS. Errors: ERR_SINK, ERR_RUNTIME, ERR_CONFIG. */
 export const openSinks = async (configuration: Configuration, setup: SinkSetup): Promise<OpenedSink[]> => {
 	const sinks = sinksOf(configuration);
-	if (configuration.pace === 'max' && sinks.some(({ to }) => /^(v4l2|ndi):/.test(to)))
+	if (configuration.pace === 'max' && sinks.some(({ to }) => /^(v4l2|ndi|srt):/.test(to)))
 		throw new SidecarError(
 			'ERR_CONFIG',
-			'A virtual camera and NDI show live pictures. Leave --pace max out, or name a file.',
+			'A virtual camera, NDI and SRT show live pictures. Leave --pace max out, or name a file.',
 		);
 	const opened: OpenedSink[] = [];
 	try {

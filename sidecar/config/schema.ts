@@ -848,7 +848,10 @@ export type Fleet = z.infer<typeof Fleet>;
 
 const Sink = z
 	.string()
-	.regex(/^(null|obs|file:.+|v4l2:.+|ndi:.+)$/s, 'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME');
+	.regex(
+		/^(null|obs|file:.+|v4l2:.+|ndi:.+|srt:\/\/.+)$/s,
+		'expected null, obs, file:PATH, v4l2:DEVICE, ndi:NAME or srt://HOST:PORT',
+	);
 
 /** A sink with a failure policy of its own; what is absent is as the run has it. */
 const OwnSink = z.strictObject({
@@ -865,13 +868,13 @@ export const Configuration = z.strictObject({
 	source: z
 		.string()
 		.regex(
-			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|replay:.+)$/s,
-			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME or replay:FOLDER',
+			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|srt:\/\/.+|replay:.+)$/s,
+			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT or replay:FOLDER',
 		)
 		.default('scene')
 		.meta(
 			help(
-				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, or replay:FOLDER',
+				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT (docs/live.md), or replay:FOLDER',
 			),
 		),
 	cameraSize: z
@@ -887,7 +890,7 @@ export const Configuration = z.strictObject({
 		.array(
 			z.union([Sink, OwnSink], {
 				error:
-					'expected null, obs, file:PATH, v4l2:DEVICE or ndi:NAME, or in a file {to, failure, holdS, afterHold}, to anything but obs; failure passthrough, hold or slate, holdS 0.1 to 86400 or forever, afterHold slate or passthrough',
+					'expected null, obs, file:PATH, v4l2:DEVICE, ndi:NAME or srt://HOST:PORT, or in a file {to, failure, holdS, afterHold}, to anything but obs; failure passthrough, hold or slate, holdS 0.1 to 86400 or forever, afterHold slate or passthrough',
 			}),
 		)
 		.min(1)
@@ -895,7 +898,7 @@ export const Configuration = z.strictObject({
 		.default(['null'])
 		.meta(
 			help(
-				'Where painted frames go: null, file:PATH, v4l2:DEVICE, ndi:NAME, or obs, to which frames from obs go in any case',
+				'Where painted frames go: null, file:PATH, v4l2:DEVICE, ndi:NAME, srt://HOST:PORT (docs/live.md), or obs, to which frames from obs go in any case',
 			),
 		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
@@ -1026,7 +1029,11 @@ export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>)
 // -- The fleet: what the other machines say -------------------------------------------------------------------
 
 /** Raised with every change after which a worker and a sidecar do not understand each other any more. */
-export const FLEET_PROTOCOL = 2;
+export const FLEET_PROTOCOL = 3;
+
+/** How a picture crosses the network. */
+export const WireEncoding = z.enum(['nv12', 'jpeg']);
+export type WireEncoding = z.infer<typeof WireEncoding>;
 
 const fleetId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 const monotonicUs = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -1143,12 +1150,19 @@ export const ToWorker = z.discriminatedUnion('type', [
 		type: z.literal('frame'),
 		lease: leaseNumber,
 		...frameTimes,
+		/** Of its picture, and of the painting that is wanted of it. */
+		encoding: WireEncoding,
 		/** By the worker's monotonic clock; absent where every frame is painted. */
 		untilUs: z.number().exactOptional(),
 		/** Where they are others than before. */
 		parameters: FleetParameters.exactOptional(),
 	}),
-	z.strictObject({ type: z.literal('last'), of: z.enum(['source', 'painting']), epoch: z.int().min(0) }),
+	z.strictObject({
+		type: z.literal('last'),
+		of: z.enum(['source', 'painting']),
+		epoch: z.int().min(0),
+		encoding: WireEncoding,
+	}),
 	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
 	z.strictObject({ type: z.literal('taken') }),
 	z.strictObject({ type: z.literal('end') }),
@@ -1180,13 +1194,16 @@ export const FromWorker = z.discriminatedUnion('type', [
 		kind: z.enum(['painting', 'source']),
 		/** The painting before: then it is not sent again. */
 		isReused: z.boolean(),
-		/** By the worker's monotonic clock. */
+		/** Of the painting, where one is sent. */
+		encoding: WireEncoding,
+		/** When its frame came and when this was sent, by the worker's monotonic clock. */
+		heardUs: monotonicUs,
 		sentUs: monotonicUs,
 		stages: z.array(z.tuple([StageName, milliseconds])).max(256),
 		batches: z.array(z.strictObject({ sideMs: milliseconds, mainMs: milliseconds })).max(64),
 	}),
 	/** It came too late to be painted. */
-	z.strictObject({ type: z.literal('dropped'), sequence: z.int().min(0) }),
+	z.strictObject({ type: z.literal('dropped'), sequence: z.int().min(0), heardUs: monotonicUs }),
 	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
 	z.strictObject({ type: z.literal('beat'), atUs: monotonicUs, workerUs: monotonicUs }),
 	/** The worker is to be emptied: the stream should go elsewhere. */

@@ -85,6 +85,10 @@ export interface RemoteNumbers {
 	framesLate: number;
 	/** Workers that took it over, the first one too. */
 	placements: number;
+	/** How pictures cross the network now. */
+	encoding: 'nv12' | 'jpeg';
+	/** What the link carried of the last pictures, the narrower way; undefined before that was measured. */
+	linkBitsPerSecond: number | undefined;
 }
 
 const running = new Set<ChildProcess>();

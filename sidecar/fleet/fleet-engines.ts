@@ -10,7 +10,8 @@ import { FleetLine } from './fleet-line.ts';
 import type { LeaseStore } from './leases.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Bus } from './nats.ts';
-import type { Converter } from './pictures.ts';
+import { LinkMeter } from './link-meter.ts';
+import type { Converter, WirePicture } from './pictures.ts';
 import { place, type TimedBid } from './placement.ts';
 import type { EmbeddedPrompt } from './prompts.ts';
 import { OFFER, openSubject, STATUS } from './subjects.ts';
@@ -33,8 +34,10 @@ export interface FleetWorkerAnswer extends FleetStatus {
 export interface FleetStream {
 	readonly name: string;
 	readonly numbers: RemoteNumbers;
+	/** Of the way to whichever worker paints it. */
+	readonly link: LinkMeter;
 	/** As they crossed the network. */
-	last?: { size: Size; epoch: number; source: Uint8Array; painting: Uint8Array };
+	last?: { size: Size; epoch: number; source: WirePicture; painting: WirePicture };
 	prompts?: { prompts: EmbeddedPrompt[]; payload: Uint8Array };
 }
 
@@ -122,8 +125,18 @@ export class FleetEngines implements Engines {
 	}
 
 	#streamOf(key: object): FleetStream {
-		const numbers = { worker: undefined, roundTripMs: undefined, framesLate: 0, placements: 0 };
-		const known = this.#streams.get(key) ?? { name: this.#context.newName(), numbers };
+		const known = this.#streams.get(key) ?? {
+			name: this.#context.newName(),
+			link: new LinkMeter(),
+			numbers: {
+				worker: undefined,
+				roundTripMs: undefined,
+				framesLate: 0,
+				placements: 0,
+				encoding: 'nv12',
+				linkBitsPerSecond: undefined,
+			},
+		};
 		this.#streams.set(key, known);
 		return known;
 	}

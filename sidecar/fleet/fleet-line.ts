@@ -9,8 +9,11 @@ import { log } from '../telemetry/logger.ts';
 import { ClockOffset } from './clock-offset.ts';
 import type { FleetContext, FleetStream, LineWish } from './fleet-engines.ts';
 import { revoke } from './leases.ts';
+import type { Direction } from './link-meter.ts';
 import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
-import { fromWire, toRgb, toWire, wireBytes } from './pictures.ts';
+import { expectWire, fromWire, toRgb, toWire, wireBytes, type WirePicture } from './pictures.ts';
+import { EXPECTED_FPS } from './placement.ts';
+import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
 
 const BEAT_MS = 200;
@@ -32,9 +35,10 @@ interface Sent {
 	/** RGB at the painted size, for whoever shows the painting. */
 	source: Picture;
 	/** The same as it was sent. */
-	wire: Uint8Array;
+	wire: WirePicture;
 	/** The style paints nothing. */
 	isPassed: boolean;
+	sentUs: number;
 }
 
 /** One stream at one worker, as an engine like any other. */
@@ -50,6 +54,8 @@ export class FleetLine implements EngineHandle {
 	/** Every frame is painted, however long it is on its way. */
 	readonly #keepsAll: boolean;
 	readonly #ahead = new ClockOffset();
+	/** Frames sent. */
+	readonly #rate: RateMeter;
 	/** Frames are converted, and then sent in the order in which they came; answers likewise. */
 	#outbound: Promise<void> = Promise.resolve();
 	#inbound: Promise<void> = Promise.resolve();
@@ -76,6 +82,7 @@ export class FleetLine implements EngineHandle {
 		this.#listener = listener;
 		this.#parameters = settings.parameters;
 		this.#keepsAll = settings.batchDeadlineMs === Infinity;
+		this.#rate = new RateMeter(fleet.nowUs);
 		void this.#open().catch((error: unknown) => this.#fail(error));
 	}
 
@@ -170,7 +177,8 @@ export class FleetLine implements EngineHandle {
 	async #sendFrame(frame: Frame, picture: Picture, parameters: Parameters, sentUs: number): Promise<void> {
 		const { native, bus, deadlineMs } = this.#fleet;
 		const source = await toRgb(picture, this.#settings.painted, this.#settings.fit, native);
-		const wire = await toWire(source, native);
+		// Where every frame is painted, however long it takes, it is painted as well as it can be.
+		const wire = await toWire(source, this.#keepsAll ? 'nv12' : this.#stream.link.encoding, native);
 		if (this.#isOver) return;
 		if (this.#lease === undefined) {
 			await this.#takeLease();
@@ -182,7 +190,8 @@ export class FleetLine implements EngineHandle {
 		const aheadUs = this.#ahead.aheadUs;
 		const isNew = parameters !== this.#parameters;
 		this.#parameters = parameters;
-		this.#sent.set(sequence, { source, wire, isPassed: parameters.style === PASSTHROUGH });
+		this.#sent.set(sequence, { source, wire, isPassed: parameters.style === PASSTHROUGH, sentUs: this.#fleet.nowUs() });
+		this.#rate.add(1);
 		this.#tell(
 			{
 				type: 'frame',
@@ -191,10 +200,11 @@ export class FleetLine implements EngineHandle {
 				capturedUs,
 				timestampUs,
 				durationUs,
+				encoding: wire.encoding,
 				...(!this.#keepsAll && aheadUs !== undefined && { untilUs: sentUs + 1000 * deadlineMs + aheadUs }),
 				...(isNew && { parameters: plain(parameters) }),
 			},
-			wire,
+			wire.data,
 		);
 	}
 
@@ -244,8 +254,10 @@ export class FleetLine implements EngineHandle {
 			this.#hasUntriedPrompts = true;
 			this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
 		}
-		this.#tell({ type: 'last', of: 'source', epoch }, last.source);
-		this.#tell({ type: 'last', of: 'painting', epoch }, last.painting);
+		for (const of of ['source', 'painting'] as const) {
+			const { encoding, data } = last[of];
+			this.#tell({ type: 'last', of, epoch, encoding }, data);
+		}
 	}
 
 	#read(data: Uint8Array): void {
@@ -273,6 +285,7 @@ export class FleetLine implements EngineHandle {
 			case 'answer':
 				return this.#answered(said, payload);
 			case 'dropped':
+				this.#passedToWorker(said);
 				this.#inbound = this.#inbound.then(() => {
 					if (this.#sent.has(said.sequence)) this.#drop(said.sequence);
 				});
@@ -305,11 +318,15 @@ export class FleetLine implements EngineHandle {
 		// A batch has the parameters that were there when it was full: its own, or those of a later frame.
 		if (kind === 'source' && ![...this.#sent].some(([later, { isPassed }]) => later >= sequence && isPassed))
 			throw new Error(`The worker ${this.#worker} gave a frame back that it was to paint.`);
-		const expected = isNew ? wireBytes(this.#settings.painted) : 0;
-		if (payload.length !== expected)
-			throw new Error(`The worker ${this.#worker} gave a painting of ${payload.length} bytes, expected ${expected}.`);
+		const painting = { encoding: answer.encoding, data: payload };
+		if (isNew) expectWire(painting, this.#settings.painted);
+		else if (payload.length > 0)
+			throw new Error(`The worker ${this.#worker} gave ${payload.length} bytes where none are to be.`);
 		const aheadUs = this.#ahead.aheadUs;
 		const underWayUs = aheadUs === undefined ? 0 : nowUs() - (answer.sentUs - aheadUs);
+		this.#passedToWorker(answer);
+		if (payload.length > 0) this.#passed('toSidecar', payload.length, underWayUs);
+		this.#chooseEncoding();
 		const isLate = !this.#keepsAll && underWayUs > 1000 * deadlineMs;
 		this.#inbound = this.#inbound
 			.then(async () => {
@@ -321,7 +338,7 @@ export class FleetLine implements EngineHandle {
 					this.#drop(earlier, 'asked again');
 				}
 				if (isNew) this.#isLastMissing = isLate;
-				if (!isLate && !(isReused && this.#isLastMissing)) return await this.#deliver(answer, payload);
+				if (!isLate && !(isReused && this.#isLastMissing)) return await this.#deliver(answer, painting);
 				this.#drop(sequence);
 				this.taken();
 			})
@@ -330,30 +347,58 @@ export class FleetLine implements EngineHandle {
 
 	async #deliver(
 		{ sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused, stages, batches }: Answer,
-		payload: Uint8Array,
+		sent: WirePicture,
 	): Promise<void> {
 		const { native } = this.#fleet;
 		const { painted } = this.#settings;
-		const sent = this.#sent.get(sequence);
-		if (!sent) return; // a worker that says everything twice
-		const { source, wire } = sent;
-		const painting = isReused ? this.#stream.last?.painting : payload;
+		const frame = this.#sent.get(sequence);
+		if (!frame) return; // a worker that says everything twice
+		const { source, wire } = frame;
+		const { last } = this.#stream;
+		const isSameSize = last?.size.width === painted.width && last.size.height === painted.height;
+		const painting = isReused ? isSameSize && last.painting : { ...sent, data: sent.data.slice() };
 		const answer = { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused };
 		let pictures: { source: Picture; picture: Picture } | undefined;
 		if (kind === 'painting') {
-			if (painting?.length !== wire.length) {
+			if (!painting) {
 				// The one before never came here.
 				this.taken();
 				return this.#drop(sequence);
 			}
 			pictures = { source, picture: await fromWire(painting, painted, native) };
 			if (this.#isOver) return;
-			this.#stream.last = { size: painted, epoch, source: wire, painting: isReused ? painting : painting.slice() };
+			this.#stream.last = { size: painted, epoch, source: wire, painting };
 			this.#hasUntriedPrompts = false;
 		}
 		this.#sent.delete(sequence);
 		this.#lateSinceUs = undefined;
 		this.#listener.answer(answer, pictures, { stages, batches });
+	}
+
+	/** A frame that came to the worker, whatever became of it there. */
+	#passedToWorker({ sequence, heardUs }: { sequence: number; heardUs: number }): void {
+		const sent = this.#sent.get(sequence);
+		const { aheadUs } = this.#ahead;
+		if (sent && aheadUs !== undefined) this.#passed('toWorker', sent.wire.data.length, heardUs - aheadUs - sent.sentUs);
+	}
+
+	#passed(direction: Direction, bytes: number, wayUs: number): void {
+		const { roundTripUs } = this.#ahead;
+		if (roundTripUs !== undefined) this.#stream.link.add({ direction, bytes, wayUs, emptyWayUs: roundTripUs / 2 });
+	}
+
+	#chooseEncoding(): void {
+		const { link, numbers, name } = this.#stream;
+		if (this.#keepsAll) return;
+		const fps = this.#rate.isSettled ? this.#rate.perSecond : Math.max(EXPECTED_FPS, this.#rate.perSecond);
+		const before = link.encoding;
+		numbers.linkBitsPerSecond = link.bitsPerSecond;
+		numbers.encoding = link.decide(8 * wireBytes(this.#settings.painted) * fps, this.#fleet.nowUs());
+		if (numbers.encoding !== before)
+			log.info(
+				{ encoding: numbers.encoding, carries: numbers.linkBitsPerSecond, stream: name },
+				'frames sent otherwise',
+			);
 	}
 
 	/** Nothing comes of a frame. */

@@ -39,8 +39,12 @@ export interface Bus {
 }
 
 const BUCKET = 'allaprima-leases';
+/** The fewest of which most are still there when one is lost. */
+const CLUSTER_REPLICAS = 3;
 /** Three seconds without a worker that was cut off, at most; a sidecar that knows of it takes the lease away before. */
 const TTL_MS = 3000;
+/** What the table is asked is of no use later: a lease is renewed five times while it lasts. */
+const ANSWER_MS = 1000;
 const CONNECT_TIMEOUT_MS = 5000;
 const RECONNECT_MS = 100;
 /** A connection that was cut without a word is noticed after two of them. */
@@ -166,7 +170,9 @@ export class NatsBus implements Bus, AsyncDisposable {
 
 	/** The table of leases, made where there is none. Errors: ERR_FLEET. */
 	async leases(): Promise<LeaseStore> {
-		return await NatsLeases.open(this.#connection);
+		const leases = await NatsLeases.open(this.#connection, () => this.isConnected);
+		this.onLost(() => leases.forget());
+		return leases;
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -224,12 +230,13 @@ const whyNot = ({ url, isPaired }: FleetAccess, { name, message }: Error): strin
 class NatsLeases implements LeaseStore {
 	readonly ttlMs: number;
 	readonly #connection: NatsConnection;
+	readonly #isConnected: () => boolean;
 	#table: Promise<KV> | undefined;
 
-	static async open(connection: NatsConnection): Promise<NatsLeases> {
+	static async open(connection: NatsConnection, isConnected: () => boolean): Promise<NatsLeases> {
 		try {
 			const table = await openTable(connection);
-			return new NatsLeases(connection, table, (await table.status()).ttl);
+			return new NatsLeases(connection, isConnected, { table, ttlMs: (await table.status()).ttl });
 		} catch (cause) {
 			throw new SidecarError(
 				'ERR_FLEET',
@@ -239,10 +246,20 @@ class NatsLeases implements LeaseStore {
 		}
 	}
 
-	private constructor(connection: NatsConnection, table: KV, ttlMs: number) {
+	private constructor(
+		connection: NatsConnection,
+		isConnected: () => boolean,
+		{ table, ttlMs }: { table: KV; ttlMs: number },
+	) {
 		this.#connection = connection;
+		this.#isConnected = isConnected;
 		this.#table = Promise.resolve(table);
 		this.ttlMs = ttlMs;
+	}
+
+	/** The server may come back without it. */
+	forget(): void {
+		this.#table = undefined;
 	}
 
 	create(key: string, value: string): Promise<number | undefined> {
@@ -275,8 +292,9 @@ class NatsLeases implements LeaseStore {
 
 	async #asked<Result>(work: (table: KV) => Promise<Result>): Promise<Result> {
 		try {
+			if (!this.#isConnected()) throw new Error('the connection to the server is lost');
 			this.#table ??= openTable(this.#connection);
-			return await work(await this.#table);
+			return await within(ANSWER_MS, this.#table.then(work));
 		} catch (cause) {
 			this.#table = undefined;
 			const reason = (cause as Error).message;
@@ -285,15 +303,30 @@ class NatsLeases implements LeaseStore {
 	}
 }
 
+/** Errors: that it took longer. What it was goes on, and nobody hears of it. */
+const within = <Result>(ms: number, work: Promise<Result>): Promise<Result> => {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(new Error('the server does not answer')), ms);
+	});
+	return Promise.race([work, late]).finally(() => clearTimeout(timer));
+};
+
 const openTable = async (connection: NatsConnection): Promise<KV> => {
 	const tables = new Kvm(connection);
 	try {
-		// On disk: numbers of leases have to grow over a restart of the server, too.
-		return await tables.create(BUCKET, { ttl: TTL_MS, history: 1, storage: 'file' });
+		// On disk: numbers of leases have to grow over a restart of the server, too. In a cluster on three of its servers, so that
+		// any of them may be lost.
+		const replicas = connection.info?.cluster === undefined ? 1 : CLUSTER_REPLICAS;
+		return await tables.create(BUCKET, { ttl: TTL_MS, history: 1, storage: 'file', replicas });
 	} catch (error) {
-		// Somebody else made it otherwise.
-		return await tables.open(BUCKET).catch(() => {
+		// Somebody else made it otherwise. To open one that is not there is no error before it is used.
+		try {
+			const table = await tables.open(BUCKET);
+			await table.status();
+			return table;
+		} catch {
 			throw error;
-		});
+		}
 	}
 };

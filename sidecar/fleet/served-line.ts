@@ -1,9 +1,9 @@
-import { promptShapesOf, ToWorker, type FleetOpen } from '../config/schema.ts';
+import { promptShapesOf, ToWorker, type FleetOpen, type WireEncoding } from '../config/schema.ts';
 import type { EngineFacts, EngineHandle, EngineListener, Engines } from '../engine/engine-process.ts';
 import type { Answer, Timings } from '../engine/engine-protocol.ts';
 import type { EncodedPrompt } from '../engine/engine.ts';
 import { SidecarError } from '../errors.ts';
-import type { Picture, Size } from '../frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Parameters } from '../parameters.ts';
@@ -11,7 +11,7 @@ import { log } from '../telemetry/logger.ts';
 import { Lease, type LeaseStore } from './leases.ts';
 import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
 import type { Bus } from './nats.ts';
-import { fromWire, toWire, wireBytes, wireLayout, type Converter } from './pictures.ts';
+import { expectWire, fromWire, toWire, wireLayout, type Converter } from './pictures.ts';
 import { areOfModel, decodePrompts, encodePrompts } from './prompts.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -49,7 +49,6 @@ export class ServedLine {
 	readonly #settings: ServedLineSettings;
 	readonly #subjects: LineSubjects;
 	readonly #engine: EngineHandle;
-	readonly #wireBytes: number;
 	readonly #promptShapes: ReturnType<typeof promptShapesOf>;
 	/** What came is dealt with in its order, and so is what goes. */
 	#inbound: Promise<void> = Promise.resolve();
@@ -57,6 +56,8 @@ export class ServedLine {
 	#lease: Lease | undefined;
 	/** Frames that the engine has asked for and not got. */
 	#wanted = 0;
+	/** Those that the engine has, by their sequence number: when they came, and how their paintings are to be sent. */
+	readonly #frames = new Map<number, { heardUs: number; encoding: WireEncoding }>();
 	/** Frames that it has got and not answered, and since when it owes the next of them. */
 	#owed = 0;
 	#owingSinceUs = 0;
@@ -95,7 +96,6 @@ export class ServedLine {
 		this.#settings = settings;
 		this.#subjects = lineSubjects(request.line);
 		this.#parameters = request.parameters;
-		this.#wireBytes = wireBytes(request.painted);
 		this.#promptShapes = promptShapesOf(folder.manifest);
 		this.#heardUs = this.#lookedUs = nowUs();
 		this.rate = new RateMeter(nowUs);
@@ -110,7 +110,7 @@ export class ServedLine {
 				batchDeadlineMs: request.batchDeadlineMs ?? Infinity,
 				parameters: request.parameters,
 				logLevel: LOG_LEVEL,
-				frameBytes: this.#wireBytes,
+				frameBytes: pictureByteLength(rgbLayout(request.painted)),
 				inFlightMax: request.inFlightMax,
 				tellsPrompts: true,
 			},
@@ -188,7 +188,9 @@ export class ServedLine {
 	async #answer(answer: Answer, painting: Picture | undefined, timings: Timings): Promise<void> {
 		const { native, nowUs } = this.#settings;
 		const { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused = false } = answer;
-		const payload = painting && !isReused ? await toWire(painting, native) : undefined;
+		const { heardUs, encoding: wanted } = this.#frames.get(sequence) ?? { heardUs: nowUs(), encoding: 'nv12' };
+		for (const earlier of this.#frames.keys()) if (earlier <= sequence) this.#frames.delete(earlier);
+		const wire = painting && !isReused ? await toWire(painting, wanted, native) : undefined;
 		if (this.#isOver) return;
 		if (kind === 'painting') {
 			this.#settings.count('painted');
@@ -207,39 +209,49 @@ export class ServedLine {
 				epoch,
 				kind,
 				isReused,
+				encoding: wire?.encoding ?? wanted,
+				heardUs,
 				sentUs: nowUs(),
 				...timings,
 			},
-			payload,
+			wire?.data,
 		);
 	}
 
 	#read(data: Uint8Array): void {
 		if (this.#isOver) return;
-		this.#heardUs = this.#settings.nowUs();
+		const heardUs = (this.#heardUs = this.#settings.nowUs());
 		try {
 			const { head, payload } = decodeMessage(ToWorker, data, 'A message of the sidecar');
 			// At once, or it would say how long the others take, too.
-			if (head.type === 'beat') this.#tell({ type: 'beat', atUs: head.atUs, workerUs: this.#heardUs });
+			if (head.type === 'beat') this.#tell({ type: 'beat', atUs: head.atUs, workerUs: heardUs });
 			else if (head.type === 'close') void this.close();
 			else if (head.type === 'stuck') this.#endStuck();
 			else
 				this.#inbound = this.#inbound
-					.then(() => (this.#isOver ? undefined : this.#hear(head, payload)))
+					.then(() => (this.#isOver ? undefined : this.#hear(head, payload, heardUs)))
 					.catch((error: unknown) => this.#fail(error));
 		} catch (error) {
 			this.#fail(error);
 		}
 	}
 
-	async #hear(said: Exclude<ToWorker, { type: 'beat' | 'close' | 'stuck' }>, payload: Uint8Array): Promise<void> {
+	async #hear(
+		said: Exclude<ToWorker, { type: 'beat' | 'close' | 'stuck' }>,
+		payload: Uint8Array,
+		heardUs: number,
+	): Promise<void> {
 		switch (said.type) {
 			case 'lease':
 				return await this.#claim();
 			case 'frame':
-				return this.#paint(said, payload);
+				return await this.#paint(said, payload, heardUs);
 			case 'last': {
-				const picture = await fromWire(this.#expectPicture(payload), this.request.painted, this.#settings.native);
+				const picture = await fromWire(
+					{ encoding: said.encoding, data: payload },
+					this.request.painted,
+					this.#settings.native,
+				);
 				this.#before = { ...(this.#before ?? { prompts: [] }), epoch: said.epoch, [said.of]: picture };
 				return;
 			}
@@ -275,18 +287,25 @@ export class ServedLine {
 		this.#tell(this.#lease ? { type: 'leased', lease: this.#lease.number } : { type: 'leaseRefused' });
 	}
 
-	#paint(said: Extract<ToWorker, { type: 'frame' }>, payload: Uint8Array): void {
-		const { nowUs } = this.#settings;
-		const { lease, sequence, capturedUs, timestampUs, durationUs, untilUs = Infinity, parameters } = said;
-		this.#expectPicture(payload);
+	async #paint(said: Extract<ToWorker, { type: 'frame' }>, payload: Uint8Array, heardUs: number): Promise<void> {
+		const { nowUs, native } = this.#settings;
+		const { painted } = this.request;
+		const { lease, sequence, capturedUs, timestampUs, durationUs, encoding, untilUs = Infinity, parameters } = said;
+		expectWire({ encoding, data: payload }, painted);
 		if (parameters) this.#parameters = parameters;
 		if (!this.isLeased || lease !== this.#lease!.number) return; // nobody waits for it any more
 		if (this.#wanted === 0 || nowUs() > untilUs) {
 			this.#settings.count('dropped');
-			this.#tell({ type: 'dropped', sequence });
+			this.#tell({ type: 'dropped', sequence, heardUs });
 			if (this.#wanted > 0) this.#tell({ type: 'pull' }); // in its place
 			return;
 		}
+		// The engine takes NV12 as it is.
+		const picture =
+			encoding === 'nv12'
+				? { ...wireLayout(painted), data: payload }
+				: await fromWire({ encoding, data: payload }, painted, native);
+		if (this.#isOver) return;
 		if (this.#before?.source && this.#before.painting) {
 			const { epoch, source, painting, prompts } = this.#before;
 			this.#engine.resume?.({ epoch, source, painting, prompts });
@@ -294,16 +313,9 @@ export class ServedLine {
 		this.#before = undefined;
 		this.#wanted--;
 		if (this.#owed++ === 0) this.#owingSinceUs = nowUs();
-		const layout = wireLayout(this.request.painted);
-		this.#engine.send({ sequence, slot: 0, capturedUs, timestampUs, durationUs, layout }, payload, this.#parameters);
-	}
-
-	#expectPicture(payload: Uint8Array): Uint8Array {
-		if (payload.length === this.#wireBytes) return payload;
-		throw new SidecarError(
-			'ERR_FLEET',
-			`A picture of ${payload.length} bytes came, expected ${this.#wireBytes} for ${this.request.painted.width}x${this.request.painted.height}.`,
-		);
+		this.#frames.set(sequence, { heardUs, encoding });
+		const { data, ...layout } = picture;
+		this.#engine.send({ sequence, slot: 0, capturedUs, timestampUs, durationUs, layout }, data, this.#parameters);
 	}
 
 	#look(): void {

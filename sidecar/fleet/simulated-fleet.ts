@@ -130,7 +130,7 @@ export class FleetSimulation {
 			isThere
 				? [
 						{
-							protocol: 2,
+							protocol: 3,
 							worker: `${index}`,
 							host: '',
 							capacity: capacity * fps * SIZE,

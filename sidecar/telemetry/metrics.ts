@@ -28,7 +28,14 @@ export interface ChannelNumbers {
 	/** On the 0..255 scale; absent before anything was measured. */
 	flicker?: { warpingError: number; sobel: number; sourceSobel: number };
 	/** Absent where the engine runs on this machine. */
-	remote?: { worker: string | undefined; roundTripMs: number | undefined; framesLate: number; placements: number };
+	remote?: {
+		worker: string | undefined;
+		roundTripMs: number | undefined;
+		framesLate: number;
+		placements: number;
+		encoding: 'nv12' | 'jpeg';
+		linkBitsPerSecond: number | undefined;
+	};
 	/** Absent where the channel has nothing to do with NDI. */
 	ndi?: {
 		/** What left, by what it was; `filled` went out while the source gave nothing. */
@@ -140,6 +147,14 @@ export class Metrics {
 		);
 		this.#gauge('fleet_round_trip_seconds', 'To the worker and back, the fastest of the last few.', ({ remote }) =>
 			remote?.roundTripMs === undefined ? undefined : remote.roundTripMs / 1000,
+		);
+		this.#gauge('fleet_jpeg', '1 where frames are sent as JPEG, for the link is narrow.', ({ remote }) =>
+			remote ? Number(remote.encoding === 'jpeg') : undefined,
+		);
+		this.#gauge(
+			'fleet_link_bits_per_second',
+			'What the link carried of the last frames and paintings, the narrower way.',
+			({ remote }) => remote?.linkBitsPerSecond,
 		);
 		this.#count(
 			'fleet_frames_late_total',

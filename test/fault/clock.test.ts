@@ -4,17 +4,12 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import type { Report } from '../../sidecar/telemetry/report.ts';
 import { enginePids } from '../support/engines.ts';
+import { FAKE_CLOCK } from '../support/faketime.ts';
 import { CLI, latencyOf, WatchedRun, type Seen } from '../support/watched-run.ts';
-
-const machine = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as string];
-const library = fileURLToPath(
-	new URL(`../../.cache/faketime/usr/lib/${machine}-linux-gnu/faketime/libfaketimeMT.so.1`, import.meta.url),
-);
 
 const DAY_S = 86_400;
 const JUMPS: readonly [what: string, aheadS: number][] = [
@@ -35,10 +30,9 @@ const openClock = (file: string) => {
 	const set = (aheadS: number) => writeFileSync(file, `${aheadS < 0 ? '' : '+'}${aheadS}\n`);
 	set(0);
 	const environment = {
-		LD_PRELOAD: library,
+		...FAKE_CLOCK,
 		FAKETIME_TIMESTAMP_FILE: file,
 		FAKETIME_NO_CACHE: '1',
-		FAKETIME_DONT_FAKE_MONOTONIC: '1',
 	};
 	return { set, environment };
 };

@@ -1,4 +1,6 @@
 // Leases in the key-value table of a real nats-server: one holder at a time, whatever happens to it.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lease, revoke, type LeaseStore } from '../../sidecar/fleet/leases.ts';
@@ -106,6 +108,24 @@ describe('a lease', () => {
 		const other = await claim(store, 'other', 'b');
 		expect(other.lease!.number).toBeGreaterThan(lease!.number);
 		for (const one of [lease, other.lease]) await one!.release();
+		await bus[Symbol.asyncDispose]();
+	});
+
+	it('is had at once where the server came back without its table, and one was asked for meanwhile', async () => {
+		await using own = await NatsServer.start();
+		const { bus, store } = await open(own.url);
+		const { lease } = await claim(store, 'before', 'a');
+		await own.stop();
+		await until(() => !bus.isConnected);
+		await lease!.release();
+		await rm(join(own.folder, 'jetstream'), { recursive: true });
+		await own.start();
+		await until(() => bus.isConnected);
+		const startMs = nowMs();
+		const after = await claim(store, 'after', 'a');
+		expect(after.lease!.holds).toBe(true);
+		expect(nowMs() - startMs).toBeLessThan(900);
+		await after.lease!.release();
 		await bus[Symbol.asyncDispose]();
 	});
 });

@@ -296,6 +296,7 @@ describe('the NATS server', () => {
 		await stream.paints(10);
 		expectWhole(stream.shown);
 		expect(stream.error()).toBeUndefined();
+		expect(stream.engine.restarts).toBe(1); // the next waits for the server
 	});
 
 	it('that is away for seconds costs neither a file its end nor a live stream more than one engine', async () => {
@@ -382,7 +383,7 @@ describe('whoever talks nonsense', () => {
 			words('{'),
 			words('{"type":"frame"}'),
 			words('[]'),
-			words(JSON.stringify({ protocol: 2, model: { name: '../..', sha256: 'x' }, painted: { width: 1e9, height: 1 } })),
+			words(JSON.stringify({ protocol: 3, model: { name: '../..', sha256: 'x' }, painted: { width: 1e9, height: 1 } })),
 			Buffer.alloc(100_000, 7),
 		];
 		for (const data of nonsense) {

@@ -1,98 +1,20 @@
 // Two machines that are paired as it is typed: the built command, a nats-server of its own, and models/lite.
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { Pair } from '../../sidecar/config/schema.ts';
 import { newSecret } from '../../sidecar/fleet/pairing-code.ts';
 import { until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';
+import { Machine, NATS_PROGRAM, Running } from '../support/machine.ts';
 
 const closers: (() => PromiseLike<unknown> | void)[] = [];
 afterEach(async () => {
 	for (const close of closers.splice(0).reverse()) await close();
 });
-
-/** Where scripts/setup --tests unpacks Debian's package, else where that puts it. */
-const unpacked = fileURLToPath(new URL('../../.cache/nats-server/usr/sbin/nats-server', import.meta.url));
-const NATS_PROGRAM = existsSync(unpacked) ? unpacked : '/usr/sbin/nats-server';
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-
-/** A machine is a home. */
-class Machine {
-	readonly home: string;
-
-	constructor(home: string) {
-		this.home = home;
-	}
-
-	at(path: string): string {
-		return join(this.home, path);
-	}
-
-	start(...args: string[]): Running {
-		return new Running(args, {
-			PATH: process.env['PATH']!,
-			HOME: this.home,
-			ALLAPRIMA_NATS_SERVER: NATS_PROGRAM,
-			// What was optimised for this processor is the same for all.
-			XDG_CACHE_HOME: process.env['XDG_CACHE_HOME'] ?? join(process.env['HOME']!, '.cache'),
-		});
-	}
-
-	/** With a line on its standard input. */
-	async piped(line: string, ...args: string[]): Promise<Running> {
-		const running = this.start(...args);
-		running.child.stdin!.end(line);
-		await running.over;
-		return running;
-	}
-
-	async allaprima(...args: string[]): Promise<Running> {
-		const running = this.start(...args);
-		await running.over;
-		return running;
-	}
-}
-
-class Running {
-	readonly child: ChildProcess;
-	readonly over: Promise<unknown>;
-	stdout = '';
-	stderr = '';
-
-	constructor(args: string[], env: Record<string, string>) {
-		this.child = spawn(process.execPath, [CLI, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-		this.child.stdout!.on('data', (text: Buffer) => (this.stdout += text.toString()));
-		this.child.stderr!.on('data', (text: Buffer) => (this.stderr += text.toString()));
-		this.over = once(this.child, 'close');
-	}
-
-	get code(): number | null {
-		return this.child.exitCode;
-	}
-
-	async says(what: RegExp): Promise<RegExpExecArray> {
-		let found: RegExpExecArray | null = null;
-		await until(() => {
-			found = what.exec(this.stdout + this.stderr);
-			if (!found && this.child.exitCode !== null)
-				throw new Error(`it ended with ${this.child.exitCode}:\n${this.stderr}`);
-			return found !== null;
-		}, 60_000);
-		return found!;
-	}
-
-	async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-		if (this.child.exitCode === null) this.child.kill(signal);
-		await this.over;
-	}
-}
 
 describe('allaprima pair', () => {
 	const homes: string[] = [];

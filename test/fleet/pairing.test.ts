@@ -1,5 +1,6 @@
 // How two machines are paired: the exchange of a code over real TLS, and who else might be there.
 import { spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
@@ -73,6 +74,11 @@ const outcomeOf = (host: PairingHost) =>
 		(guest) => ({ guest }),
 		(error: { code: string; message: string }) => ({ error }),
 	);
+
+it('is a certificate that no clock finds too new or too old', () => {
+	const { validFrom, validTo } = new X509Certificate(identity.certificate);
+	expect([validFrom, validTo]).toEqual(['Jan  1 00:00:00 1970 GMT', 'Dec 31 23:59:59 9999 GMT']);
+});
 
 describe('a code that is typed', () => {
 	it('gives both ends the same, and each the right one', async () => {

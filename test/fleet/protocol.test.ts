@@ -6,9 +6,9 @@ import type { Received } from '../../sidecar/fleet/nats.ts';
 import { wireBytes } from '../../sidecar/fleet/pictures.ts';
 import { drainSubject, lineSubjects, OFFER, openSubject, STATUS } from '../../sidecar/fleet/subjects.ts';
 import { until } from '../support/engines.ts';
-import { EchoWorker, NatsBus, openFleet, openStream, PAINTED } from '../support/fleet.ts';
+import { EchoWorker, NatsBus, nowUs, openFleet, openStream, PAINTED } from '../support/fleet.ts';
 import { parametersOf } from '../support/frames.ts';
-import { NatsServer } from '../support/nats.ts';
+import { NatsServer, TcpRelay } from '../support/nats.ts';
 
 let nats: NatsServer;
 let bus: Awaited<ReturnType<typeof NatsBus.connect>>;
@@ -34,7 +34,7 @@ const puppetWorker = async (
 	let tellLast: (head: object, pixels?: Uint8Array) => void = () => {};
 	const ends: (() => void)[] = [];
 	const lines: string[] = [];
-	const status = { protocol: 2, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
+	const status = { protocol: 3, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
 	ends.push(await bus.subscribe(STATUS, (message) => message.respond(encodeMessage(status))));
 	ends.push(await bus.subscribe(OFFER, (message) => message.respond(encodeMessage(status))));
 	const open = async (message: Received) => {
@@ -53,8 +53,9 @@ const puppetWorker = async (
 					const { sequence, capturedUs, timestampUs, durationUs } = head;
 					paint(head, (more = {}, pixels = PIXELS) => {
 						const times = { sequence, capturedUs, timestampUs, durationUs };
-						const of = { lease: head.lease, epoch: 0, kind: 'painting', isReused: false, sentUs: head.capturedUs };
-						tell({ type: 'answer', ...of, ...times, stages: [], batches: [], ...more }, pixels);
+						const of = { lease: head.lease, epoch: 0, kind: 'painting', isReused: false, encoding: head.encoding };
+						const at = { heardUs: head.capturedUs, sentUs: head.capturedUs };
+						tell({ type: 'answer', ...of, ...at, ...times, stages: [], batches: [], ...more }, pixels);
 					});
 					tell({ type: 'pull' });
 				}
@@ -110,6 +111,8 @@ describe('a sidecar', () => {
 		['where there is to be none', { kind: 'source' }, PIXELS],
 		['of no size', {}, new Uint8Array()],
 		['the frame itself', { kind: 'source' }, new Uint8Array()],
+		['a JPEG that is none', { encoding: 'jpeg' }, PIXELS.subarray(0, 1000)],
+		['a JPEG of no size', { encoding: 'jpeg' }, new Uint8Array()],
 	])('ends the line whose painting is %s, and has another', async (_, more, pixels) => {
 		let isWrong = true;
 		using worker = await puppetWorker('puppet', (frame, answer) => {
@@ -168,25 +171,25 @@ describe('a sidecar', () => {
 
 describe('a worker', () => {
 	/** A sidecar by hand: one line at a worker, and what it hears there. */
-	const openLine = async (worker: EchoWorker, line: string, stream = `stream-${line}`) => {
+	const openLine = async (worker: EchoWorker, line: string, stream = `stream-${line}`, inFlightMax = 4) => {
 		const heard: FromWorker[] = [];
 		const to = lineSubjects(line);
 		await bus.subscribe(to.out, ({ data, isNobody }) => {
 			if (!isNobody) heard.push(decodeMessage(FromWorker, data, 'it').head);
 		});
 		const request: FleetOpen = {
-			protocol: 2,
+			protocol: 3,
 			stream,
 			line,
 			model: { name: 'lite', sha256: 'a'.repeat(64) },
 			painted: PAINTED,
 			batchDeadlineMs: 100,
-			inFlightMax: 4,
+			inFlightMax,
 			parameters: parametersOf() as unknown as FleetOpen['parameters'],
 		};
 		await bus.request(openSubject(worker.name), encodeMessage(request), 1000);
 		const tell = (head: object, pixels?: Uint8Array) => bus.publish(to.in, encodeMessage(head, pixels));
-		const answers = () => heard.filter(({ type }) => type === 'answer');
+		const answers = () => heard.filter((said) => said.type === 'answer');
 		const frame = (sequence: number, more: object = {}) => ({
 			type: 'frame',
 			lease: 1,
@@ -194,6 +197,7 @@ describe('a worker', () => {
 			capturedUs: 0,
 			timestampUs: 0,
 			durationUs: 0,
+			encoding: 'nv12',
 			...more,
 		});
 		await until(() => heard.some(({ type }) => type === 'pull'));
@@ -229,6 +233,32 @@ describe('a worker', () => {
 		expect(second.answers()).toEqual([]);
 	});
 
+	it('that hears nothing any more gives no painting once another may have the stream', async () => {
+		await using way = await TcpRelay.to(nats.port);
+		await using cut = await EchoWorker.start(way.url, 'cut', 7, { paintMs: 400 });
+		await using free = await EchoWorker.start(nats.url, 'free', 201);
+		const [first, second] = [await openLine(cut, 'a', 'claimed', 16), await openLine(free, 'b', 'claimed')];
+		const lease = await leaseOf(first);
+		for (let i = 0; i < 15; i++) first.tell(first.frame(i, { lease }), PIXELS);
+		await until(() => first.answers().length === 1);
+		way.cut('toClient'); // what it says is still heard
+		let newLease: number | undefined;
+		const asking = setInterval(() => second.tell({ type: 'lease' }), 50);
+		await until(() => {
+			newLease = second.heard.flatMap((said) => (said.type === 'leased' ? [said.lease] : []))[0];
+			return newLease !== undefined;
+		});
+		clearInterval(asking);
+		const claimedUs = nowUs(); // all processes of a machine have one monotonic clock
+		second.tell(second.frame(0, { lease: newLease }), PIXELS);
+		await until(() => second.answers().length > 0);
+		way.heal();
+		await until(async () => (await cut.status()).lines.length === 0);
+		expect(first.answers().length).toBeGreaterThan(2);
+		for (const { sentUs } of first.answers()) expect(sentUs).toBeLessThan(claimedUs);
+		expect(newLease).toBeGreaterThan(lease);
+	});
+
 	it('drops what is too late, and what it did not ask for', async () => {
 		await using worker = await EchoWorker.start(nats.url, 'one', 7, { paintMs: 300 });
 		const line = await openLine(worker, 'late');
@@ -240,11 +270,15 @@ describe('a worker', () => {
 		expect(dropped).toEqual([0, 4, 5, 6]);
 	});
 
-	it('ends a line with a frame of another size, and says so', async () => {
+	it.each([
+		['of another size', {}, PIXELS.subarray(1)],
+		['that is no JPEG', { encoding: 'jpeg' }, PIXELS.subarray(1)],
+		['that is a JPEG longer than it may be', { encoding: 'jpeg' }, new Uint8Array(PIXELS.length + 1)],
+	])('ends a line with a frame %s, and says so', async (_, more, pixels) => {
 		await using worker = await EchoWorker.start(nats.url, 'one', 7);
 		const line = await openLine(worker, 'size');
 		const lease = await leaseOf(line);
-		line.tell(line.frame(0, { lease }), PIXELS.subarray(1));
+		line.tell(line.frame(0, { lease, ...more }), pixels);
 		await until(() => line.heard.some(({ type }) => type === 'failed'));
 		expect((await worker.status()).lines).toEqual([]);
 	});
@@ -270,7 +304,7 @@ describe('a worker', () => {
 		await openLine(worker, 'twice');
 		const ask = async (over: object) => {
 			const request = {
-				protocol: 2,
+				protocol: 3,
 				stream: 's',
 				line: 'other',
 				model: { name: 'lite', sha256: 'a'.repeat(64) },
@@ -285,7 +319,7 @@ describe('a worker', () => {
 		};
 		expect(await ask({ line: 'twice' })).toMatchObject({ isOpen: false, refuses: 'request' });
 		expect(await ask({ painted: { width: 8192, height: 8192 } })).toMatchObject({ refuses: 'request' });
-		expect(await ask({ protocol: 3 })).toMatchObject({ refuses: 'protocol' });
+		expect(await ask({ protocol: 4 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ more: 1 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ model: { name: 'other', sha256: 'a'.repeat(64) } })).toMatchObject({ refuses: 'model' });
 		await bus.request(drainSubject(worker.name), new Uint8Array(), 1000);

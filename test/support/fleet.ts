@@ -1,40 +1,43 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { FleetStatus } from '../../sidecar/config/schema.ts';
-import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
-import { pictureByteLength, rgbLayout, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import type { RemoteNumbers } from '../../sidecar/engine/engine-process.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { until } from './engines.ts';
+import { levelOf, openStreamWith, type OpenFleet, type Shown, type StreamSettings } from './fleet-stream.mjs';
 import { parametersOf } from './frames.ts';
+import type { Host } from './hosts.ts';
 
-/** The built fleet, with workers that are processes of their own, and the sidecar's end of it in the test. */
+/** The built fleet, with workers that are processes of their own, and the sidecar's end of it in the test or on a host. */
 
-const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
-const { FleetEngines } = (await import(
-	dist('fleet/fleet-engines.js')
-)) as typeof import('../../sidecar/fleet/fleet-engines.ts');
-const { NatsBus } = (await import(dist('fleet/nats.js'))) as typeof import('../../sidecar/fleet/nats.ts');
-const { SupervisedEngine } = (await import(
-	dist('engine/supervised-engine.js')
-)) as typeof import('../../sidecar/engine/supervised-engine.ts');
-const { FrameRing } = (await import(dist('frame/ring.js'))) as typeof import('../../sidecar/frame/ring.ts');
-const { nowUs } = (await import(dist('frame/clock.js'))) as typeof import('../../sidecar/frame/clock.ts');
-const { loadNative } = (await import(dist('native.js'))) as typeof import('../../sidecar/native.ts');
-const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
-setLog({ level: (process.env['FLEET_LOG'] as 'info' | undefined) ?? 'silent' });
+export { levelOf, NatsBus, nowUs, openFleet, PAINTED, type Shown } from './fleet-stream.mjs';
 
-export { NatsBus };
+/** Where a process runs: this machine, unless told. */
+export interface Where {
+	host?: Host;
+	environment?: Record<string, string>;
+}
 
-export const PAINTED = { width: 64, height: 64 };
-/** Of a fleet that has no model to look into. */
-const FOLDER = {
-	path: '',
-	manifest: { name: 'lite', graphs: {}, textEncoder: { tokenizerSha256: 'a'.repeat(64) } },
-} as ModelFolder;
+/** A program of ours that is spoken to. */
+const start = (script: string, settings: object, { host, environment = {} }: Where): ChildProcess => {
+	const file = fileURLToPath(new URL(script, import.meta.url));
+	const command = [process.execPath, file, JSON.stringify(settings)] as const;
+	const [program, ...args] = host?.command(...command) ?? command;
+	return spawn(program, args, {
+		env: { ...process.env, ...environment },
+		stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+		serialization: 'advanced',
+	});
+};
 
-const script = fileURLToPath(new URL('./echo-worker.process.mjs', import.meta.url));
+const kill = async (child: ChildProcess): Promise<void> => {
+	if (child.exitCode !== null || child.signalCode !== null) return;
+	const exited = once(child, 'exit');
+	child.kill('SIGKILL');
+	await exited;
+};
 
 interface Resumed {
 	epoch: number;
@@ -54,21 +57,24 @@ export class EchoWorker implements AsyncDisposable {
 	killed = 0;
 	#status: ((status: FleetStatus) => void) | undefined;
 
-	static async start(url: string, name: string, mark: number, more: object = {}): Promise<EchoWorker> {
-		const worker = new EchoWorker(url, name, mark, more);
+	static async start(
+		url: string,
+		name: string,
+		mark: number,
+		more: object = {},
+		where: Where = {},
+	): Promise<EchoWorker> {
+		const worker = new EchoWorker({ url, name, mark, ...more }, where);
 		await worker.#opened;
 		return worker;
 	}
 
 	#opened: Promise<unknown>;
 
-	private constructor(url: string, name: string, mark: number, more: object) {
-		this.name = name;
-		this.mark = mark;
-		this.process = fork(script, [JSON.stringify({ url, name, mark, ...more })], {
-			stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-			serialization: 'advanced',
-		});
+	private constructor(settings: { url: string; name: string; mark: number }, where: Where) {
+		this.name = settings.name;
+		this.mark = settings.mark;
+		this.process = start('./echo-worker.process.mjs', settings, where);
 		this.#opened = new Promise((resolve, reject) => {
 			this.process.once('exit', () => reject(new Error('the worker ended before it was open')));
 			this.process.on('message', (message: { type: string; status: FleetStatus } & Resumed) => {
@@ -93,40 +99,13 @@ export class EchoWorker implements AsyncDisposable {
 
 	/** As a crash or a power cut does it. */
 	async kill(): Promise<void> {
-		if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-		const exited = once(this.process, 'exit');
-		this.process.kill('SIGKILL');
-		await exited;
+		await kill(this.process);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.kill();
 	}
 }
-
-export const openFleet = async (url: string, { deadlineMs = 300, access = {} } = {}) => {
-	const bus = await NatsBus.connect({ url, server: url.replace('nats://', ''), ...access });
-	const leases = await bus.leases();
-	const engines = new FleetEngines({ bus, leases, native: loadNative(), url, deadlineMs, nowUs, random: Math.random });
-	return { bus, leases, engines, [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose]() };
-};
-
-/** What left a stream. */
-export interface Shown {
-	sequence: number;
-	kind: StyledFrame['kind'];
-	epoch: number;
-	/** Of the first pixel of the frame and of its painting. */
-	source: number;
-	level: number;
-	/** Which worker painted it. */
-	mark: number;
-	atUs: number;
-	ageUs: number;
-}
-
-/** The grey level of a frame; a painting has 255 less that. */
-export const levelOf = (sequence: number): number => 20 + (sequence % 200);
 
 /** NV12 at full range keeps a grey but for rounding. */
 export const near = (level: number, expected: number) => Math.abs(level - expected) <= 2;
@@ -155,98 +134,119 @@ export const painterOf = (shown: readonly Shown[], workers: readonly EchoWorker[
 	return workers.find((worker) => worker.name === name)!;
 };
 
+/** What was shown of a stream, wherever that is. */
+abstract class SeenStream {
+	readonly shown: Shown[] = [];
+	protected failure: unknown;
+
+	paintings(): Shown[] {
+		return this.shown.filter(({ kind }) => kind === 'painting');
+	}
+
+	error(): { code: string; message: string } | undefined {
+		return this.failure as { code: string; message: string } | undefined;
+	}
+
+	/** So many more paintings from now on. */
+	async paints(more = 5): Promise<void> {
+		const before = this.paintings().length;
+		await until(() => this.failure !== undefined || this.paintings().length >= before + more);
+		if (this.failure !== undefined) throw this.failure;
+	}
+}
+
+class OwnStream extends SeenStream implements AsyncDisposable {
+	readonly #stream: ReturnType<typeof openStreamWith>;
+	readonly #over: Promise<void>;
+
+	constructor(fleet: Pick<OpenFleet, 'engines'>, settings: StreamSettings) {
+		super();
+		this.#stream = openStreamWith(fleet, parametersOf(), (shown) => this.shown.push(shown), settings);
+		this.#over = this.#stream.painting.catch((reason: unknown) => void (this.failure = reason));
+	}
+
+	get engine() {
+		return this.#stream.engine;
+	}
+
+	/** Of one whose engine is elsewhere. */
+	remote(): RemoteNumbers {
+		return this.#stream.remote()!;
+	}
+
+	change(to: Parameters): void {
+		this.#stream.change(to);
+	}
+
+	over(): Promise<void> {
+		return this.#over;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#stream[Symbol.asyncDispose]();
+	}
+}
+
 /** Frames of one grey each at a steady rate, painted by a supervised engine of the fleet. */
-export const openStream = (
-	fleet: Awaited<ReturnType<typeof openFleet>>,
-	{ fps = 40, painted = PAINTED, keepsAll = false, frames = Infinity, folder = FOLDER, stuckAfterUs = 5_000_000 } = {},
-) => {
-	const layout = rgbLayout(painted);
-	const ring = new FrameRing({
-		slotCount: 8,
-		slotBytes: pictureByteLength(layout),
-		mode: keepsAll ? 'wait' : 'newest-wins',
-		waitingMax: 1,
-	});
-	let parameters: Parameters = parametersOf();
-	const timers = new Set<NodeJS.Timeout>();
-	const timer = (made: NodeJS.Timeout) => (timers.add(made), () => (clearTimeout(made), void timers.delete(made)));
-	const engine = new SupervisedEngine({
-		start: (listener, how) =>
-			fleet.engines.start(
-				{
-					folder,
-					provider: 'cpu',
-					precision: 'fp32',
-					painted,
-					fit: 'stretch',
-					batchDeadlineMs: keepsAll ? Infinity : 100,
-					parameters: how.parameters,
-					logLevel: 'silent',
-					frameBytes: pictureByteLength(layout),
-					inFlightMax: 4,
-					stream: ring,
+export const openStream = (fleet: Pick<OpenFleet, 'engines'>, settings: StreamSettings = {}): OwnStream =>
+	new OwnStream(fleet, settings);
+
+/** The same in a process of its own. */
+export class FarStream extends SeenStream implements AsyncDisposable {
+	readonly #process: ChildProcess;
+	readonly #opened: Promise<unknown>;
+	#state: ((state: RemoteNumbers & { restarts: number }) => void) | undefined;
+	#answer: ((answer: string | undefined) => void) | undefined;
+
+	static async open(
+		url: string,
+		where: Where,
+		{ fleet = {}, ...stream }: StreamSettings & { fleet?: { deadlineMs?: number } } = {},
+	): Promise<FarStream> {
+		const far = new FarStream({ url, parameters: parametersOf(), fleet, stream }, where);
+		await far.#opened;
+		return far;
+	}
+
+	private constructor(settings: object, where: Where) {
+		super();
+		this.#process = start('./fleet-stream.process.mjs', settings, where);
+		this.#opened = new Promise((resolve, reject) => {
+			this.#process.once('exit', () => reject(new Error('the stream ended before it was open')));
+			this.#process.on(
+				'message',
+				(
+					message:
+						| { type: 'open' }
+						| { type: 'shown'; shown: Shown }
+						| { type: 'error'; error: unknown }
+						| { type: 'answer'; answer: string | undefined }
+						| { type: 'state'; state: RemoteNumbers & { restarts: number } },
+				) => {
+					if (message.type === 'open') resolve(undefined);
+					else if (message.type === 'shown') this.shown.push(message.shown);
+					else if (message.type === 'error') this.failure = message.error;
+					else if (message.type === 'answer') this.#answer?.(message.answer);
+					else this.#state?.(message.state);
 				},
-				listener,
-			),
-		hasFallback: false,
-		ring,
-		parametersNow: () => parameters,
-		batchSize: 1,
-		keepsAll,
-		limits: { staleAfterUs: 1_000_000, stuckAfterUs },
-		observer: { stage: () => {}, batch: () => {} },
-		nowUs,
-		every: (us, work) => timer(setInterval(work, us / 1000)),
-		after: (us, work) => timer(setTimeout(work, us / 1000)),
-	});
-	const stop = new AbortController();
-	const shown: Shown[] = [];
-	const offering = (async () => {
-		for (let sequence = 0; sequence < frames && !stop.signal.aborted; sequence++) {
-			const slot = await ring.acquire(stop.signal);
-			if (slot === undefined) return;
-			ring.bytes(slot).fill(levelOf(sequence));
-			const timestampUs = Math.round((1e6 * sequence) / fps);
-			ring.offer({ sequence, slot, capturedUs: nowUs(), timestampUs, durationUs: 0, layout });
-			if (!keepsAll) await new Promise((resolve) => setTimeout(resolve, 1000 / fps));
-		}
-		ring.close();
-	})();
-	let error: unknown;
-	const painting = (async () => {
-		try {
-			for await (const { sequence, kind, epoch, source, picture, capturedUs } of engine.paint(
-				ring.frames(stop.signal),
-			)) {
-				const atUs = nowUs();
-				const [level, mark] = [picture.data[0]!, picture.data.at(-1)!];
-				shown.push({ sequence, kind, epoch, source: source.data[0]!, level, mark, atUs, ageUs: atUs - capturedUs });
-			}
-		} catch (reason) {
-			error = reason;
-		}
-	})();
-	const paintings = () => shown.filter(({ kind }) => kind === 'painting');
-	return {
-		engine,
-		shown,
-		remote: () => fleet.engines.remote(ring)!,
-		paintings,
-		error: () => error as { code: string; message: string } | undefined,
-		change: (to: Parameters) => (parameters = to),
-		/** So many more paintings from now on. */
-		paints: async (more = 5) => {
-			const before = paintings().length;
-			await until(() => error !== undefined || paintings().length >= before + more);
-			if (error !== undefined) throw error;
-		},
-		over: () => painting,
-		[Symbol.asyncDispose]: async () => {
-			stop.abort();
-			ring.close();
-			await engine[Symbol.asyncDispose]();
-			for (const made of timers) clearTimeout(made);
-			await offering; // frames that were in the engine are never answered
-		},
-	};
-};
+			);
+		});
+	}
+
+	async state(): Promise<RemoteNumbers & { restarts: number }> {
+		const answer = new Promise<RemoteNumbers & { restarts: number }>((resolve) => (this.#state = resolve));
+		this.#process.send({});
+		return await answer;
+	}
+
+	/** Asks on its connection; undefined where nobody answers. */
+	async request(subject: string, data = ''): Promise<string | undefined> {
+		const answer = new Promise<string | undefined>((resolve) => (this.#answer = resolve));
+		this.#process.send({ subject, data });
+		return await answer;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await kill(this.#process);
+	}
+}

@@ -1,13 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
 import { until } from './engines.ts';
+import type { Host } from './hosts.ts';
 
 /** Where scripts/setup --tests unpacks Debian's package. */
 const unpacked = fileURLToPath(new URL('../../.cache/nats-server/usr/sbin/nats-server', import.meta.url));
@@ -16,47 +17,64 @@ interface NatsSettings {
 	/** Lines of its configuration, besides the port. */
 	configuration?: string;
 	jetStream?: boolean;
+	/** Lines of its JetStream's. */
+	storage?: string;
+	/** Where it runs, at its usual port; this machine, unless told. */
+	host?: Host;
+	/** So much room is on its disk, in kB. */
+	diskKb?: number;
 }
 
-/** A real nats-server on loopback, with files of its own. */
+const PORT = 4222;
+
+/** A real nats-server on loopback or on a host, with files of its own. */
 export class NatsServer implements AsyncDisposable {
+	readonly address: string;
 	readonly port: number;
-	readonly #folder: string;
+	readonly folder: string;
+	readonly #settings: NatsSettings;
 	#child: ChildProcess | undefined;
 
-	static async start({ configuration = '', jetStream = true }: NatsSettings = {}): Promise<NatsServer> {
+	static async start(settings: NatsSettings = {}): Promise<NatsServer> {
 		const folder = await mkdtemp(join(tmpdir(), 'allaprima-nats-'));
-		const server = new NatsServer(await freePort(), folder);
-		await server.configure({ configuration, jetStream });
+		const server = new NatsServer(settings, settings.host ? PORT : await freePort(), folder);
+		await mkdir(join(folder, 'jetstream'));
+		await server.configure(settings);
 		await server.start();
 		return server;
 	}
 
 	/** For the next `start`. */
-	async configure({ configuration = '', jetStream = true }: NatsSettings): Promise<void> {
+	async configure({ configuration = '', jetStream = true, storage = '' }: NatsSettings): Promise<void> {
 		await writeFile(
-			join(this.#folder, 'nats.conf'),
+			join(this.folder, 'nats.conf'),
 			[
-				`listen: "127.0.0.1:${this.port}"`,
-				...(jetStream ? [`jetstream { store_dir: "${this.#folder}/jetstream" }`] : []),
+				`listen: "${this.address}:${this.port}"`,
+				...(jetStream ? [`jetstream { store_dir: "${this.folder}/jetstream", ${storage} }`] : []),
 				configuration,
 			].join('\n'),
 		);
 	}
 
-	private constructor(port: number, folder: string) {
+	private constructor(settings: NatsSettings, port: number, folder: string) {
+		this.#settings = settings;
+		this.address = settings.host?.address ?? '127.0.0.1';
 		this.port = port;
-		this.#folder = folder;
+		this.folder = folder;
 	}
 
 	get url(): string {
-		return `nats://127.0.0.1:${this.port}`;
+		return `nats://${this.address}:${this.port}`;
 	}
 
 	/** Again, after `stop`, with what it had on disk. */
 	async start(): Promise<void> {
-		const program = existsSync(unpacked) ? unpacked : 'nats-server';
-		this.#child = spawn(program, ['-c', join(this.#folder, 'nats.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
+		const { host, diskKb } = this.#settings;
+		const own = [existsSync(unpacked) ? unpacked : 'nats-server', '-c', join(this.folder, 'nats.conf')] as const;
+		const disk = `mount -t tmpfs -o size=${diskKb}k disk "${this.folder}/jetstream" && exec "$@"`;
+		const command = diskKb === undefined ? own : (['unshare', '-rm', 'sh', '-c', disk, 'sh', ...own] as const);
+		const [program, ...args] = host?.command(...command) ?? command;
+		this.#child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 		let said = '';
 		this.#child.stderr!.on('data', (text: Buffer) => (said += text.toString()));
 		await until(() => {
@@ -76,7 +94,7 @@ export class NatsServer implements AsyncDisposable {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.stop();
-		await rm(this.#folder, { recursive: true, force: true });
+		await rm(this.folder, { recursive: true, force: true });
 	}
 }
 

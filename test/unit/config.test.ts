@@ -288,9 +288,13 @@ describe('what is wrong is said with its origin and its key', () => {
 		[
 			'an unknown source',
 			{ source: 'spout:Studio' },
-			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME or replay:FOLDER/s,
+			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt:\/\/HOST:PORT or replay:FOLDER/s,
 		],
-		['an unknown sink', { sink: ['null', 'somewhere'] }, /flag --sink.*null, obs, file:PATH, v4l2:DEVICE or ndi:NAME/s],
+		[
+			'an unknown sink',
+			{ sink: ['null', 'somewhere'] },
+			/flag --sink.*null, obs, file:PATH, v4l2:DEVICE, ndi:NAME or srt:\/\/HOST:PORT/s,
+		],
 		['a camera without a device', { source: 'camera:' }, /flag --source/],
 		['a camera size that is none', { 'camera-size': 'auto' }, /flag --camera-size.*1280x720/s],
 		['a camera format that would be an option', { 'camera-format': '-i' }, /flag --camera-format.*mjpeg/s],

@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
 import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
 import { leaseHolds } from '../../sidecar/fleet/leases.ts';
+import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';
 import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from '../../sidecar/fleet/messages.ts';
+import { fromWire, toWire } from '../../sidecar/fleet/pictures.ts';
 import { place, type TimedBid } from '../../sidecar/fleet/placement.ts';
 import { decodePrompts, encodePrompts } from '../../sidecar/fleet/prompts.ts';
 import { RateMeter } from '../../sidecar/fleet/rate-meter.ts';
 import { FleetSimulation, type SimulatedFleet } from '../../sidecar/fleet/simulated-fleet.ts';
+import { pictureByteLength, rgbLayout } from '../../sidecar/frame/frame.ts';
+import { loadNative } from '../../sidecar/native.ts';
 import { parametersOf } from '../support/frames.ts';
 
 describe('a message', () => {
@@ -41,7 +45,7 @@ describe('a message', () => {
 
 	it('does not say in its error what was said', () => {
 		const parameters = { ...parametersOf(), conditioning: [{ prompt: 'a secret', weight: 7 }] };
-		const open = { protocol: 2, parameters };
+		const open = { protocol: 3, parameters };
 		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
 	});
 
@@ -71,6 +75,8 @@ describe('a message', () => {
 			epoch: 0,
 			kind: 'painting',
 			isReused: false,
+			encoding: 'jpeg',
+			heardUs: 1,
 			sentUs: 1,
 			stages: [['unet', 1]],
 			batches: [],
@@ -121,7 +127,7 @@ describe('embeddings', () => {
 describe('placement', () => {
 	const PIXELS = 64 * 64;
 	const bid = (worker: string, over: Partial<TimedBid> = {}): TimedBid => ({
-		protocol: 2,
+		protocol: 3,
 		worker,
 		host: worker,
 		capacity: 4e6,
@@ -228,6 +234,96 @@ describe('a lease', () => {
 	it('is believed in for a shorter time than the table keeps it', () => {
 		expect(leaseHolds(1000, 1000 + 2399, 3000)).toBe(true);
 		expect(leaseHolds(1000, 1000 + 2400, 3000)).toBe(false);
+	});
+});
+
+describe('the encoding of pictures', () => {
+	const BYTES = { nv12: 221_184, jpeg: 30_000 };
+	const NEEDED = 8 * BYTES.nv12 * 30;
+	/** Half a minute over a link of so many bits a second with a way of so long, and what was chosen each second. */
+	const over = (meter: LinkMeter, bitsPerSecond: number, emptyWayUs: number, fromS = 0, jitterUs = () => 0) =>
+		Array.from({ length: 30 }, (_, second) => {
+			for (let frame = 0; frame < 30; frame++) {
+				const bytes = BYTES[meter.encoding];
+				const isFull = 8 * bytes * 30 > bitsPerSecond;
+				const wayUs = emptyWayUs + (8e6 * bytes * (isFull ? 3 : 1)) / bitsPerSecond + jitterUs();
+				for (const direction of ['toWorker', 'toSidecar'] as const) meter.add({ direction, bytes, wayUs, emptyWayUs });
+				meter.decide(NEEDED, (fromS + second + frame / 30) * 1e6);
+			}
+			return meter.encoding;
+		});
+
+	it('is NV12 where the link carries it, whatever else the machines have to do', () => {
+		const meter = new LinkMeter();
+		let frame = 0;
+		const busy = () => (frame++ % 3 === 0 ? 40_000 : 1000);
+		expect(new Set(over(meter, 1e9, 300, 0, busy))).toEqual(new Set(['nv12']));
+		expect(meter.bitsPerSecond).toBeGreaterThan(NEEDED);
+	});
+
+	it.each([
+		[20e6, 300],
+		[20e6, 30_000],
+		[60e6, 300],
+	])('is JPEG at once and for good on a link of %d bits/s', (bitsPerSecond, emptyWayUs) => {
+		expect(new Set(over(new LinkMeter(), bitsPerSecond, emptyWayUs))).toEqual(new Set(['jpeg']));
+	});
+
+	it('is NV12 again some seconds after the link became wide, and that more and more rarely', () => {
+		const meter = new LinkMeter();
+		over(meter, 20e6, 300);
+		const wide = over(meter, 1e9, 300, 30);
+		expect(wide.indexOf('nv12')).toBeGreaterThanOrEqual(3);
+		expect(wide.indexOf('nv12')).toBeLessThanOrEqual(5);
+		expect(wide.lastIndexOf('jpeg')).toBeLessThan(wide.indexOf('nv12'));
+		over(meter, 20e6, 300, 60);
+		expect(over(meter, 1e9, 300, 90).indexOf('nv12')).toBeGreaterThanOrEqual(6);
+	});
+
+	it('is JPEG where one way is narrow', () => {
+		const meter = new LinkMeter();
+		for (let i = 0; i < 4; i++) {
+			meter.add({ direction: 'toWorker', bytes: BYTES.nv12, wayUs: 1000, emptyWayUs: 300 });
+			meter.add({ direction: 'toSidecar', bytes: BYTES.nv12, wayUs: 90_000, emptyWayUs: 300 });
+		}
+		expect(meter.decide(NEEDED, 0)).toBe('jpeg');
+	});
+});
+
+describe('a picture on its way', () => {
+	const SIZE = { width: 64, height: 48 };
+	const native = loadNative();
+	const pictureOf = (levelAt: (index: number) => number) => {
+		const layout = rgbLayout(SIZE);
+		return { ...layout, data: Uint8Array.from({ length: pictureByteLength(layout) }, (_, i) => levelAt(i)) };
+	};
+	const gradient = pictureOf((i) => 60 + Math.floor(i / 3 / SIZE.width) + 10 * (i % 3));
+
+	it.each(['nv12', 'jpeg'] as const)('as %s is the same but for a little', async (encoding) => {
+		const wire = await toWire(gradient, encoding, native);
+		expect(wire.encoding).toBe(encoding);
+		const { data } = await fromWire(wire, SIZE, native);
+		expect(Math.max(...data.map((value, i) => Math.abs(value - gradient.data[i]!)))).toBeLessThan(8);
+	});
+
+	it('stays NV12 where a JPEG of it would be larger', async () => {
+		let state = 1;
+		const noise = pictureOf(() => (state = (state * 1_664_525 + 1_013_904_223) >>> 0) >>> 24);
+		const tiny = { ...rgbLayout({ width: 4, height: 4 }), data: noise.data.slice(0, 48) };
+		expect((await toWire(tiny, 'jpeg', native)).encoding).toBe('nv12');
+	});
+
+	it('that is damaged, of another size or none at all is refused, and the next is taken', async () => {
+		const whole = await toWire(gradient, 'jpeg', native);
+		const refused = async (data: Uint8Array, size = SIZE) =>
+			await expect(fromWire({ encoding: 'jpeg', data }, size, native)).rejects.toMatchObject({ code: 'ERR_FLEET' });
+		await refused(whole.data.slice(0, -20));
+		await refused(whole.data, { width: 48, height: 64 });
+		await refused(new Uint8Array());
+		await refused(new Uint8Array(1e6));
+		await refused(new Uint8Array(2000).fill(0xff));
+		await expect(fromWire({ encoding: 'nv12', data: whole.data }, SIZE, native)).rejects.toThrow(/expected 4608/);
+		await fromWire(whole, SIZE, native);
 	});
 });
 

@@ -52,7 +52,14 @@ beforeAll(async () => {
 		thumbnails: { thumbnailOf },
 		scenes: { table, store },
 		fleet: { engine: 'paired', workers: async () => [workerView()] },
-		remote: () => ({ worker: 'painter', roundTripMs: 2, framesLate: 1, placements: 1 }),
+		remote: () => ({
+			worker: 'painter',
+			roundTripMs: 2,
+			framesLate: 1,
+			placements: 1,
+			encoding: 'nv12',
+			linkBitsPerSecond: 1e9,
+		}),
 	}));
 	document = JSON.parse((await ask(server.port, '/api')).body) as OpenApiDocument;
 });

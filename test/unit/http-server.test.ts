@@ -101,15 +101,22 @@ describe('the API', () => {
 		expect((await fetch(new URL('/api/fleet', alone.url))).status).toBe(404);
 		const { server } = await open({
 			fleet: { engine: 'paired', workers: async () => [workerView()] },
-			remote: () => ({ worker: undefined, roundTripMs: undefined, framesLate: 3, placements: 2 }),
+			remote: () => ({
+				worker: undefined,
+				roundTripMs: undefined,
+				framesLate: 3,
+				placements: 2,
+				encoding: 'jpeg',
+				linkBitsPerSecond: undefined,
+			}),
 		});
 		expect(await (await fetch(new URL('/api/fleet', server.url))).json()).toEqual({
 			engine: 'paired',
-			channels: [{ channel: 'main', framesLate: 3, placements: 2, failovers: 0 }],
+			channels: [{ channel: 'main', framesLate: 3, placements: 2, encoding: 'jpeg', failovers: 0 }],
 			workers: [workerView()],
 		});
 		const { remote } = (await (await fetch(new URL('/api/state', server.url))).json()) as ServerState;
-		expect(remote).toEqual({ framesLate: 3, placements: 2 });
+		expect(remote).toEqual({ framesLate: 3, placements: 2, encoding: 'jpeg' });
 	});
 
 	test('gives the state and the presets', async () => {

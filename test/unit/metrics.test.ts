@@ -137,7 +137,8 @@ describe('metrics', () => {
 
 describe('metrics of the fleet', () => {
 	test('say where a channel is painted, and nothing where that is here', async () => {
-		const remote = { worker: 'rig', roundTripMs: 2, framesLate: 3, placements: 2 };
+		const link = { encoding: 'jpeg' as const, linkBitsPerSecond: 2e7 };
+		const remote = { worker: 'rig', roundTripMs: 2, framesLate: 3, placements: 2, ...link };
 		const lines = await textOf(numbersOf('far', { remote }), numbersOf('here'));
 		expect(lines).toEqual(
 			expect.arrayContaining([
@@ -145,6 +146,8 @@ describe('metrics of the fleet', () => {
 				'allaprima_fleet_round_trip_seconds{channel="far"} 0.002',
 				'allaprima_fleet_frames_late_total{channel="far"} 3',
 				'allaprima_fleet_placements_total{channel="far"} 2',
+				'allaprima_fleet_jpeg{channel="far"} 1',
+				'allaprima_fleet_link_bits_per_second{channel="far"} 20000000',
 			]),
 		);
 		expect(lines.filter((line) => line.startsWith('allaprima_fleet_') && line.includes('here'))).toEqual([]);

@@ -118,8 +118,13 @@ const remoteFields = {
 	roundTripMs: ms('To the worker and back, ms'),
 	framesLate: { ...count, description: 'Frames and paintings that were dropped for being late' },
 	placements: { ...count, description: 'Workers that took it over, the first one too' },
+	encoding: { ...text, enum: ['nv12', 'jpeg'] as const, description: 'How pictures cross the network now' },
+	linkBitsPerSecond: number(
+		'What the link carried of the last pictures, the narrower way; absent before that was measured',
+	),
 };
-const remoteView = object<RemoteView>(remoteFields, ['worker', 'roundTripMs']);
+const remoteOptional = ['worker', 'roundTripMs', 'linkBitsPerSecond'] as const;
+const remoteView = object<RemoteView>(remoteFields, remoteOptional);
 
 export const fleetView = object<FleetView>({
 	engine: { ...text, description: 'paired, or the NATS server' },
@@ -127,7 +132,7 @@ export const fleetView = object<FleetView>({
 		type: 'array',
 		items: object<FleetView['channels'][number]>(
 			{ channel: text, ...remoteFields, failovers: { ...count, description: 'Engines that were started again' } },
-			['worker', 'roundTripMs'],
+			remoteOptional,
 		),
 	},
 	workers: {

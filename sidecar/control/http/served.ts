@@ -80,6 +80,10 @@ export interface RemoteView {
 	framesLate: number;
 	/** Workers that took it over, the first one too. */
 	placements: number;
+	/** How pictures cross the network now. */
+	encoding: 'nv12' | 'jpeg';
+	/** What the link carried of the last pictures, the narrower way; absent before that was measured. */
+	linkBitsPerSecond?: number;
 }
 
 /** A worker of the fleet, as it says of itself. Capacity and load are painted pixels a second. */
@@ -173,6 +177,8 @@ interface RemoteNow {
 	roundTripMs: number | undefined;
 	framesLate: number;
 	placements: number;
+	encoding: 'nv12' | 'jpeg';
+	linkBitsPerSecond: number | undefined;
 }
 
 /** The fleet that paints, where one does. */
@@ -247,9 +253,18 @@ export const fleetViewOf = async ({ channels }: Served, { engine, workers }: Ser
 	}),
 });
 
-const remoteViewOf = ({ worker, roundTripMs, framesLate, placements }: RemoteNow): RemoteView => ({
+const remoteViewOf = ({
+	worker,
+	roundTripMs,
+	framesLate,
+	placements,
+	encoding,
+	linkBitsPerSecond,
+}: RemoteNow): RemoteView => ({
 	...(worker !== undefined && { worker }),
 	...(roundTripMs !== undefined && { roundTripMs }),
 	framesLate,
 	placements,
+	encoding,
+	...(linkBitsPerSecond !== undefined && { linkBitsPerSecond }),
 });

@@ -36,7 +36,16 @@ const streamRow = ({ size: { width, height }, isLeased, fps }) => {
 	return row;
 };
 
-const channelRow = ({ channel, worker, roundTripMs, framesLate, placements, failovers }) => {
+const channelRow = ({
+	channel,
+	worker,
+	roundTripMs,
+	framesLate,
+	placements,
+	failovers,
+	encoding,
+	linkBitsPerSecond,
+}) => {
 	const row = rowOf(
 		channel,
 		worker ?? 'nobody',
@@ -46,6 +55,10 @@ const channelRow = ({ channel, worker, roundTripMs, framesLate, placements, fail
 		String(failovers),
 	);
 	row.dataset.channel = channel;
+	const carries =
+		linkBitsPerSecond === undefined ? '' : `; the last ones at ${Math.round(linkBitsPerSecond / 1e6)} Mbit/s`;
+	row.title =
+		encoding === 'jpeg' ? `frames go as JPEG, for the link is narrow${carries}` : `frames go as NV12${carries}`;
 	return row;
 };
 
