@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { enginePids, until } from '../support/engines.ts';
+import { NATS_PROGRAM } from '../support/machine.ts';
 import { FIRST, openNdiNetwork, SECOND, type SeenFrame } from '../support/ndi.ts';
 import { askRelay, startRelay as start, startRelayThatCanHang } from '../support/relay-command.ts';
 
@@ -148,6 +149,36 @@ describe('a relay of one channel', () => {
 		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
 		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
 	});
+
+	it('paints with a worker by --engine, shows the source while there is none, and paints with the next', async () => {
+		await network.source('CAM');
+		const configuration = join(folder, 'nats.conf');
+		writeFileSync(configuration, `listen: "127.0.0.1:4222"\nmax_payload: 8MB\njetstream { store_dir: "${folder}/nats" }`);
+		const run = async (words: string, ...command: string[]) => {
+			const running = network.run('sh', '-c', 'exec "$@" 2>&1', 'sh', ...command);
+			await running.until((lines) => lines.find((line) => line.includes(words)), words, 60_000);
+			return running;
+		};
+		const server = await run('Server is ready', NATS_PROGRAM, '-c', configuration);
+		const url = 'nats://127.0.0.1:4222';
+		const startWorker = (name: string) => {
+			const flags = ['worker', '--nats', url, '--name', name, '--provider', 'cpu'];
+			return run('worker offers itself', process.execPath, 'dist/cli.js', ...flags);
+		};
+		const first = await startWorker('first');
+		const relay = startRelay(...PENCIL, '--stale-after-ms', '200', '--engine', url);
+		const viewer = await network.viewer(SECOND);
+		await viewer.one(isPainting, 'a painting', 60_000);
+		expect(enginePids(relay.process.pid!)).toEqual([]);
+		expect((await ask('/api/fleet')).text).toContain('"worker":"first"');
+		first.kill();
+		await viewer.one(isSource, 'the source');
+		const second = await startWorker('second');
+		await viewer.one(isPainting, 'a painting again', 60_000);
+		const numbers = viewer.frames.slice(5).map(({ noted }) => noted!);
+		expect(numbers.slice(1).every((n, i) => n === numbers[i]! + 1)).toBe(true);
+		for (const running of [second, server]) running.kill();
+	}, 180_000);
 
 	it('shows the source while the engine is stopped, with no frame missing, and paints again with another', async () => {
 		await network.source('CAM');
