@@ -1,4 +1,5 @@
-// A peer that speaks nonsense, or another language: OBS goes on, the source is shown, and the log says it once.
+// A peer that speaks nonsense, or another language: OBS goes on, the source is shown, and the log says it once. The plugin has
+// the address and the undefined-behaviour sanitizer in it: what they find ends OBS.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
@@ -10,6 +11,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { CANVAS, Obs } from '../support/obs.ts';
 import { ObsEcho } from '../support/obs-echo.ts';
 import { pixelAt } from '../support/png.ts';
+
+process.env['OBS_SANITIZED'] = '1';
 
 let obs: Obs;
 let echo: ObsEcho;
