@@ -43,7 +43,5 @@ it('measures what a fleet on loopback adds to a frame of 512x288', { timeout: 2_
 		row('added, aim under 6', { p50: there.p50 - here.p50, p95: there.p95 - here.p95 });
 		expect(there.p50).toBeGreaterThan(here.p50);
 	}
-	console.log(
-		[`${FRAMES} frames of 512x288 at ${FPS} frames/s, from the source to the painting`, ...rows].join('\n'),
-	);
+	console.log([`${FRAMES} frames of 512x288 at ${FPS} frames/s, from the source to the painting`, ...rows].join('\n'));
 });

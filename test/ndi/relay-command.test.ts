@@ -153,7 +153,10 @@ describe('a relay of one channel', () => {
 	it('paints with a worker by --engine, shows the source while there is none, and paints with the next', async () => {
 		await network.source('CAM');
 		const configuration = join(folder, 'nats.conf');
-		writeFileSync(configuration, `listen: "127.0.0.1:4222"\nmax_payload: 8MB\njetstream { store_dir: "${folder}/nats" }`);
+		writeFileSync(
+			configuration,
+			`listen: "127.0.0.1:4222"\nmax_payload: 8MB\njetstream { store_dir: "${folder}/nats" }`,
+		);
 		const run = async (words: string, ...command: string[]) => {
 			const running = network.run('sh', '-c', 'exec "$@" 2>&1', 'sh', ...command);
 			await running.until((lines) => lines.find((line) => line.includes(words)), words, 60_000);

@@ -33,7 +33,7 @@ test('a line whose connection was lost is over at once, though the table of leas
 		bus,
 		leases: { ttlMs: 3000, create: async () => 1, update: async () => 1, delete: release, get: async () => undefined },
 		engines: { start: () => engine },
-		native: { convert: async () => {} },
+		native: { convert: async () => {}, encodeJpeg: async () => new Uint8Array(), decodeJpeg: async () => {} },
 		nowUs,
 		worker: 'w',
 		provider: 'cpu',
