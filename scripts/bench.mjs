@@ -82,6 +82,7 @@ try {
 	const pictures = flags.out && join(flags.out, 'pictures');
 	if (pictures) await mkdir(pictures, { recursive: true });
 	const [busy] = loadavg();
+	const commit = describeCommit(); // before there are pictures in it
 	/** @type {import('./section.mjs').Section[]} */
 	const sections = [];
 	const { small, data } = flags;
@@ -93,7 +94,7 @@ try {
 
 	const minutes = (performance.now() - startedMs) / 60_000;
 	const quiet = `Load average before: ${fixed(busy, 1)}; figures are those of a quiet machine only where it is far under 1. From one run to the next, ratios may differ by ${percent(RATIO)}, and times and rates by ${percent(ABSOLUTE)}, for the machine itself is not equally fast at all times; \`--against FILE\` says whether they do.`;
-	const where = `${describeMachine()} · ${describeCommit()} · ${new Date().toISOString()}`;
+	const where = `${describeMachine()} · ${commit} · ${new Date().toISOString()}`;
 	const command = `\`./scripts/bench\` measured this in ${fixed(minutes, 0)} minutes; a small form of it is among the tests.`;
 	const markdown = report({ title: 'Benchmarks', facts: `${command} ${where}. ${quiet}`, sections });
 	const figures = sections.map(({ name, verdicts, values }) => ({ name, verdicts, values }));
