@@ -184,7 +184,7 @@ describe('bad input ends with a word, the right code, and nothing that looks who
 
 	it('a virtual camera that is to be fed as fast as can be', () => {
 		const result = run(['--sink', 'v4l2:/dev/video10', '--sink', `file:${at('never.mp4')}`]);
-		expect(result.stderr).toMatch(/virtual camera and NDI show live pictures/);
+		expect(result.stderr).toMatch(/virtual camera, NDI and SRT show live pictures/);
 		expect(result.status).toBe(2);
 		expect(existsSync(at('never.mp4'))).toBe(false);
 	});
