@@ -116,6 +116,12 @@ export class FfmpegChild implements AsyncDisposable {
 		return isOver;
 	}
 
+	/** As `stop`, but waits no longer than that. */
+	async stopWithin(ms: number): Promise<void> {
+		void this.stop();
+		await this.endsWithin(ms);
+	}
+
 	/** Ends the process if it still runs, and waits until it is gone. */
 	async stop(): Promise<void> {
 		this.#child.kill('SIGKILL');

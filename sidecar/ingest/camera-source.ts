@@ -18,7 +18,7 @@ import {
 import type { FrameSource, Pace, SourceEnd, SourceInfo } from './frame-source.ts';
 import { FRAME_TIMES, readFrameTimes } from './frame-times.ts';
 import { PipeReader } from './pipe-reader.ts';
-import { parseY4mHeader, Y4M_FRAME_HEADER } from './y4m.ts';
+import { parseY4mHeader, Y4M_FRAME_HEADER, Y4M_HEADER_BYTES_MAX } from './y4m.ts';
 
 /** Asked for where nothing else is: a driver gives the nearest rate it has. */
 const USUAL_FPS = 30;
@@ -28,7 +28,6 @@ const OPENING_MS = 10_000;
 const STALL_MS = 5000;
 /** A process that hangs in the driver of a broken device cannot be killed, and must not keep us. */
 const STOPPING_MS = 2000;
-const HEADER_BYTES_MAX = 256;
 
 export interface CameraOptions {
 	pace: Pace;
@@ -83,7 +82,7 @@ export const openCameraSource = async (
 		const info: SourceInfo = { name: `camera:${path}`, layout, frameRate, durationUs: 0, isLive: true };
 		return new CameraSource({ path, info, child, pixels, stallMs });
 	} catch (error) {
-		await stopSoon(child);
+		await child.stopWithin(STOPPING_MS);
 		throw error;
 	}
 };
@@ -96,7 +95,7 @@ const listFormats = async (path: string): Promise<CameraFormat[]> => {
 		{ keptLines: 1000 },
 	);
 	// A listing ends with an error in any case.
-	if (!(await child.endsWithin(OPENING_MS))) await stopSoon(child);
+	if (!(await child.endsWithin(OPENING_MS))) await child.stopWithin(STOPPING_MS);
 	const formats = parseCameraFormats(child.messages);
 	if (formats.length === 0) throw await openingError(path, child.messages);
 	return formats;
@@ -123,32 +122,12 @@ const readHeader = async (child: FfmpegChild, pixels: PipeReader): Promise<strin
 		void child.stop();
 	}, OPENING_MS);
 	try {
-		const byte = new Uint8Array(1);
-		let line = '';
-		while (line.length < HEADER_BYTES_MAX && (await fills(pixels, byte))) {
-			if (byte[0] === 0x0a) return line;
-			line += String.fromCharCode(byte[0]!);
-		}
-		await child.endsWithin(STOPPING_MS);
-		return undefined;
+		const line = await pixels.line(Y4M_HEADER_BYTES_MAX);
+		if (line === undefined) await child.endsWithin(STOPPING_MS);
+		return line;
 	} finally {
 		clearTimeout(timer);
 	}
-};
-
-/** False at the end of the pipe, also where that was closed under the reader. */
-const fills = async (pixels: PipeReader, target: Uint8Array): Promise<boolean> => {
-	try {
-		return (await pixels.read(target)) === target.length;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE') return false;
-		throw error;
-	}
-};
-
-const stopSoon = async (child: FfmpegChild): Promise<void> => {
-	void child.stop();
-	await child.endsWithin(STOPPING_MS);
 };
 
 interface Camera {
@@ -210,7 +189,7 @@ class CameraSource implements FrameSource {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		clearTimeout(this.#watch);
-		await stopSoon(this.#camera.child);
+		await this.#camera.child.stopWithin(STOPPING_MS);
 	}
 
 	/** Frames that nobody wants yet: left in the pipe they would be the first to be shown, and old. */
@@ -222,14 +201,14 @@ class CameraSource implements FrameSource {
 	/** Waits for a frame; false where none will come. */
 	async #comes(): Promise<boolean> {
 		const header = new Uint8Array(Y4M_FRAME_HEADER.length);
-		const came = await this.#watched(() => fills(this.#camera.pixels, header));
+		const came = await this.#watched(() => this.#camera.pixels.fills(header));
 		return came && Buffer.from(header).toString('latin1') === Y4M_FRAME_HEADER;
 	}
 
 	/** Reads the frame that comes; undefined where it ends in the middle. */
 	async #read(target: Uint8Array): Promise<{ us: number | undefined } | undefined> {
 		return await this.#watched(async () => {
-			if (!(await fills(this.#camera.pixels, target))) return undefined;
+			if (!(await this.#camera.pixels.fills(target))) return undefined;
 			return { us: (await this.#stamps.next()).value ?? undefined };
 		});
 	}

@@ -33,4 +33,25 @@ export class PipeReader {
 		}
 		return filled;
 	}
+
+	/** As `read`; false where it ends before, also where it was closed under the reader. */
+	async fills(target: Uint8Array): Promise<boolean> {
+		try {
+			return (await this.read(target)) === target.length;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE') return false;
+			throw error;
+		}
+	}
+
+	/** A line without its end; undefined where there is none so short. */
+	async line(bytesMax: number): Promise<string | undefined> {
+		const byte = new Uint8Array(1);
+		let line = '';
+		while (line.length < bytesMax && (await this.fills(byte))) {
+			if (byte[0] === 0x0a) return line;
+			line += String.fromCharCode(byte[0]!);
+		}
+		return undefined;
+	}
 }

@@ -7,13 +7,12 @@ import { openSrtLink, type SrtLink } from '../srt.ts';
 import { log, repeated } from '../telemetry/logger.ts';
 import type { FrameSource, SourceEnd, SourceInfo } from './frame-source.ts';
 import { PipeReader } from './pipe-reader.ts';
-import { parseY4mHeader, Y4M_FRAME_HEADER } from './y4m.ts';
+import { parseY4mHeader, Y4M_FRAME_HEADER, Y4M_HEADER_BYTES_MAX } from './y4m.ts';
 
 /** A sender from whom nothing comes for so long is gone. */
 const STALL_MS = 5000;
 const RETRY_MS = 500;
 const STOPPING_MS = 2000;
-const HEADER_BYTES_MAX = 256;
 /** Whoever sends says how large a picture is, and has ffmpeg take memory for it. */
 const PIXELS_MAX = 4096 * 2304;
 
@@ -62,11 +61,11 @@ class SrtReceiver {
 			signal.addEventListener('abort', stop, { once: true });
 			if (signal.aborted) stop();
 			const pixels = new PipeReader(child.stdout);
-			const header = await readHeader(pixels);
+			const header = await pixels.line(Y4M_HEADER_BYTES_MAX);
 			signal.removeEventListener('abort', stop);
 			const opened = header === undefined ? undefined : parseY4mHeader(header);
 			if (opened && !signal.aborted) return { child, pixels, ...opened };
-			await stopSoon(child);
+			await child.stopWithin(STOPPING_MS);
 			if (signal.aborted) return undefined;
 			this.#saysLost({ source: this.link.name, reason: this.link.redact(child.reason) });
 			await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
@@ -84,32 +83,6 @@ const receiveArguments = ({ options, url }: SrtLink, size: Size | undefined): st
 		['-vf', `scale=${size ? `${size.width}:${size.height}:` : ''}out_color_matrix=bt601:out_range=tv,setsar=1`],
 		['-fps_mode', 'passthrough', '-pix_fmt', 'yuv420p', '-f', 'yuv4mpegpipe', '-flush_packets', '1', 'pipe:1'],
 	].flat();
-
-/** The first line; undefined where ffmpeg ends before it. */
-const readHeader = async (pixels: PipeReader): Promise<string | undefined> => {
-	const byte = new Uint8Array(1);
-	let line = '';
-	while (line.length < HEADER_BYTES_MAX && (await fills(pixels, byte))) {
-		if (byte[0] === 0x0a) return line;
-		line += String.fromCharCode(byte[0]!);
-	}
-	return undefined;
-};
-
-/** False at the end of the pipe, also where that was closed under the reader. */
-const fills = async (pixels: PipeReader, target: Uint8Array): Promise<boolean> => {
-	try {
-		return (await pixels.read(target)) === target.length;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE') return false;
-		throw error;
-	}
-};
-
-const stopSoon = async (child: FfmpegChild): Promise<void> => {
-	void child.stop();
-	await child.endsWithin(STOPPING_MS);
-};
 
 class SrtSource implements FrameSource {
 	readonly info: SourceInfo;
@@ -164,7 +137,7 @@ class SrtSource implements FrameSource {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		if (this.#connection) await stopSoon(this.#connection.child);
+		if (this.#connection) await this.#connection.child.stopWithin(STOPPING_MS);
 	}
 
 	/** Frames that nobody wants yet: left in the pipe they would be the first to be shown, and old. */
@@ -179,7 +152,7 @@ class SrtSource implements FrameSource {
 		const { link } = this.#receiver;
 		if (this.#connection) {
 			const { child } = this.#connection;
-			await stopSoon(child);
+			await child.stopWithin(STOPPING_MS);
 			log.warn({ source: link.name, reason: link.redact(child.reason) }, 'SRT sender lost');
 		}
 		this.#connection = undefined;
@@ -193,8 +166,8 @@ class SrtSource implements FrameSource {
 		const late = setTimeout(() => void child.stop(), STALL_MS);
 		try {
 			const header = new Uint8Array(Y4M_FRAME_HEADER.length);
-			if (!(await fills(pixels, header)) || Buffer.from(header).toString('latin1') !== Y4M_FRAME_HEADER) return false;
-			return await fills(pixels, target);
+			if (!(await pixels.fills(header)) || Buffer.from(header).toString('latin1') !== Y4M_FRAME_HEADER) return false;
+			return await pixels.fills(target);
 		} finally {
 			clearTimeout(late);
 		}

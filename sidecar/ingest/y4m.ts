@@ -2,6 +2,7 @@ import type { FrameRate, PictureLayout } from '../frame/frame.ts';
 
 /** Before every frame; ffmpeg writes no parameters there. */
 export const Y4M_FRAME_HEADER = 'FRAME\n';
+export const Y4M_HEADER_BYTES_MAX = 256;
 
 /** No codec has more. */
 const SIDE_MAX = 65_535;
