@@ -1,9 +1,9 @@
-"""Short sequences painted by the teachers, one style each: what the transformer learns from.
+"""Short sequences painted by the teachers in every style: what the transformer learns from.
 
-    python3 -m training.causal_dit.sequences --data CLIPS --data PHOTOS --out CACHE/sequences --count 600
+    python3 -m training.causal_dit.sequences --data CLIPS --data PHOTOS --out CACHE/sequences --count 900
 
-writes OUT/{source,painting,noise,style}.npy: uint8 [N, F, 144, 256, 3] RGB twice, float16 [N, 8, 36, 64], int8 [N] (an index into PAINTERS). The noise stays
-on the canvas, as `lite` starts. The file `ready` says how many are finished; a run that was cut off goes on from there.
+writes OUT/{source,painting,noise}.npy: uint8 [N, F, 144, 256, 3] RGB, [N, 8, F, 144, 256, 3] in the order of PAINTERS, float16 [N, 8, 36, 64]. The noise
+stays on the canvas, as `lite` starts. The file `ready` says how many are finished; a run that was cut off goes on from there.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from training.train_adapter import LENGTH, Sequence, load_clips
 
 STYLES = list(PAINTERS)
 SIZE = (144, 256)
-FRAMES = 8
+FRAMES = 6
 # What is said where the style is shown; RTR-DiT's words.
 REFERENCE_PROMPT = "transfer the video style to match the reference image style"
 _FOOTAGE = {}
 
 
 def _paint(task):
-    """(frames, paintings, noise, style) of sequence `index`."""
+    """(frames, paintings, noise) of sequence `index`."""
     index, frames, size, seed = task
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, index])
@@ -36,9 +36,8 @@ def _paint(task):
     sources = [cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA) for frame in whole]
     sources += sources[-1:] * (frames - len(sources))  # A short clip stands still at its end.
     noise = rng.standard_normal((NOISE_CHANNELS, size[0] // 4, size[1] // 4)).astype(np.float16)
-    style = index % len(STYLES)
-    painter = PAINTERS[STYLES[style]]
-    return np.stack(sources), np.stack([painter(source, noise.astype(np.float32), 1.0) for source in sources]), noise, style
+    paintings = [[painter(source, noise.astype(np.float32), 1.0) for source in sources] for painter in PAINTERS.values()]
+    return np.stack(sources), np.array(paintings), noise
 
 
 def build(folders, out, count, frames=FRAMES, size=SIZE, seed=1, workers=2):
@@ -50,7 +49,7 @@ def build(folders, out, count, frames=FRAMES, size=SIZE, seed=1, workers=2):
     ready = out / "ready"
     done = int(ready.read_text()) if ready.exists() else 0
     pictures = (count, frames, *size, 3)
-    kinds = {"source": (np.uint8, pictures), "painting": (np.uint8, pictures), "style": (np.int8, (count,))}
+    kinds = {"source": (np.uint8, pictures), "painting": (np.uint8, (count, len(STYLES), *pictures[1:]))}
     kinds["noise"] = (np.float16, (count, NOISE_CHANNELS, size[0] // 4, size[1] // 4))
     arrays = {
         name: np.lib.format.open_memmap(out / f"{name}.npy", mode="r+" if done else "w+", dtype=dtype, shape=shape)
@@ -62,8 +61,8 @@ def build(folders, out, count, frames=FRAMES, size=SIZE, seed=1, workers=2):
     _FOOTAGE["clips, stills"] = load_clips(folders)
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         results = pool.imap(_paint, [(i, frames, size, seed) for i in range(done, count)])
-        for i, (sources, paintings, noise, style) in enumerate(results, done):
-            arrays["source"][i], arrays["painting"][i], arrays["noise"][i], arrays["style"][i] = sources, paintings, noise, style
+        for i, (sources, paintings, noise) in enumerate(results, done):
+            arrays["source"][i], arrays["painting"][i], arrays["noise"][i] = sources, paintings, noise
             if (i + 1) % 10 == 0 or i + 1 == count:
                 ready.write_text(str(i + 1))
     for array in arrays.values():
@@ -78,7 +77,6 @@ class Sequences:
         folder = Path(folder)
         self.count = int((folder / "ready").read_text())
         self.sources, self.paintings, self.noise = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("source", "painting", "noise"))
-        self.styles = np.array(np.load(folder / "style.npy")[: self.count])
         self.tokenize = prompts.WordPiece()
         self.phrases = {style: prompts.split(style)[0] for style in STYLES}
 
@@ -96,19 +94,18 @@ class Sequences:
 
     def _one(self, rng, frames):
         index = int(rng.integers(self.count))
+        style = int(rng.integers(len(STYLES)))
         start = int(rng.integers(self.sources.shape[1] - frames + 1))
         cut = slice(start, start + frames)
-        kin = np.flatnonzero(self.styles == self.styles[index])
-        kin = kin[kin != index]
-        shown = len(kin) > 0 and rng.random() < 0.5
+        shown = self.count > 1 and rng.random() < 0.5
         # A painting of something else: what it shows is how it is painted.
-        other = int(rng.choice(kin)) if shown else index
-        phrases = self.phrases[STYLES[self.styles[index]]]
+        other = (index + 1 + int(rng.integers(self.count - 1))) % self.count if shown else index
+        phrases = self.phrases[STYLES[style]]
         ids, mask = self.tokenize(REFERENCE_PROMPT if shown else phrases[int(rng.integers(len(phrases)))])
         return {
-            "source": np.array(self.sources[index, cut]), "target": np.array(self.paintings[index, cut]),
+            "source": np.array(self.sources[index, cut]), "target": np.array(self.paintings[index, style, cut]),
             "noise": all_channels(np.array(self.noise[index]), rng), "squashed": squash(self.sources[index, start]),
-            "reference": np.array(self.paintings[other, int(rng.integers(self.paintings.shape[1]))]), "shown": np.array(shown),
+            "reference": np.array(self.paintings[other, style, int(rng.integers(self.sources.shape[1]))]), "shown": np.array(shown),
             "ids": np.array(ids), "mask": np.array(mask),
         }
 
@@ -117,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", default=[], help="a folder of clips or photographs; may be repeated; scenes are drawn without one")
     parser.add_argument("--out", default="training/.cache/sequences")
-    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--count", type=int, default=900)
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
