@@ -20,7 +20,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from training.causal_dit import graphs
-from training.causal_dit.model import TINY, CausalDit, Size, multiply_adds
+from training.causal_dit.model import PATCH, TINY, CausalDit, Size, multiply_adds
 from training.causal_dit.streaming import Window, paint_frame, sigmas
 from training.dreamlite.parity import packed
 from training.export import HALF_FROM, OPSET, half_rounded, name_dims, sha256
@@ -106,7 +106,7 @@ def export(model, out, grid, frames, sinks, steps, share=0.3):
         onnx.checker.check_model(str(path))
         shared = [{"file": WEIGHTS, "sha256": sha256(out / WEIGHTS)}]
         entries[role] = {"file": path.name, "sha256": sha256(path), "externalData": shared, "inputs": specs(inputs), "outputs": specs(outputs)}
-    height, width = rows * size.patch * SCALE, columns * size.patch * SCALE
+    height, width = rows * PATCH * SCALE, columns * PATCH * SCALE
     made = {
         "format": "allaprima-causal-dit", "formatVersion": 1, "size": [width, height], "window": {"frames": frames, "sinkFrames": sinks},
         "sigmas": sigmas(steps, height, width), "graphs": entries,
@@ -136,7 +136,7 @@ def parity(model, made, count):
         {"frame": count - 2, "prompt": "prompt_b", "reference": "reference_b"},
     ]
     kept_count = next(t["shape"][0] for t in made["graphs"]["dit_step_kept"]["inputs"] if t["name"] == "kept")
-    token = SCALE * model.size.patch
+    token = SCALE * PATCH
     kept_frames = [frame for frame in range(count) if frame % 3 == 2 and frame not in [switch["frame"] for switch in switches]]
     order = [torch.randperm(width * height // token**2, generator=generator)[:kept_count].sort()[0] for _ in kept_frames]
     values["kept"] = torch.stack(order) if order else torch.zeros(0, kept_count, dtype=torch.int64)
@@ -166,7 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", help="of training.causal_dit.train; random weights without it")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--tiny", action="store_true", help="a model of two narrow layers, 48x32")
+    parser.add_argument("--tiny", action="store_true", help="a model of two narrow layers, 96x64")
     parser.add_argument("--picture", default="256x144", help="the size that is painted")
     parser.add_argument("--frames", type=int, default=6, help="of the window, sinks among them")
     parser.add_argument("--sinks", type=int, default=0)
@@ -176,8 +176,8 @@ def main():
     args = parser.parse_args()
     torch.manual_seed(0)
     model = load(args.checkpoint) if args.checkpoint else CausalDit(TINY if args.tiny else Size())
-    width, height = (48, 32) if args.tiny else (int(side) for side in args.picture.split("x"))
-    token = model.size.patch * SCALE
+    width, height = (96, 64) if args.tiny else (int(side) for side in args.picture.split("x"))
+    token = PATCH * SCALE
     if width % token or height % token:
         parser.error(f"--picture is {width}x{height}, expected multiples of {token}")
     if not 0 <= args.sinks < args.frames:

@@ -6,7 +6,7 @@ Keys and values of the past are inputs, one of each a layer, and the frame's own
 import torch
 from torch import nn
 
-from training.causal_dit.model import place_angles, velocity
+from training.causal_dit.model import PATCH, Made, place_angles, velocity
 from training.model import LATENT_CHANNELS, QUERIES
 from training.model import WIDTH as PROMPT_WIDTH
 
@@ -58,15 +58,15 @@ class Step(_OnGrid):
         words = [(prompt_keys[i : i + 1], prompt_values[i : i + 1]) for i in range(len(self.model.blocks))]
         time = timestep * 0.001
         x0, made = self.model.step(sample, source_latents, time, words, _by_layer(past), attention_bias, self.places, kept, own)
-        return (velocity(sample, x0, time), *(part for pair in made for part in pair))
+        return (velocity(sample, x0, time), made.hidden, *(part for pair in made.layers for part in pair))
 
 
 class StepKept(Step):
-    """The same for some tokens; own_key_n, own_value_n are the frame's before, and what is given has theirs where nothing was painted."""
+    """The same for some tokens; own_hidden, own_key_n, own_value_n are the frame's before, and what is given has theirs where nothing was painted."""
 
-    def forward(self, sample, timestep, source_latents, prompt_keys, prompt_values, attention_bias, kept, *past_and_own):
+    def forward(self, sample, timestep, source_latents, prompt_keys, prompt_values, attention_bias, kept, own_hidden, *past_and_own):
         half = len(past_and_own) // 2
-        own = _by_layer(past_and_own[half:])
+        own = Made(_by_layer(past_and_own[half:]), own_hidden)
         return self._step(sample, timestep, source_latents, prompt_keys, prompt_values, attention_bias, past_and_own[:half], kept, own)
 
 
@@ -90,7 +90,7 @@ def tensors(size, grid, frames, kept):
     rows, columns = grid
     own = rows * columns
     past = (1 + frames) * own  # A reference is as large as a frame.
-    latents = [1, LATENT_CHANNELS, rows * size.patch, columns * size.patch]
+    latents = [1, LATENT_CHANNELS, rows * PATCH, columns * PATCH]
     heads = lambda count: [1, size.heads, count, size.head]
     words = [(name, "float32", [size.layers, size.heads, QUERIES, size.head]) for name in ("prompt_keys", "prompt_values")]
     conditions = [
@@ -98,12 +98,13 @@ def tensors(size, grid, frames, kept):
         ("attention_bias", "float32", [1, 1, 1, past + own]),
     ]
     held, before = _pairs("past_", size.layers, heads(past)), _pairs("own_", size.layers, heads(own))
-    step = [("velocity", "float32", latents), *_pairs("", size.layers, heads(own))]
+    hidden = lambda name: (name, "float32", [1, own, size.width])
+    step = [("velocity", "float32", latents), hidden("hidden"), *_pairs("", size.layers, heads(own))]
     return {
         "dit_prompt": ([("prompt_embeds", "float32", [1, QUERIES, PROMPT_WIDTH])], words),
         "dit_reference": ([("reference_latents", "float32", latents)], _pairs("", size.layers, heads(own))),
         "dit_step": ([*conditions, *held], step),
-        "dit_step_kept": ([*conditions, ("kept", "int64", [kept]), *held, *before], step),
+        "dit_step_kept": ([*conditions, ("kept", "int64", [kept]), hidden("own_hidden"), *held, *before], step),
     }
 
 

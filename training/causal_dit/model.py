@@ -1,7 +1,9 @@
 """A small causal video transformer: paints frames from their noise, their sources, a prompt and a painting that shows the style.
 
-One set of weights, three ways to run it: `CausalDit.forward` on all frames at once under a mask (training.causal_dit.masks: both ways for the
-teacher, backwards for the student), `step` on one frame with the keys and values of those before it, `anchor` on a reference picture.
+Convolutions at the latents' own and at half their resolution around a transformer on tokens of 4 x 4 cells (UViT of "simple diffusion", arXiv 2301.11093):
+strokes are drawn where they are seen, and what is drawn is decided by the tokens. One set of weights, three ways to run it: `CausalDit.forward` on all
+frames at once under a mask (training.causal_dit.masks: both ways for the teacher, backwards for the student), `step` on one frame with the keys and
+values of those before it, `anchor` on a reference picture.
 
 As in training.model: z_t = (1 - t) x0 + t noise, v = noise - x0, latents [.., 12, H/4, W/4], and the network predicts x0. After RTR-DiT (arXiv
 2604.13509), LiveEdit (2606.26740) and Self-Forcing; what they leave open is ours, and docs/causal-dit.md says which.
@@ -24,18 +26,20 @@ RATE_MIN = 0.05  # of t in (sample - x0) / t, as in training.model.
 
 @dataclass(frozen=True)
 class Size:
-    layers: int = 8
+    layers: int = 6
     width: int = 256
     heads: int = 4
     hidden: int = 768
-    patch: int = 4  # Cells of the latents that a token is wide and high.
+    fine: int = 32  # Channels at the latents' resolution.
+    coarse: int = 64  # At half of it.
 
     @property
     def head(self):
         return self.width // self.heads
 
 
-TINY = Size(layers=2, width=32, heads=2, hidden=48, patch=2)
+PATCH = 4  # Cells of the latents that a token is wide and high.
+TINY = Size(layers=2, width=32, heads=2, hidden=48, fine=8, coarse=16)
 
 
 def rates(count):
@@ -84,11 +88,44 @@ def scattered(whole, kept, part):
     return whole.scatter(2, kept[None, None, :, None].expand_as(part), part)
 
 
-def frame_bias(mask, tokens):
-    """bool [F, F], a row may read a column -> float [F * tokens, F * tokens] to add to scores."""
-    frames = mask.shape[0]
-    wide = mask[:, None, :, None].expand(frames, tokens, frames, tokens).reshape(frames * tokens, frames * tokens)
-    return (wide.to(torch.float32) - 1) * -BLOCKED
+@dataclass
+class Made:
+    """What a pass over a frame made: keys and values [B, heads, N, head], one pair a layer, and the tokens after the last, [B, N, width]."""
+
+    layers: list
+    hidden: torch.Tensor
+
+
+def attend_frames(block, q, k, v, mask, tokens, far=None):
+    """[B, heads, F * tokens, head] of queries, keys and values of F frames, of which a row of mask bool [F, F] may read a column.
+
+    far: (queries that are not turned in time, keys and values of a reference, what is added to its scores or None): a reference is as far from every frame.
+    """
+    frames = lambda x: x.unflatten(2, (-1, tokens)).unbind(2)
+    take = lambda parts, which: torch.cat([parts[i] for i in which], dim=2)
+    queries, keys, values = frames(q), frames(k), frames(v)
+    turned, key, value, hidden = (None, None, None, None) if far is None else (frames(far[0]), *far[1:])
+    rows = {}
+    for row in range(len(mask)):
+        rows.setdefault(tuple(mask[row].nonzero().flatten().tolist()), []).append(row)
+    made = [None] * len(mask)
+    for seen, who in rows.items():
+        scores = (take(queries, who) * block.scale) @ take(keys, seen).transpose(-1, -2)
+        read = take(values, seen)
+        if far is not None:
+            beyond = (take(turned, who) * block.scale) @ key.transpose(-1, -2)
+            scores = torch.cat([beyond if hidden is None else beyond + hidden, scores], dim=-1)
+            read = torch.cat([value, read], dim=2)
+        for row, part in zip(who, (scores.softmax(-1) @ read).chunk(len(who), dim=2)):
+            made[row] = part
+    return torch.cat(made, dim=2)
+
+
+class Norm(nn.LayerNorm):
+    """In fp32 whatever comes in."""
+
+    def forward(self, x):
+        return super().forward(x.float())
 
 
 class Block(nn.Module):
@@ -98,7 +135,7 @@ class Block(nn.Module):
         super().__init__()
         width = size.width
         self.heads, self.scale = size.heads, size.head**-0.5
-        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm1, self.norm2, self.norm3 = Norm(width), Norm(width), Norm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.query, self.prompt, self.read = nn.Linear(width, width), nn.Linear(PROMPT_WIDTH, 2 * width), nn.Linear(width, width)
         self.wide, self.narrow = nn.Linear(width, size.hidden), nn.Linear(size.hidden, width)
@@ -145,25 +182,55 @@ class Block(nn.Module):
         return x + last_gate * self.narrow(F.silu(self.wide(h)))
 
 
+class Convolutions(nn.Module):
+    """x + conv(silu(film(conv(silu(x))))): channels are scaled and shifted by what a vector says that each place has."""
+
+    def __init__(self, channels, width):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(width, 2 * channels)
+        nn.init.zeros_(self.second.bias)
+        nn.init.zeros_(self.film.bias)
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)
+            self.film.weight.mul_(0.3)
+
+    def forward(self, x, said):
+        """x [B, C, h, w]; said [B, rows, columns, width], of which h and w are multiples."""
+        film = self.film(said).permute(0, 3, 1, 2)
+        factor = x.shape[-1] // film.shape[-1]
+        if factor > 1 and film.shape[-1] > 1:
+            film = F.interpolate(film, scale_factor=float(factor), mode="nearest")
+        scale, shift = film.chunk(2, dim=1)
+        h = self.first(F.silu(x)) * (1 + scale) + shift
+        return x + self.second(F.silu(h))
+
+
 class CausalDit(nn.Module):
     def __init__(self, size=Size()):
         super().__init__()
         self.size = size
-        cells = size.patch**2
-        self.enter = nn.Conv2d(2 * LATENT_CHANNELS, size.width, size.patch, stride=size.patch)
-        self.enter_reference = nn.Conv2d(LATENT_CHANNELS, size.width, size.patch, stride=size.patch)
-        self.time = nn.Sequential(nn.Linear(64, size.width), nn.SiLU(), nn.Linear(size.width, 6 * size.width))
+        width, fine, coarse = size.width, size.fine, size.coarse
+        self.enter = nn.Conv2d(2 * LATENT_CHANNELS, fine, 3, padding=1)
+        self.down0, self.to1 = Convolutions(fine, width), nn.Conv2d(fine, coarse, 2, stride=2)
+        self.down1, self.to2 = Convolutions(coarse, width), nn.Conv2d(coarse, width, 2, stride=2)
+        self.reference = nn.Parameter(torch.randn(width) * 0.5)  # What tells its tokens from a frame's.
+        self.time = nn.Sequential(nn.Linear(64, width), nn.SiLU())
+        self.modulate = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList([Block(size) for _ in range(size.layers)])
-        self.norm, self.leave = nn.LayerNorm(size.width), nn.Linear(size.width, LATENT_CHANNELS * cells)
-        nn.init.zeros_(self.time[2].bias)
+        self.norm = Norm(width)
+        self.from2, self.up1 = nn.Conv2d(width, 4 * coarse, 1), Convolutions(coarse, width)
+        self.from1, self.up0 = nn.Conv2d(coarse, 4 * fine, 1), Convolutions(fine, width)
+        self.leave = nn.Conv2d(fine, LATENT_CHANNELS, 3, padding=1)
+        nn.init.zeros_(self.modulate.bias)
         nn.init.zeros_(self.leave.bias)
         with torch.no_grad():
-            self.time[2].weight.mul_(0.3)
+            self.modulate.weight.mul_(0.3)
             self.leave.weight.mul_(0.1)
 
     def places(self, latents):
         """place_angles of latents [.., H, W], on their device."""
-        rows, columns = latents.shape[-2] // self.size.patch, latents.shape[-1] // self.size.patch
+        rows, columns = latents.shape[-2] // PATCH, latents.shape[-1] // PATCH
         return tuple(a.to(latents.device) for a in place_angles(self.size.head, rows, columns))
 
     def words(self, prompt_embeds):
@@ -177,8 +244,10 @@ class CausalDit(nn.Module):
         """
         places = self.places(reference) if places is None else places
         far = tuple(a.to(reference.device) for a in time_angles(self.size.head, torch.tensor([-REFERENCE_DISTANCE])))
-        x = self._tokens(self.enter_reference, reference[:, None])
-        time = self._modulate(torch.zeros(reference.shape[0], 1, device=reference.device))
+        # It goes in like a painting that is finished and has no source.
+        said = self._times(torch.zeros(reference.shape[0], 1, device=reference.device))
+        x = self._tokens(reference[:, None], torch.zeros_like(reference)[:, None], said)[0] + self.reference
+        time = self._modulation(said)
         made = []
         for block in self.blocks:
             modulation = block.modulation(time)
@@ -195,69 +264,74 @@ class CausalDit(nn.Module):
         anchors of `anchor`; anchored bool [B]: which samples have a reference, all if left out.
         """
         frames, device = sample.shape[1], sample.device
-        x = self._tokens(self.enter, torch.cat([sample, source], dim=2))
+        said = self._times(times)
+        x, skips = self._tokens(sample, source, said)
         tokens = x.shape[2]
         places = tuple(a.repeat(frames, 1) for a in self.places(sample))
         positions = torch.arange(frames) if positions is None else positions
         moved = tuple(a.to(device) for a in time_angles(self.size.head, positions.repeat_interleave(tokens)))
-        bias = frame_bias(mask.to(device), tokens)
-        shown = 0.0 if anchored is None else (anchored.to(torch.float32)[:, None, None, None] - 1) * -BLOCKED
-        time = self._modulate(times)
+        shown = None if anchored is None else (anchored.to(torch.float32)[:, None, None, None] - 1) * -BLOCKED
+        time = self._modulation(said)
         for i, block in enumerate(self.blocks):
             modulation = block.modulation(time)
             q, k, v = block.project(x, modulation[0], modulation[1], places)
-            scores = (turn(q, moved) * block.scale) @ turn(k, moved).transpose(-1, -2) + bias
-            if anchors is not None:
-                # A reference is as far from every frame: its keys meet queries that are not turned in time.
-                far, value = anchors[i]
-                scores = torch.cat([(q * block.scale) @ far.transpose(-1, -2) + shown, scores], dim=-1)
-                v = torch.cat([value, v], dim=2)
-            x = block.finish(x, scores.softmax(-1) @ v, modulation, words[i])
-        return self._latents(x, sample)
+            far = None if anchors is None else (q, *anchors[i], shown)
+            attended = attend_frames(block, turn(q, moved), turn(k, moved), v, mask, tokens, far)
+            x = block.finish(x, attended, modulation, words[i])
+        return self._latents(x, skips, said).reshape(sample.shape)
 
     def step(self, sample, source, time, words, past=None, bias=None, places=None, kept=None, own=None):
-        """One frame after others: (x0 [B, 12, H, W], its own keys and values, one pair a layer, as at distance 0).
+        """One frame after others: (x0 [B, 12, H, W], Made: its own keys and values as at distance 0, and the tokens after the last layer).
 
         sample, source [B, 12, H, W]; time [B], 0..1; past: keys and values [B, heads, P, head], one pair a layer, keys turned to how far back they
-        are; bias [.., P + N] to add to the scores; kept int64 [M]: the tokens that go through the layers, all if left out. The others have the keys
-        and values `own`, one pair a layer, and an x0 that means nothing.
+        are; bias [.., P + N] to add to the scores; kept int64 [M]: the tokens that go through the layers, all if left out. The others are as they
+        were made in `own`, and their x0 means nothing.
         """
         places = self.places(sample) if places is None else places
-        x = self._tokens(self.enter, torch.cat([sample, source], dim=1)[:, None])
-        tokens = x.shape[2]
+        said = self._times(time[:, None])
+        x, skips = self._tokens(sample[:, None], source[:, None], said)
         if kept is not None:
             x, places = x.index_select(2, kept), tuple(a.index_select(0, kept) for a in places)
-        time = self._modulate(time[:, None])
-        made = []
+        modulations, made = self._modulation(said), []
         for i, block in enumerate(self.blocks):
-            modulation = block.modulation(time)
+            modulation = block.modulation(modulations)
             q, k, v = block.project(x, modulation[0], modulation[1], places)
             if kept is not None:
-                k, v = scattered(own[i][0], kept, k), scattered(own[i][1], kept, v)
+                k, v = scattered(own.layers[i][0], kept, k), scattered(own.layers[i][1], kept, v)
             made.append((k, v))
             if past is not None:
                 k, v = torch.cat([past[i][0], k], dim=2), torch.cat([past[i][1], v], dim=2)
             x = block.finish(x, block.attend(q, k, v, bias), modulation, words[i])
         if kept is not None:
-            # The norm and the last layer work on each token alone, so those left out may be anything.
-            x = scattered(x.new_zeros(x.shape[0], 1, tokens, x.shape[3]), kept, x)
-        return self._latents(x, sample[:, None])[:, 0], made
+            x = scattered(own.hidden[:, None], kept, x)
+        return self._latents(x, skips, said), Made(made, x[:, 0])
 
-    def _modulate(self, times):
-        """times [B, F] -> [B, F, 6, width]."""
-        return self.time(wave(1000 * times.flatten())).reshape(times.shape[0], times.shape[1], 6, -1)
+    def _times(self, times):
+        """times [B, F] -> [B, F, width]."""
+        return self.time(wave(1000 * times.flatten())).reshape(times.shape[0], times.shape[1], -1)
 
-    def _tokens(self, enter, latents):
-        """[B, F, C, H, W] -> [B, F, N, width], row by row."""
-        x = enter(latents.flatten(0, 1)).flatten(2).transpose(1, 2)
-        return x.reshape(latents.shape[0], latents.shape[1], -1, self.size.width)
+    def _modulation(self, said):
+        """[B, F, 6, width]"""
+        return self.modulate(said).reshape(said.shape[0], said.shape[1], 6, -1)
 
-    def _latents(self, x, like):
-        """[B, F, N, width] -> x0 of the shape of `like`."""
-        patch = self.size.patch
-        y = self.leave(self.norm(x)).flatten(0, 1).transpose(1, 2)
-        y = y.reshape(y.shape[0], -1, like.shape[-2] // patch, like.shape[-1] // patch)
-        return bound(F.pixel_shuffle(y, patch)).reshape(like.shape)
+    def _tokens(self, sample, source, said):
+        """[B, F, C, H, W] twice -> tokens [B, F, N, width] row by row, and what the convolutions made on the way, [B * F, ..]."""
+        said = said.flatten(0, 1)[:, None, None]
+        x = fine = self.down0(self.enter(torch.cat([sample, source], dim=2).flatten(0, 1)), said)
+        x = coarse = self.down1(self.to1(x), said)
+        x = self.to2(F.silu(x)).flatten(2).transpose(1, 2)
+        return x.reshape(sample.shape[0], sample.shape[1], -1, self.size.width), (fine, coarse)
+
+    def _latents(self, x, skips, said):
+        """[B, F, N, width] -> x0 [B * F, 12, H, W]."""
+        fine, coarse = skips
+        rows, columns = fine.shape[-2] // PATCH, fine.shape[-1] // PATCH
+        x = self.norm(x).flatten(0, 1)
+        grid = x.reshape(x.shape[0], rows, columns, -1)
+        told = F.silu(grid + said.flatten(0, 1)[:, None, None])
+        y = self.up1(F.pixel_shuffle(self.from2(grid.permute(0, 3, 1, 2)), 2) + coarse, told)
+        y = self.up0(F.pixel_shuffle(self.from1(y), 2) + fine, told)
+        return bound(self.leave(F.silu(y)))
 
 
 def velocity(sample, x0, time):
@@ -266,10 +340,12 @@ def velocity(sample, x0, time):
 
 
 def multiply_adds(size, frame_tokens, past_tokens, prompt_tokens=16, kept=None):
-    """Of one `step` over all tokens or `kept` of them, counted by hand: linear layers, products of attention, patches."""
+    """Of one `step` over all tokens or `kept` of them, counted by hand: linear layers, products of attention, convolutions."""
     width, queries = size.width, frame_tokens if kept is None else kept
     linear = queries * (4 * width**2 + 2 * width**2 + 2 * width * size.hidden)
     attention = 2 * queries * (past_tokens + frame_tokens + prompt_tokens) * width
-    patches = frame_tokens * width * 3 * LATENT_CHANNELS * size.patch**2
-    time = 64 * width + 6 * width**2
-    return size.layers * (linear + attention) + patches + time
+    cells, half = frame_tokens * PATCH**2, frame_tokens * PATCH**2 // 4
+    fine = cells * 9 * size.fine * (3 * LATENT_CHANNELS + 4 * size.fine)
+    coarse = half * (9 * 4 * size.coarse**2 + 8 * size.fine * size.coarse) + frame_tokens * 8 * size.coarse * width
+    said = 64 * width + 6 * width**2 + 2 * (frame_tokens + 1) * width * (size.fine + size.coarse)
+    return size.layers * (linear + attention) + fine + coarse + said

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from training.causal_dit.model import BLOCKED, time_angles, turn
+from training.causal_dit.model import BLOCKED, PATCH, time_angles, turn
 
 
 def sigmas(steps, height, width):
@@ -24,14 +24,14 @@ class Window:
 
     def __init__(self, model, frames, sinks=0, anchors=None, anchored=None):
         self.head, self.frames, self.sinks, self.anchors, self.anchored = model.size.head, frames, sinks, anchors, anchored
-        self.held = []  # (is a sink, [(key, value) of each layer]), oldest first
+        self.held = []  # (is a sink, Made), oldest first
 
     def past(self):
         """Keys and values, one pair a layer: the reference, then the frames, oldest first; None where there are none."""
         parts = [self.anchors] if self.anchors else []
-        for i, (_, layers) in enumerate(self.held):
-            back = tuple(a.to(layers[0][0].device) for a in time_angles(self.head, torch.tensor([i - len(self.held)])))
-            parts.append([(turn(key, back), value) for key, value in layers])
+        for i, (_, made) in enumerate(self.held):
+            back = tuple(a.to(made.hidden.device) for a in time_angles(self.head, torch.tensor([i - len(self.held)])))
+            parts.append([(turn(key, back), value) for key, value in made.layers])
         if not parts:
             return None
         return [tuple(torch.cat(column, dim=2) for column in zip(*layer)) for layer in zip(*parts)]
@@ -40,14 +40,14 @@ class Window:
         """[B, 1, 1, P + own] for `past` and a frame's own tokens, which hides a reference from samples without one; None if all have it."""
         if self.anchored is None or not self.anchors:
             return None
-        rest = sum(layers[0][0].shape[2] for _, layers in self.held) + own
+        rest = sum(made.hidden.shape[1] for _, made in self.held) + own
         shown = self.anchored.to(torch.float32)[:, None]
         ones = torch.ones(len(shown), rest, device=shown.device)
         seen = torch.cat([shown.expand(-1, self.anchors[0][0].shape[2]), ones], dim=1)
         return ((seen - 1) * -BLOCKED)[:, None, None]
 
     def write(self, made):
-        """Takes in a frame's keys and values as `CausalDit.step` gave them."""
+        """Takes in what `CausalDit.step` made of a frame."""
         is_sink = sum(sink for sink, _ in self.held) < self.sinks
         rolling = [i for i, (sink, _) in enumerate(self.held) if not sink]
         if not is_sink and len(rolling) == self.frames - self.sinks:
@@ -60,12 +60,12 @@ class Window:
         self.held = [(False, made) for _, made in self.held[-1:]]
 
 
-def merged(painting, rest, kept, patch):
+def merged(painting, rest, kept):
     """Latents [B, 12, H, W]: the painting in the tokens `kept`, `rest` in the others."""
-    rows, columns = painting.shape[-2] // patch, painting.shape[-1] // patch
+    rows, columns = painting.shape[-2] // PATCH, painting.shape[-1] // PATCH
     inside = torch.zeros(rows * columns, dtype=torch.bool, device=painting.device)
     inside[kept] = True
-    inside = inside.reshape(rows, columns).repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+    inside = inside.reshape(rows, columns).repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
     return torch.where(inside, painting, rest)
 
 
@@ -73,11 +73,11 @@ def paint_frame(model, noise, source, words, levels, window, exit_step=None, kep
     """x0 [B, 12, H, W] of the next frame, by Euler steps from its noise; then the clean write.
 
     exit_step: the step whose prediction is the painting and alone has a gradient (Self-Forcing); left out, the last one, without.
-    kept int64 [M]: the tokens that are painted; the others stay as `rest`, and their keys and values those of the frame before.
+    kept int64 [M]: the tokens that are painted; the others stay as `rest`, and what was made of them in the frame before.
     """
     own = None if kept is None else window.held[-1][1]
     past, batch = window.past(), noise.shape[0]
-    bias = window.bias(noise.shape[-2] * noise.shape[-1] // model.size.patch**2)
+    bias = window.bias(noise.shape[-2] * noise.shape[-1] // PATCH**2)
     last = len(levels) - 2 if exit_step is None else exit_step
     z = noise
     for i, (level, next_level) in enumerate(zip(levels, levels[1:])):
@@ -88,7 +88,7 @@ def paint_frame(model, noise, source, words, levels, window, exit_step=None, kep
         # The frame's own noise all the way: it is the brush.
         z = x0 + (next_level / level) * (z - x0)
     if kept is not None:
-        x0 = merged(x0, rest, kept, model.size.patch)
+        x0 = merged(x0, rest, kept)
     with torch.no_grad():
         clean = torch.zeros(batch, device=z.device)
         window.write(model.step(x0.detach(), source, clean, words, past, bias, None, kept, own)[1])
