@@ -114,9 +114,9 @@ describe('the causal transformer', () => {
 		const first = await denoiser.paint({ ...frameOf(0), kept });
 		expect(relativeError(first, element(floats('painted'), 0))).toBeLessThan(1e-3);
 		const second = await denoiser.paint({ ...frameOf(1), kept });
-		// 12 channels of 8 x 12, in tokens of 2 x 2.
+		// 12 channels of 16 x 24, in tokens of 4 x 4.
 		for (const [at, value] of second.data.entries()) {
-			const token = Math.floor((at % 96) / 24) * 6 + Math.floor((at % 12) / 2);
+			const token = Math.floor((at % 384) / 96) * 6 + Math.floor((at % 24) / 4);
 			expect(value === first.data[at]).toBe(!kept.includes(token));
 		}
 		await denoiser.switchTo(styleOf(switches[1]!));

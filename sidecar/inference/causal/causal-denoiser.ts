@@ -44,8 +44,8 @@ export class CausalDenoiser {
 	readonly cache: KeyValueCache;
 	readonly #graphs: CausalGraphs;
 	#words: Record<string, Tensor> | undefined;
-	/** The last painting's latents, in the style in force. */
-	#painted: Tensor<Float32Array> | undefined;
+	/** The last painting in the style in force: its latents, and its tokens after the last layer. */
+	#painted: { latents: Tensor<Float32Array>; hidden: Tensor } | undefined;
 
 	/** Errors: ERR_CONFIG for a number of sinks that cannot be, ERR_MODEL for graphs that do not fit each other. */
 	constructor(graphs: CausalGraphs, { sinkFrames }: { sinkFrames: number }) {
@@ -70,19 +70,19 @@ export class CausalDenoiser {
 		if (newest && frame <= newest.frame)
 			throw new SidecarError('ERR_ENGINE', `Frame ${frame} comes after frame ${newest.frame}, expected a later one.`);
 		const last = this.#painted;
-		const kept = last && given.kept;
+		const part = last && given.kept && { kept: given.kept, hidden: last.hidden };
 		const sample = { data: noise.data.slice(), shape: noise.shape };
 		for (let step = 0; step + 1 < sigmas.length; step++) {
-			const { velocity } = await this.#pass(sample, sourceLatents, sigmas[step]!, kept);
+			const { velocity } = await this.#pass(sample, sourceLatents, sigmas[step]!, part);
 			eulerStep(sample.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
 			expectNumbers(sample.data, 'the transformer', 'dit_step');
 		}
-		if (kept) keepTokens(sample, last, kept, this.cache.frameTokens);
-		const clean = await this.#pass(sample, sourceLatents, 0, kept);
+		if (part) keepTokens(sample, last!.latents, part.kept, this.cache.frameTokens);
+		const clean = await this.#pass(sample, sourceLatents, 0, part);
 		// Keys and values that are no numbers would be read for as long as they are held; they show in the velocity.
 		expectNumbers((clean['velocity'] as Tensor<Float32Array>).data, 'the transformer', 'dit_step');
 		this.cache.write(frame, keysAndValues(clean, this.cache.keys.length));
-		this.#painted = { data: sample.data.slice(), shape: sample.shape };
+		this.#painted = { latents: { data: sample.data.slice(), shape: sample.shape }, hidden: clean['hidden']! };
 		return sample;
 	}
 
@@ -90,7 +90,7 @@ export class CausalDenoiser {
 		sample: Tensor<Float32Array>,
 		sourceLatents: Tensor<Float32Array>,
 		level: number,
-		kept: Uint32Array | undefined,
+		part: { kept: Uint32Array; hidden: Tensor } | undefined,
 	): Promise<Record<string, Tensor>> {
 		const inputs: Record<string, Tensor> = {
 			sample,
@@ -103,8 +103,9 @@ export class CausalDenoiser {
 			inputs[`past_key_${layer}`] = key;
 			inputs[`past_value_${layer}`] = this.cache.values[layer]!;
 		}
-		if (!kept) return await this.#run('dit_step', inputs);
-		inputs['kept'] = { data: BigInt64Array.from(kept, BigInt), shape: [kept.length] };
+		if (!part) return await this.#run('dit_step', inputs);
+		inputs['kept'] = { data: BigInt64Array.from(part.kept, BigInt), shape: [part.kept.length] };
+		inputs['own_hidden'] = part.hidden;
 		for (const [layer, key] of this.cache.newest!.keys.entries()) {
 			inputs[`own_key_${layer}`] = key;
 			inputs[`own_value_${layer}`] = this.cache.newest!.values[layer]!;
