@@ -21,8 +21,8 @@ PARTS = {"te_vision": "te_vision", "te_text": "te_text", "vae_encoder": "encoder
 def weights(path):
     """Parameter's name -> tensor, of a graph that training.export wrote.
 
-    The exporter keeps the names of biases and of convolutions, and turns a linear layer's weight into an operand without one: it has the name of the bias
-    that is added to the product.
+    The exporter keeps the names of biases and of convolutions. A linear layer's weight is an operand without a name: it has that of the bias that is added to
+    the product. A group norm is taken apart, into nodes named after it.
     """
     graph = onnx.load(str(path)).graph
     values = {}
@@ -33,6 +33,9 @@ def weights(path):
     added = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
     found = {name: value for name, value in values.items() if name.startswith("net.")}
     for node in graph.node:
+        if node.name.endswith(("/Mul", "/Add")) and node.name.split("/")[-2].startswith("norm") and node.input[1] in values:
+            kind = "weight" if node.op_type == "Mul" else "bias"
+            found[".".join([*node.name.split("/")[1:-1], kind])] = values[node.input[1]].flatten()
         if node.op_type != "MatMul" or node.input[1] not in values or node.output[0] not in added:
             continue
         bias = next((name for name in added[node.output[0]].input if name.startswith("net.") and name.endswith(".bias")), None)

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import torch
 
-from training import data, export, graphs, motion, prompts, scenes
+from training import data, export, graphs, motion, prompts, restore, scenes
 from training.adapter import Adapter
 from training.model import LATENT_CHANNELS, Lite, Screen
 from training.teachers import PAINTERS
@@ -184,6 +184,22 @@ class Export(unittest.TestCase):
                     self.assertEqual(shapes, [t["shape"] for t in entry[kind]], role)
                 self.assertEqual(export.sha256(Path(folder) / entry["file"]), entry["sha256"])
             self.assertLess(sum(f.stat().st_size for f in Path(folder).iterdir()), 25_000_000)
+
+    def test_a_published_model_can_be_read_back(self):
+        base = lite()
+        with torch.no_grad():
+            for parameter in base.parameters():  # The exporter keeps one of equal tensors.
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        export.half_rounded(base)
+        with tempfile.TemporaryDirectory() as folder:
+            export.export(base, Adapter(), folder)
+            again = restore.restore(folder)["ema"]
+            state = base.state_dict()
+            self.assertEqual(sorted(again), sorted(state))
+            for name, value in state.items():
+                torch.testing.assert_close(again[name], value, atol=1e-7, rtol=0)
+        with tempfile.TemporaryDirectory() as empty, self.assertRaisesRegex(SystemExit, "name the folder of a model"):
+            restore.restore(empty)
 
     def test_bytes_in_and_out(self):
         image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
