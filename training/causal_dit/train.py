@@ -37,7 +37,7 @@ from training.causal_dit.model import TINY, CausalDit, Size
 from training.causal_dit.sequences import Sequences
 from training.causal_dit.streaming import Window, roll_out, sigmas
 from training.model import Lite
-from training.train import BFLOAT16, average_gradients, picture_loss, rate, texture_loss
+from training.train import BFLOAT16, GRID, average_gradients, grid_loss, picture_loss, rate, texture_loss
 
 STAGES = ("teacher", "causal", "forcing")
 # Levels under this count as this much in the velocity's error: it goes with 1 / t.
@@ -133,7 +133,7 @@ class Trainer:
         decoded = self.base.decoder(x0.flatten(0, 1)[some], details[some]).float()
         painted = picture_loss(decoded, wanted).mean()
         parts = {"latent": (x0 - target).square().mean().item(), "paint": painted.item()}
-        return near + painted + TEXTURE * texture_loss(decoded, wanted), parts
+        return near + painted + TEXTURE * texture_loss(decoded, wanted) + GRID * grid_loss(decoded, wanted), parts
 
     def _forcing(self, rng, batch, noise, source, details, target, words, anchors):
         window = Window(self.model, self.window, anchors=anchors, anchored=batch["shown"])
