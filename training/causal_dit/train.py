@@ -87,7 +87,7 @@ class Trainer:
             average_gradients(self.model, self.world)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        decay = min(0.998, (self.step + 1) / (self.step + 20))
+        decay = min(0.99, (self.step + 1) / (self.step + 20))
         with torch.no_grad():
             for average, value in zip(self.ema.parameters(), self.model.parameters()):
                 average.lerp_(value, 1 - decay)
