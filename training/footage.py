@@ -1,8 +1,8 @@
 """Pictures and sentences that training never saw, for judging a model through the product: scripts/evaluate calls this.
 
-    python3 -m training.footage --data CLIPS --data PHOTOS --noise NOISE.f32 --out FOLDER
+    python3 -m training.footage --data CLIPS --data PHOTOS --noise NOISE.f32 --out FOLDER [--size 512x288]
 
-Writes FOLDER/index.json (names and sentences), RGB frames of 512x288 without any header (clips/NAME.rgb, looks/NAME.rgb, stills.rgb), and
+Writes FOLDER/index.json (names and sentences), RGB frames without any header (clips/NAME.rgb, looks/NAME.rgb, stills.rgb), and
 what each teacher paints of the stills with the given noise (teacher/STYLE.rgb). Held out are the clips and photographs that
 held_out.py names; without data, or where none of them is in it, drawn scenes of seeds of their own take their place.
 """
@@ -153,7 +153,8 @@ def _paint(task):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", default=[])
-    parser.add_argument("--noise", required=True, help="float32 [channels, 72, 128]: the noise that the product paints the stills with")
+    parser.add_argument("--noise", required=True, help="float32 [channels, height / 4, width / 4]: the noise that the product paints the stills with")
+    parser.add_argument("--size", default=f"{SIZE[1]}x{SIZE[0]}", help="of the frames")
     parser.add_argument("--out", required=True)
     parser.add_argument("--stills", type=int, default=14)
     parser.add_argument("--clips", type=int, default=9)
@@ -164,21 +165,23 @@ def main():
     for folder in ("clips", "looks", "teacher"):
         (out / folder).mkdir(parents=True, exist_ok=True)
 
-    stills = footage.stills(args.stills)
+    width, height = (int(side) for side in args.size.split("x"))
+    sized = lambda frame: frame if frame.shape[:2] == (height, width) else cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    stills = {name: sized(still) for name, still in footage.stills(args.stills).items()}
     np.stack(list(stills.values())).tofile(out / "stills.rgb")
     clips, looks = footage.moving(args.clips, args.frames), footage.looks(min(10, args.frames))
     for folder, shots in (("clips", clips), ("looks", looks)):
         for name, frames in shots.items():
-            np.stack(frames).tofile(out / folder / f"{name}.rgb")
+            np.stack([sized(frame) for frame in frames]).tofile(out / folder / f"{name}.rgb")
 
-    noise = np.fromfile(args.noise, np.float32).reshape(-1, SIZE[0] // 4, SIZE[1] // 4)[:NOISE_CHANNELS]
+    noise = np.fromfile(args.noise, np.float32).reshape(-1, height // 4, width // 4)[:NOISE_CHANNELS]
     with multiprocessing.Pool(2) as pool:
         painted = pool.map(_paint, [(style, still, noise) for style in PAINTERS for still in stills.values()], chunksize=2)
     for i, style in enumerate(PAINTERS):
         np.stack(painted[i * len(stills) : (i + 1) * len(stills)]).tofile(out / "teacher" / f"{style}.rgb")
 
     index = {
-        "width": SIZE[1], "height": SIZE[0], "stills": list(stills), "clips": list(clips), "looks": list(looks),
+        "width": width, "height": height, "stills": list(stills), "clips": list(clips), "looks": list(looks),
         "isDrawn": not footage.clips and not footage.photos, "unknown": UNKNOWN, "neutral": prompts.NEUTRAL_PROMPT,
         "styles": {style: sentences(style, args.sentences) for style in PAINTERS},
     }
