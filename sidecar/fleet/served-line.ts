@@ -9,9 +9,9 @@ import type { Provider } from '../inference/session.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { Lease, type LeaseStore } from './leases.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import { decodeMessage, encodeInRoom, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
 import type { Bus } from './nats.ts';
-import { expectWire, fromWire, toWire, wireLayout, type Converter } from './pictures.ts';
+import { expectWire, fromWire, toWire, wireLayout, type Converter, type OutgoingPicture } from './pictures.ts';
 import { areOfModel, decodePrompts, encodePrompts } from './prompts.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -179,7 +179,7 @@ export class ServedLine {
 				if (!areOfModel(words.prompts, this.#promptShapes)) return;
 				// And where they are too much for a message.
 				if (payload.length + HEAD_BYTES_MAX > this.#settings.bus.payloadMax) return;
-				this.#tell({ type: 'prompts', ...words }, payload);
+				this.#tell({ type: 'prompts', ...words }, { data: payload });
 			},
 			gone: (error) => this.#fail(error),
 		};
@@ -214,7 +214,7 @@ export class ServedLine {
 				sentUs: nowUs(),
 				...timings,
 			},
-			wire?.data,
+			wire,
 		);
 	}
 
@@ -342,7 +342,9 @@ export class ServedLine {
 		void this.close();
 	}
 
-	#tell(head: object, payload?: Uint8Array): void {
-		if (!this.#isOver) this.#settings.bus.publish(this.#subjects.out, encodeMessage(head, payload), this.#subjects.in);
+	#tell(head: object, { data, memory }: Partial<OutgoingPicture> = {}): void {
+		if (this.#isOver) return;
+		const message = memory ? encodeInRoom(head, memory) : encodeMessage(head, data);
+		this.#settings.bus.publish(this.#subjects.out, message, this.#subjects.in);
 	}
 }
