@@ -58,12 +58,17 @@ export const toNv12 = async (
 };
 
 /** Of an RGB picture. What is larger as a JPEG, as noise is, stays NV12. */
-export const toWire = async (picture: Picture, encoding: WireEncoding, native: Converter): Promise<OutgoingPicture> => {
+export const toWire = async (
+	picture: Picture,
+	encoding: WireEncoding,
+	native: Converter,
+	memory?: Uint8Array,
+): Promise<OutgoingPicture> => {
 	if (encoding === 'jpeg') {
 		const data = await native.encodeJpeg(picture, JPEG_QUALITY);
 		if (data.length <= wireBytes(picture)) return { encoding, data };
 	}
-	return await toNv12(picture, picture, 'stretch', native);
+	return await toNv12(picture, picture, 'stretch', native, memory);
 };
 
 /** Whether it can be a picture of this size, before anything is made of it. Errors: ERR_FLEET. */

@@ -40,16 +40,21 @@ const openLine = async (convert: typeof native.convert = (...pictures) => native
 	} as unknown as EngineSettings;
 	const answers: { source: Picture; picture: Picture }[] = [];
 	const gone = vi.fn();
-	const listener = { ready: () => {}, pull: () => {}, gone, answer: (_, pictures) => void answers.push(pictures!) };
+	const listener: EngineListener = {
+		ready: () => {},
+		pull: () => {},
+		gone,
+		answer: (_, pictures) => void answers.push(pictures!),
+	};
 	const context = {
 		bus,
-		native: { ...native, convert, encodeJpeg: native.encodeJpeg, decodeJpeg: native.decodeJpeg },
+		native: { ...native, convert },
 		deadlineMs: 1e6,
 		nowUs,
 		newName: () => 'l',
 		place: async (_: unknown, listen: () => Promise<string>) => (await listen(), 'w'),
 	} as unknown as FleetContext;
-	const line = new FleetLine(context, stream, settings, listener as EngineListener);
+	const line = new FleetLine(context, stream, settings, listener);
 	const tell = (head: object, pixels?: Uint8Array) =>
 		hear({ data: encodeMessage(head, pixels), isNobody: false, respond: () => {} });
 	const wordsOf = (message: Uint8Array) => Buffer.from(message).toString('latin1');
