@@ -6,12 +6,23 @@ import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import type { Frame, Picture } from '../frame/frame.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { ClockOffset } from './clock-offset.ts';
 import type { FleetContext, FleetStream, LineWish } from './fleet-engines.ts';
 import { revoke } from './leases.ts';
 import type { Direction } from './link-meter.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
-import { expectWire, fromWire, toRgb, toWire, wireBytes, type WirePicture } from './pictures.ts';
+import { decodeMessage, encodeInRoom, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import {
+	expectWire,
+	fromWire,
+	outgoingBytes,
+	toNv12,
+	toRgb,
+	toWire,
+	wireBytes,
+	type OutgoingPicture,
+	type WirePicture,
+} from './pictures.ts';
 import { EXPECTED_FPS } from './placement.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -33,9 +44,9 @@ type Answer = Extract<FromWorker, { type: 'answer' }>;
 /** A frame at the worker. */
 interface Sent {
 	/** RGB at the painted size, for whoever shows the painting. */
-	source: Picture;
+	source: Promise<Picture>;
 	/** The same as it was sent. */
-	wire: WirePicture;
+	wire: OutgoingPicture;
 	/** The style paints nothing. */
 	isPassed: boolean;
 	sentUs: number;
@@ -64,6 +75,12 @@ export class FleetLine implements EngineHandle {
 	#hearLease: ((lease: number | undefined) => void) | undefined;
 	#parameters: Parameters;
 	readonly #sent = new Map<number, Sent>();
+	/** Of frames as they came, until they are converted. */
+	readonly #copies = new BufferPool();
+	/** Of those that were sent: one that was answered is on its way no more. */
+	readonly #outgoing = new BufferPool();
+	/** Of the last one that was painted. */
+	#lastMemory: Uint8Array | undefined;
 	#heardUs = 0;
 	#lookedUs = 0;
 	#lateSinceUs: number | undefined;
@@ -87,7 +104,9 @@ export class FleetLine implements EngineHandle {
 	}
 
 	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
-		const picture = { ...frame.layout, data: data.slice() };
+		const copy = this.#copies.take(data.length);
+		copy.set(data);
+		const picture = { ...frame.layout, data: copy };
 		const sentUs = this.#fleet.nowUs();
 		this.#inOrder(() => this.#sendFrame(frame, picture, parameters, sentUs));
 	}
@@ -176,9 +195,13 @@ export class FleetLine implements EngineHandle {
 
 	async #sendFrame(frame: Frame, picture: Picture, parameters: Parameters, sentUs: number): Promise<void> {
 		const { native, bus, deadlineMs } = this.#fleet;
-		const source = await toRgb(picture, this.#settings.painted, this.#settings.fit, native);
+		const { painted, fit } = this.#settings;
 		// Where every frame is painted, however long it takes, it is painted as well as it can be.
-		const wire = await toWire(source, this.#keepsAll ? 'nv12' : this.#stream.link.encoding, native);
+		const isJpeg = !this.#keepsAll && this.#stream.link.encoding === 'jpeg';
+		let source = isJpeg ? toRgb(picture, painted, fit, native) : undefined;
+		const wire = source
+			? await toWire(await source, 'jpeg', native)
+			: await toNv12(picture, painted, fit, native, this.#outgoing.take(outgoingBytes(painted)));
 		if (this.#isOver) return;
 		if (this.#lease === undefined) {
 			await this.#takeLease();
@@ -190,6 +213,8 @@ export class FleetLine implements EngineHandle {
 		const aheadUs = this.#ahead.aheadUs;
 		const isNew = parameters !== this.#parameters;
 		this.#parameters = parameters;
+		// Nobody waits for it before the painting is there.
+		source ??= toRgb(picture, painted, fit, native);
 		this.#sent.set(sequence, { source, wire, isPassed: parameters.style === PASSTHROUGH, sentUs: this.#fleet.nowUs() });
 		this.#rate.add(1);
 		this.#tell(
@@ -204,8 +229,10 @@ export class FleetLine implements EngineHandle {
 				...(!this.#keepsAll && aheadUs !== undefined && { untilUs: sentUs + 1000 * deadlineMs + aheadUs }),
 				...(isNew && { parameters: plain(parameters) }),
 			},
-			wire.data,
+			wire,
 		);
+		await source;
+		this.#copies.give(picture.data);
 	}
 
 	/** Errors: ERR_ENGINE. */
@@ -252,11 +279,11 @@ export class FleetLine implements EngineHandle {
 		const { epoch } = last;
 		if (prompts) {
 			this.#hasUntriedPrompts = true;
-			this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
+			this.#tell({ type: 'prompts', prompts: prompts.prompts }, { data: prompts.payload });
 		}
 		for (const of of ['source', 'painting'] as const) {
 			const { encoding, data } = last[of];
-			this.#tell({ type: 'last', of, epoch, encoding }, data);
+			this.#tell({ type: 'last', of, epoch, encoding }, { data });
 		}
 	}
 
@@ -347,16 +374,16 @@ export class FleetLine implements EngineHandle {
 
 	async #deliver(
 		{ sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused, stages, batches }: Answer,
-		sent: WirePicture,
+		came: WirePicture,
 	): Promise<void> {
 		const { native } = this.#fleet;
 		const { painted } = this.#settings;
 		const frame = this.#sent.get(sequence);
 		if (!frame) return; // a worker that says everything twice
-		const { source, wire } = frame;
+		const { encoding, data, memory } = frame.wire;
 		const { last } = this.#stream;
 		const isSameSize = last?.size.width === painted.width && last.size.height === painted.height;
-		const painting = isReused ? isSameSize && last.painting : { ...sent, data: sent.data.slice() };
+		const painting = isReused ? isSameSize && last.painting : came;
 		const answer = { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused };
 		let pictures: { source: Picture; picture: Picture } | undefined;
 		if (kind === 'painting') {
@@ -365,10 +392,15 @@ export class FleetLine implements EngineHandle {
 				this.taken();
 				return this.#drop(sequence);
 			}
-			pictures = { source, picture: await fromWire(painting, painted, native) };
+			const [source, picture] = await Promise.all([frame.source, fromWire(painting, painted, native)]);
 			if (this.#isOver) return;
-			this.#stream.last = { size: painted, epoch, source: wire, painting };
+			pictures = { source, picture };
+			this.#stream.last = { size: painted, epoch, source: { encoding, data }, painting };
 			this.#hasUntriedPrompts = false;
+			if (this.#lastMemory) this.#outgoing.give(this.#lastMemory);
+			this.#lastMemory = memory;
+		} else if (memory) {
+			this.#outgoing.give(memory);
 		}
 		this.#sent.delete(sequence);
 		this.#lateSinceUs = undefined;
@@ -420,9 +452,10 @@ export class FleetLine implements EngineHandle {
 			.catch((error: unknown) => this.#fail(error));
 	}
 
-	#tell(head: object, payload?: Uint8Array): void {
+	#tell(head: object, { data, memory }: Partial<OutgoingPicture> = {}): void {
 		if (this.#isOver || !this.#subjects) return;
-		this.#fleet.bus.publish(this.#subjects.in, encodeMessage(head, payload), this.#subjects.out);
+		const message = memory ? encodeInRoom(head, memory) : encodeMessage(head, data);
+		this.#fleet.bus.publish(this.#subjects.in, message, this.#subjects.out);
 	}
 
 	#fail(error: unknown): void {

@@ -8,10 +8,19 @@ import type { ModelFolder } from '../inference/manifest.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { Lease, type LeaseStore } from './leases.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import { decodeMessage, encodeInRoom, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
 import type { Bus } from './nats.ts';
-import { expectWire, fromWire, toWire, wireLayout, type Converter } from './pictures.ts';
+import {
+	expectWire,
+	fromWire,
+	outgoingBytes,
+	toWire,
+	wireLayout,
+	type Converter,
+	type OutgoingPicture,
+} from './pictures.ts';
 import { areOfModel, decodePrompts, encodePrompts } from './prompts.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -58,6 +67,10 @@ export class ServedLine {
 	#wanted = 0;
 	/** Those that the engine has, by their sequence number: when they came, and how their paintings are to be sent. */
 	readonly #frames = new Map<number, { heardUs: number; encoding: WireEncoding }>();
+	/** Of paintings that are sent. */
+	readonly #outgoing = new BufferPool();
+	/** Of the answers that the sidecar has not taken yet, in their order, where they have any: an engine gives only a few. */
+	readonly #untaken: (Uint8Array | undefined)[] = [];
 	/** Frames that it has got and not answered, and since when it owes the next of them. */
 	#owed = 0;
 	#owingSinceUs = 0;
@@ -179,7 +192,7 @@ export class ServedLine {
 				if (!areOfModel(words.prompts, this.#promptShapes)) return;
 				// And where they are too much for a message.
 				if (payload.length + HEAD_BYTES_MAX > this.#settings.bus.payloadMax) return;
-				this.#tell({ type: 'prompts', ...words }, payload);
+				this.#tell({ type: 'prompts', ...words }, { data: payload });
 			},
 			gone: (error) => this.#fail(error),
 		};
@@ -190,7 +203,9 @@ export class ServedLine {
 		const { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused = false } = answer;
 		const { heardUs, encoding: wanted } = this.#frames.get(sequence) ?? { heardUs: nowUs(), encoding: 'nv12' };
 		for (const earlier of this.#frames.keys()) if (earlier <= sequence) this.#frames.delete(earlier);
-		const wire = painting && !isReused ? await toWire(painting, wanted, native) : undefined;
+		const memory =
+			painting && !isReused && wanted === 'nv12' ? this.#outgoing.take(outgoingBytes(painting)) : undefined;
+		const wire = painting && !isReused ? await toWire(painting, wanted, native, memory) : undefined;
 		if (this.#isOver) return;
 		if (kind === 'painting') {
 			this.#settings.count('painted');
@@ -214,8 +229,9 @@ export class ServedLine {
 				sentUs: nowUs(),
 				...timings,
 			},
-			wire?.data,
+			wire,
 		);
+		this.#untaken.push(memory);
 	}
 
 	#read(data: Uint8Array): void {
@@ -261,8 +277,11 @@ export class ServedLine {
 				this.#before = { ...(this.#before ?? { epoch: 0 }), prompts };
 				return;
 			}
-			case 'taken':
+			case 'taken': {
+				const memory = this.#untaken.shift();
+				if (memory) this.#outgoing.give(memory);
 				return this.#engine.taken();
+			}
 			case 'end':
 				return this.#engine.end();
 		}
@@ -342,7 +361,9 @@ export class ServedLine {
 		void this.close();
 	}
 
-	#tell(head: object, payload?: Uint8Array): void {
-		if (!this.#isOver) this.#settings.bus.publish(this.#subjects.out, encodeMessage(head, payload), this.#subjects.in);
+	#tell(head: object, { data, memory }: Partial<OutgoingPicture> = {}): void {
+		if (this.#isOver) return;
+		const message = memory ? encodeInRoom(head, memory) : encodeMessage(head, data);
+		this.#settings.bus.publish(this.#subjects.out, message, this.#subjects.in);
 	}
 }

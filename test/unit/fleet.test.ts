@@ -3,7 +3,13 @@ import { FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/
 import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
 import { leaseHolds } from '../../sidecar/fleet/leases.ts';
 import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from '../../sidecar/fleet/messages.ts';
+import {
+	decodeMessage,
+	encodeInRoom,
+	encodeMessage,
+	HEAD_BYTES_MAX,
+	ROOM_BYTES,
+} from '../../sidecar/fleet/messages.ts';
 import { fromWire, toWire } from '../../sidecar/fleet/pictures.ts';
 import { place, type TimedBid } from '../../sidecar/fleet/placement.ts';
 import { decodePrompts, encodePrompts } from '../../sidecar/fleet/prompts.ts';
@@ -22,6 +28,18 @@ describe('a message', () => {
 		expect(head).toEqual(beat);
 		expect(read).toEqual(payload);
 	});
+
+	it.each([0, ROOM_BYTES - 38, ROOM_BYTES - 37, 40_000])(
+		'is the same in the room before its pixels, with %i more letters',
+		(more) => {
+			const memory = new Uint8Array(ROOM_BYTES + 3).fill(9);
+			memory.set([1, 2, 3], ROOM_BYTES);
+			const head = { ...beat, more: 'a'.repeat(more) };
+			const message = encodeInRoom(head, memory);
+			expect(Buffer.from(message)).toEqual(Buffer.from(encodeMessage(head, new Uint8Array([1, 2, 3]))));
+			expect(message.buffer === memory.buffer).toBe(more <= ROOM_BYTES - 38);
+		},
+	);
 
 	it('gives its payload as bytes of which a slice is a copy', () => {
 		const bytes = encodeMessage(beat, new Uint8Array([1, 2, 3]));
