@@ -73,8 +73,11 @@ def convolutions(precision):
             given, kernel = f"d{layer}", f"W{layer}"
         else:
             given, kernel = last, constant(f"W{layer}", values)
-        last = "y" if layer == LAYERS - 1 else f"c{layer}"
+        last = "y" if layer == LAYERS - 1 and precision == "fp32" else f"c{layer}"
         nodes.append(helper.make_node("Conv", [given, kernel], [last], pads=[1, 1, 1, 1]))
+    if precision == "int8":  # onnxruntime fuses a convolution only with the pair behind it, the last one too
+        nodes.append(helper.make_node("QuantizeLinear", [last, scale, zero], ["q"]))
+        nodes.append(helper.make_node("DequantizeLinear", ["q", scale, zero], ["y"]))
     graph = helper.make_graph(
         nodes,
         "convolutions",
@@ -91,4 +94,5 @@ if __name__ == "__main__":
         print(json.dumps(probe(*arguments)))
     else:
         onnx.save(convolutions(arguments[1]), arguments[0])
-        print(json.dumps({"macs": LAYERS * CHANNELS * CHANNELS * 9 * WIDTH * HEIGHT}))
+        macs = LAYERS * CHANNELS * CHANNELS * 9 * WIDTH * HEIGHT
+        print(json.dumps({"macs": macs, "shape": [1, CHANNELS, HEIGHT, WIDTH]}))

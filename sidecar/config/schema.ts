@@ -391,6 +391,8 @@ const CausalDitManifest = z
 			dit_reference: GraphSpec,
 			dit_step: GraphSpec,
 			dit_step_kept: GraphSpec,
+			/** Of a moving buffer, which nothing runs yet. */
+			dit_buffer: GraphSpec.exactOptional(),
 			vae_decoder: GraphSpec,
 		}),
 	})
@@ -562,6 +564,7 @@ const GraphRoleName = z.enum([
 	'dit_reference',
 	'dit_step',
 	'dit_step_kept',
+	'dit_buffer',
 	'vae_decoder',
 ] satisfies GraphRole[]);
 

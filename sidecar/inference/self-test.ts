@@ -49,7 +49,6 @@ const inputsOf = ({ manifest }: ModelFolder, role: GraphRole, tokenize: PromptTo
 		input_ids: inputIds,
 		attention_mask: attentionMask,
 		encoder_attention_mask: { data: attentionMask.data.slice(dropTokens), shape: [1, maxLength - dropTokens] },
-		timestep: { data: Float32Array.of(1000), shape: [1] },
 		multiplier: { data: Float32Array.of(1), shape: [1] },
 	};
 	return Object.fromEntries(
@@ -57,6 +56,8 @@ const inputsOf = ({ manifest }: ModelFolder, role: GraphRole, tokenize: PromptTo
 			const given = known[spec.name];
 			if (given) return [spec.name, given];
 			const shape = resolveShape(spec, sizes);
+			if (spec.name === 'timestep')
+				return [spec.name, { data: new Float32Array(elementCount(shape)).fill(1000), shape }];
 			// Places, each once.
 			if (spec.type === 'int64')
 				return [spec.name, { data: BigInt64Array.from({ length: elementCount(shape) }, (_, i) => BigInt(i)), shape }];

@@ -10,7 +10,7 @@ import torch
 from training import prompts
 from training.causal_dit import export, graphs, masks, sequences
 from training.causal_dit.model import REFERENCE_DISTANCE, TINY, CausalDit, Made, Size, multiply_adds, place_angles, time_angles, turn
-from training.causal_dit.streaming import Window, merged, paint_frame, roll_out, sigmas
+from training.causal_dit.streaming import Buffer, Window, merged, paint_frame, roll_out, sigmas
 from training.causal_dit.train import Trainer
 from training.model import LATENT_CHANNELS, QUERIES, WIDTH, Lite
 
@@ -136,6 +136,36 @@ class Kept(NoGradient):
         for (key, _), (earlier, _) in zip(window.held[-1][1].layers, before.layers):
             moved = (key != earlier).flatten(0, 1).any(dim=2).any(dim=0)
             self.assertEqual(moved.nonzero().flatten().tolist(), kept.tolist())
+
+
+class MovingBuffer(NoGradient):
+    def test_frames_leave_one_pass_after_they_came_at_the_levels_of_two_steps(self):
+        net = model()
+        stream = Stream(net)
+        levels = sigmas(2, 64, 96)
+        for chunk in (1, 2):
+            seen = []
+            forward = net.forward
+            net.forward = lambda *given, **named: (seen.append(given[2].clone()), forward(*given, **named))[1]
+            buffer = Buffer(net, levels, chunk)
+            pieces = [slice(f, f + chunk) for f in range(0, FRAMES, chunk)]
+            given = [buffer.push(stream.sample[:, p], stream.source[:, p], stream.words, stream.anchors) for p in pieces]
+            del net.forward
+            self.assertIsNone(given[0])
+            self.assertTrue(all(x0.shape == (2, chunk, *LATENTS) for x0 in given[1:]))
+            self.assertEqual(seen[0][0].tolist(), [1.0] * 2 * chunk)
+            np.testing.assert_allclose(seen[1][0], [levels[1]] * chunk + [1.0] * chunk, atol=1e-6)
+            # By hand: the second pass has the first chunk a step farther.
+            first, second = pieces[:2]
+            times = torch.tensor([[levels[1]] * chunk + [1.0] * chunk] * 2)
+            whole = lambda a, b: torch.cat([a, b], dim=1)
+            mask = masks.bidirectional(2 * chunk)
+            again = lambda x, t: net(x, whole(stream.source[:, first], stream.source[:, first if t is None else second]), torch.ones(2, 2 * chunk) if t is None else t, stream.words, mask, anchors=stream.anchors)
+            x0 = again(whole(stream.sample[:, first], stream.sample[:, first]), None)[:, :chunk]
+            moved = x0 + levels[1] * (stream.sample[:, first] - x0)
+            close(given[1], again(whole(moved, stream.sample[:, second]), times)[:, :chunk])
+        with self.assertRaisesRegex(ValueError, "expected those of two steps"):
+            Buffer(net, sigmas(4, 64, 96))
 
 
 class Masks(NoGradient):

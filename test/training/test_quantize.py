@@ -33,6 +33,25 @@ def tiny(half=False):
 RANGES = {"x": (-3.0, 3.0), "ya": (-4.0, 5.0), "h": (-0.3, 5.0), "r": (0.0, 4.0), "yc": (-4.0, 4.0)}
 
 
+def picture(gain=127.5, also=()):
+    """conv 3x3 -> a picture's bytes, as graphs.picture_out gives them."""
+    rng = np.random.default_rng(6)
+    constants = {"one": 1.0, "gain": gain, "low": 0.0, "high": 255.0}
+    initializers = [numpy_helper.from_array(np.float32(value), name) for name, value in constants.items()]
+    initializers.append(numpy_helper.from_array(rng.normal(0, 0.1, (12, 8, 3, 3)).astype(np.float32), "weight"))
+    initializers.append(numpy_helper.from_array(rng.normal(0, 0.1, 12).astype(np.float32), "bias"))
+    nodes = [
+        helper.make_node("Conv", ["x", "weight", "bias"], ["y"], pads=[1] * 4), helper.make_node("DepthToSpace", ["y"], ["d"], blocksize=2, mode="CRD"),
+        helper.make_node("Add", ["d", "one"], ["a"]), helper.make_node("Mul", ["a", "gain"], ["m"]),
+        helper.make_node("Clip", ["m", "low", "high"], ["c"]), helper.make_node("Round", ["c"], ["r"]),
+        helper.make_node("Cast", ["r"], ["b"], to=TensorProto.UINT8), helper.make_node("Transpose", ["b"], ["image"], perm=[0, 2, 3, 1]),
+    ]
+    outputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 16, 16, 3])]
+    outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 16, 16]) for name in also]
+    graph = helper.make_graph(nodes, "picture", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 8, 8])], outputs, initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def producers(model):
     return {name: node for node in model.graph.node for name in node.output}
 
@@ -75,6 +94,38 @@ class Surgery(unittest.TestCase):
 
     def test_without_a_choice_the_graph_stays_as_it_was(self):
         self.assertEqual(quantize.quantize(tiny(), RANGES, set()).graph, tiny().graph)
+
+
+class Picture(unittest.TestCase):
+    ranges = {"x": (-3.0, 3.0), "y": (-1.3, 1.4)}
+
+    def ends(self, model):
+        """The operators from the picture back to the convolution."""
+        made = quantize.quantize(model, self.ranges, {"y"})
+        onnx.checker.check_model(made, full_check=True)
+        by, name, kinds = producers(made), "image", []
+        while not kinds or kinds[-1] != "Conv":
+            kinds.append(by[name].op_type)
+            name = by[name].input[0]
+        return made, kinds
+
+    def test_a_convolution_gives_the_bytes_of_a_picture(self):
+        made, kinds = self.ends(picture())
+        self.assertEqual(kinds, ["Transpose", "DepthToSpace", "QuantizeLinear", "Conv"])
+        values = {i.name: numpy_helper.to_array(i) for i in made.graph.initializer}
+        step, zero = (values[name] for name in producers(made)["y.u8"].input[1:])
+        self.assertEqual((step, zero, zero.dtype), (np.float32(1 / 127.5), 127, np.uint8))
+        scale = quantize.quantization(*self.ranges["x"])[0]
+        plain = quantize.quantized_weights(*(quantize.constants(picture().graph)[name] for name in ("weight", "bias")), scale)[2]
+        half = (values["y.bias.q"] - plain) * values["y.bias.scale"].astype(np.float64)
+        np.testing.assert_allclose(half, 0.5 / 127.5, atol=values["y.bias.scale"].max())
+        x = np.random.default_rng(7).uniform(-1.5, 1.5, 10_000)
+        given = np.clip(np.round((x + 0.5 / 127.5) / (1 / 127.5)) + 127, 0, 255)
+        np.testing.assert_array_equal(given, np.round(np.clip((x + 1) * 127.5, 0, 255)))
+
+    def test_another_end_stays_as_it_was(self):
+        for model in (picture(gain=127.0), picture(gain=np.full(1, 127.5).repeat(16)), picture(also=["d"])):
+            self.assertEqual(self.ends(model)[1][:3], ["Transpose", "Cast", "Round"])
 
 
 class Numbers(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""The four graphs of the transformer, of one frame and static shapes; docs/causal-dit.md has their table.
+"""The graphs of the transformer, of static shapes; docs/causal-dit.md has their table.
 
 Keys and values of the past are inputs, one of each a layer, and the frame's own are outputs: who runs the graphs keeps them.
 """
@@ -70,6 +70,17 @@ class StepKept(Step):
         return self._step(sample, timestep, source_latents, prompt_keys, prompt_values, attention_bias, past_and_own[:half], kept, own)
 
 
+class Buffer(_OnGrid):
+    """One pass over a moving buffer of B frames: the velocity of each at its own timestep. reference_shown is 0 where there is no reference."""
+
+    def forward(self, sample, timestep, source_latents, prompt_keys, prompt_values, reference_shown, *reference):
+        words = [(prompt_keys[i : i + 1], prompt_values[i : i + 1]) for i in range(len(self.model.blocks))]
+        time = timestep * 0.001
+        mask = torch.ones(sample.shape[0], sample.shape[0], dtype=torch.bool)
+        x0 = self.model(sample[None], source_latents[None], time[None], words, mask, None, _by_layer(reference), reference_shown)[0]
+        return velocity(sample, x0, time)
+
+
 def _by_layer(tensors):
     return list(zip(tensors[::2], tensors[1::2]))
 
@@ -78,6 +89,7 @@ def modules(model, grid):
     """Role -> module; grid: rows and columns of tokens."""
     return {
         "dit_prompt": Prompt(model), "dit_reference": Reference(model, grid), "dit_step": Step(model, grid), "dit_step_kept": StepKept(model, grid),
+        "dit_buffer": Buffer(model, grid),
     }
 
 
@@ -85,8 +97,11 @@ def _pairs(prefix, layers, shape):
     return [(f"{prefix}{kind}_{i}", "float32", shape) for i in range(layers) for kind in ("key", "value")]
 
 
-def tensors(size, grid, frames, kept):
-    """Role -> (inputs, outputs), each a list of (name, type, shape); frames: how many the window has; kept: how many tokens `dit_step_kept` paints."""
+def tensors(size, grid, frames, kept, chunk=1):
+    """Role -> (inputs, outputs), each a list of (name, type, shape).
+
+    frames: how many the window has; kept: how many tokens `dit_step_kept` paints; chunk: frames that leave `dit_buffer` in a pass, half of those in it.
+    """
     rows, columns = grid
     own = rows * columns
     past = (1 + frames) * own  # A reference is as large as a frame.
@@ -98,6 +113,11 @@ def tensors(size, grid, frames, kept):
         ("attention_bias", "float32", [1, 1, 1, past + own]),
     ]
     held, before = _pairs("past_", size.layers, heads(past)), _pairs("own_", size.layers, heads(own))
+    film = [2 * chunk, *latents[1:]]
+    buffer = [
+        ("sample", "float32", film), ("timestep", "float32", film[:1]), ("source_latents", "float32", film), *words,
+        ("reference_shown", "float32", [1]), *_pairs("reference_", size.layers, heads(own)),
+    ]
     hidden = lambda name: (name, "float32", [1, own, size.width])
     step = [("velocity", "float32", latents), hidden("hidden"), *_pairs("", size.layers, heads(own))]
     return {
@@ -105,6 +125,7 @@ def tensors(size, grid, frames, kept):
         "dit_reference": ([("reference_latents", "float32", latents)], _pairs("", size.layers, heads(own))),
         "dit_step": ([*conditions, *held], step),
         "dit_step_kept": ([*conditions, ("kept", "int64", [kept]), hidden("own_hidden"), *held, *before], step),
+        "dit_buffer": (buffer, [("velocity", "float32", film)]),
     }
 
 
@@ -115,6 +136,8 @@ def example(inputs, seed=0):
     for name, _, shape in inputs:
         if name == "timestep":
             made.append(torch.full(shape, 1000.0))
+        elif name == "reference_shown":
+            made.append(torch.ones(shape))
         elif name == "kept":
             made.append(torch.arange(shape[0]))
         else:

@@ -101,7 +101,7 @@ def attend_frames(block, q, k, v, mask, tokens, far=None):
 
     far: (queries that are not turned in time, keys and values of a reference, what is added to its scores or None): a reference is as far from every frame.
     """
-    frames = lambda x: x.unflatten(2, (-1, tokens)).unbind(2)
+    frames = lambda x: x.split(tokens, dim=2)
     take = lambda parts, which: torch.cat([parts[i] for i in which], dim=2)
     queries, keys, values = frames(q), frames(k), frames(v)
     turned, key, value, hidden = (None, None, None, None) if far is None else (frames(far[0]), *far[1:])

@@ -100,3 +100,35 @@ def roll_out(model, noise, source, words, levels, window, exit_steps=None):
     exits = [None] * noise.shape[1] if exit_steps is None else exit_steps
     painted = [paint_frame(model, noise[:, f], source[:, f], words, levels, window, exits[f]) for f in range(noise.shape[1])]
     return torch.stack(painted, dim=1)
+
+
+class Buffer:
+    """A moving buffer of two chunks of `chunk` frames (StreamDiT, arXiv 2507.03745): a pass takes all of them one step on, the older chunk to its end.
+
+    All its frames read all, and the reference; nothing else of the past is kept.
+    """
+
+    def __init__(self, model, levels, chunk=1):
+        if len(levels) != 3:
+            raise ValueError(f"levels are {levels}, expected those of two steps")
+        self.model, self.levels, self.chunk, self.begun = model, levels, chunk, None
+
+    def push(self, noise, source, words, anchors=None, anchored=None):
+        """noise, source [B, chunk, 12, H, W] of the next frames -> x0 of those pushed before, None at first."""
+        first, second, _ = self.levels
+        if self.begun is None:
+            # The first chunk stands in for the one after it.
+            x0 = self._pass((noise, source, first), (noise, source, first), words, anchors, anchored)[0]
+            self.begun = (x0 + (second / first) * (noise - x0), source)
+            return None
+        x0, next_x0 = self._pass((*self.begun, second), (noise, source, first), words, anchors, anchored)
+        self.begun = (next_x0 + (second / first) * (noise - next_x0), source)
+        return x0
+
+    def _pass(self, older, newer, words, anchors, anchored):
+        sample, source = (torch.cat([a, b], dim=1) for a, b in zip(older[:2], newer[:2]))
+        level = lambda chunk: torch.full(chunk[0].shape[:2], chunk[2], device=sample.device)
+        times = torch.cat([level(older), level(newer)], dim=1)
+        mask = torch.ones(2 * self.chunk, 2 * self.chunk, dtype=torch.bool)
+        x0 = self.model(sample, source, times, words, mask, anchors=anchors, anchored=anchored)
+        return x0[:, : self.chunk], x0[:, self.chunk :]

@@ -37,13 +37,15 @@ from training.causal_dit.model import TINY, CausalDit, Size
 from training.causal_dit.sequences import Sequences
 from training.causal_dit.streaming import Window, roll_out, sigmas
 from training.model import Lite
-from training.train import BFLOAT16, average_gradients, picture_loss, rate, texture_loss
+from training.train import BFLOAT16, GRID, average_gradients, grid_loss, picture_loss, rate, texture_loss
 
 STAGES = ("teacher", "causal", "forcing")
 # Levels under this count as this much in the velocity's error: it goes with 1 / t.
 LEVEL_MIN = 0.4
 # Frames of a batch that are also compared as pictures, which costs as much as the network.
 PICTURED = 6
+# Share of the causal stage's batches that are a moving buffer (StreamDiT): the oldest frames are one step farther than the others, and all read all.
+BUFFERED = 0.25
 TEXTURE = 0.3
 SMALL = Size(layers=4, width=128, heads=2, hidden=384)
 SIZES = {"full": Size(), "small": SMALL, "tiny": TINY}
@@ -85,7 +87,7 @@ class Trainer:
             average_gradients(self.model, self.world)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        decay = min(0.998, (self.step + 1) / (self.step + 20))
+        decay = min(0.99, (self.step + 1) / (self.step + 20))
         with torch.no_grad():
             for average, value in zip(self.ema.parameters(), self.model.parameters()):
                 average.lerp_(value, 1 - decay)
@@ -106,6 +108,14 @@ class Trainer:
             mask = bidirectional(self.frames)
             x0 = self.model(sample, source, times, words, mask, anchors=anchors, anchored=batch["shown"])
             return self._compared(rng, x0, target, times, details, batch["target"])
+        if self.frames > 1 and rng.random() < BUFFERED:
+            farther = torch.arange(self.frames) < int(rng.integers(1, self.frames))
+            times = torch.where(farther, self.levels[1], self.levels[0]).to(self.device).expand_as(times)
+            at = times[:, :, None, None, None]
+            x0 = self.model(
+                (1 - at) * target + at * noise, source, times, words, bidirectional(self.frames), anchors=anchors, anchored=batch["shown"],
+            )
+            return self._compared(rng, x0, target, times, details, batch["target"])
         both = lambda clean, noised: torch.cat([clean, noised], dim=1)
         positions = torch.arange(self.frames).repeat(2)
         mask = teacher_forcing(self.frames, self.window)
@@ -123,7 +133,7 @@ class Trainer:
         decoded = self.base.decoder(x0.flatten(0, 1)[some], details[some]).float()
         painted = picture_loss(decoded, wanted).mean()
         parts = {"latent": (x0 - target).square().mean().item(), "paint": painted.item()}
-        return near + painted + TEXTURE * texture_loss(decoded, wanted), parts
+        return near + painted + TEXTURE * texture_loss(decoded, wanted) + GRID * grid_loss(decoded, wanted), parts
 
     def _forcing(self, rng, batch, noise, source, details, target, words, anchors):
         window = Window(self.model, self.window, anchors=anchors, anchored=batch["shown"])
@@ -204,7 +214,7 @@ def run(rank, args):
     started, saved, window = time.time(), time.time(), []
     elapsed = lambda: before + time.time() - started
     while trainer.step < args.steps:
-        window.append(trainer.advance(rate(trainer.step, args.steps, args.cooldown)))
+        window.append(trainer.advance(rate(trainer.step, args.steps, args.cooldown, args.warmup)))
         if rank == 0 and (trainer.step % args.log_every == 0 or trainer.step == args.steps):
             mean = {key: float(np.mean([part[key] for part in window])) for key in window[0]}
             window = []
@@ -227,6 +237,7 @@ def main():
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--cooldown", type=int, default=4000, help="steps at the end over which the learning rate falls")
+    parser.add_argument("--warmup", type=int, default=100, help="steps at the beginning over which it rises")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--frames", type=int, default=4, help="of a sequence in a batch")
     parser.add_argument("--window", type=int, default=6, help="frames that a frame may look back")
