@@ -4,11 +4,11 @@ import { openFallback } from './app/fallback.ts';
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
-import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
+import { chooseTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import { resolveTuning, type Configuration, type SceneStyle } from './config/schema.ts';
+import type { Configuration, SceneStyle } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink, type ObsStream } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
@@ -68,11 +68,10 @@ export const runApp = async (
 	replay?.compareModel(folder.manifest);
 	// Who waits for a file wants every frame of it painted.
 	const keepsAll = configuration.pace === 'max';
-	const tuning = resolveTuning(folder.manifest, {
+	const tuning = chooseTuning(folder.manifest, {
 		...(keepsAll && { similarityThreshold: 0 }),
 		...configuration.tuning,
 	});
-	checkTuning(folder.manifest, tuning);
 	await using engines = await openEngines(configuration);
 	// What is painted as fast as it can is to be of one piece.
 	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });

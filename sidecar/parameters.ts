@@ -1,4 +1,12 @@
 import type { Preset, Tuning } from './config/schema.ts';
+import type { Picture } from './frame/frame.ts';
+
+/** A painting that shows a style. */
+export interface ReferencePicture {
+	/** Of its pixels. */
+	readonly id: string;
+	readonly picture: Picture;
+}
 
 /**
  * What one batch sees: a resolved preset and the tuning in force, frozen. The only door from control to
@@ -10,9 +18,16 @@ export interface Parameters {
 	/** The preset's name; `passthrough` gives the source's own frames. */
 	readonly style: string;
 	/** Prompts whose embeddings are mixed; what their weights lack to 1 is the model's neutral conditioning. */
-	readonly conditioning: readonly { prompt: string; weight: number }[];
+	readonly conditioning: readonly Condition[];
 	readonly seed: number;
 	readonly tuning: Tuning;
+}
+
+export interface Condition {
+	readonly prompt: string;
+	readonly weight: number;
+	/** Says the style in the prompt's stead, to models that can be shown one. */
+	readonly reference?: ReferencePicture;
 }
 
 export const PASSTHROUGH = 'passthrough';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resolveTuning, type Configuration, type NdiChannel, type Preset, type Tuning } from '../config/schema.ts';
+import type { Configuration, NdiChannel, Preset, Tuning } from '../config/schema.ts';
 import { Controller } from '../control/controller.ts';
 import type { PresetLibrary } from '../control/preset-library.ts';
 import { choosePreset } from '../control/presets.ts';
@@ -22,7 +22,7 @@ import { runChannel } from './channel.ts';
 import { isElsewhere } from './engines.ts';
 import { openFallback } from './fallback.ts';
 import { engineProblem, type Monitor, type MonitoredChannel } from './monitor.ts';
-import { checkTuning } from './streams.ts';
+import { chooseTuning } from './streams.ts';
 
 /** Everything of a channel that can be found wrong before it runs. */
 export interface PreparedChannel {
@@ -57,8 +57,7 @@ export const prepareChannel = async (
 		throw new SidecarError('ERR_CONFIG', `A painted stream cannot be called ${name}, as its source is. Use --out.`);
 	const preset = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
-	const tuning = resolveTuning(folder.manifest, configuration.tuning);
-	checkTuning(folder.manifest, tuning);
+	const tuning = chooseTuning(folder.manifest, configuration.tuning);
 	return {
 		name,
 		input: { ...ndiInputOf(source, configuration.ndi), receiverName: name },

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { modelHashOf } from '../config/model-hash.ts';
-import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema.ts';
+import { FLEET_PROTOCOL, FromWorker, takesReferences, type FleetOpen } from '../config/schema.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
-import type { Frame, Picture } from '../frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Frame, type Picture } from '../frame/frame.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -73,7 +73,11 @@ export class FleetLine implements EngineHandle {
 	#worker: string | undefined;
 	#lease: number | undefined;
 	#hearLease: ((lease: number | undefined) => void) | undefined;
-	#parameters: Parameters;
+	/** Those that the worker has; of those that it was opened with, it has no references. */
+	#parameters: Parameters | undefined;
+	/** The ids of its references. */
+	#references: ReadonlySet<string> = new Set();
+	readonly #takesReferences: boolean;
 	readonly #sent = new Map<number, Sent>();
 	/** Of frames as they came, until they are converted. */
 	readonly #copies = new BufferPool();
@@ -97,7 +101,8 @@ export class FleetLine implements EngineHandle {
 		this.#stream = stream;
 		this.#settings = settings;
 		this.#listener = listener;
-		this.#parameters = settings.parameters;
+		this.#takesReferences = takesReferences(settings.folder.manifest);
+		if (!this.#takesReferences) this.#parameters = settings.parameters;
 		this.#keepsAll = settings.batchDeadlineMs === Infinity;
 		this.#rate = new RateMeter(fleet.nowUs);
 		void this.#open().catch((error: unknown) => this.#fail(error));
@@ -134,7 +139,8 @@ export class FleetLine implements EngineHandle {
 		// A server that is not there says nothing of how much it passes on.
 		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
 		if (this.#isOver) return;
-		const needed = wireBytes(painted) + HEAD_BYTES_MAX;
+		const referenceBytes = this.#takesReferences ? pictureByteLength(rgbLayout(painted)) : 0;
+		const needed = Math.max(wireBytes(painted), referenceBytes) + HEAD_BYTES_MAX;
 		if (needed > bus.payloadMax)
 			throw new SidecarError(
 				'ERR_FLEET',
@@ -147,7 +153,7 @@ export class FleetLine implements EngineHandle {
 			painted,
 			batchDeadlineMs: Number.isFinite(batchDeadlineMs) ? batchDeadlineMs : null,
 			inFlightMax,
-			parameters: plain(parameters),
+			parameters: plain(parameters, false),
 		};
 		this.#worker = await this.#fleet.place(
 			request,
@@ -210,8 +216,10 @@ export class FleetLine implements EngineHandle {
 		}
 		const { sequence, capturedUs, timestampUs, durationUs } = frame;
 		if (!bus.isConnected && !this.#keepsAll) return this.#drop(sequence, 'asked again');
-		const aheadUs = this.#ahead.aheadUs;
 		const isNew = parameters !== this.#parameters;
+		if (isNew && this.#takesReferences) await this.#sendReferences(parameters);
+		if (this.#isOver) return;
+		const aheadUs = this.#ahead.aheadUs;
 		this.#parameters = parameters;
 		// Nobody waits for it before the painting is there.
 		source ??= toRgb(picture, painted, fit, native);
@@ -227,12 +235,25 @@ export class FleetLine implements EngineHandle {
 				durationUs,
 				encoding: wire.encoding,
 				...(!this.#keepsAll && aheadUs !== undefined && { untilUs: sentUs + 1000 * deadlineMs + aheadUs }),
-				...(isNew && { parameters: plain(parameters) }),
+				...(isNew && { parameters: plain(parameters, this.#takesReferences) }),
 			},
 			wire,
 		);
 		await source;
 		this.#copies.give(picture.data);
+	}
+
+	/** Those that the worker lacks: it keeps what its last parameters name. */
+	async #sendReferences({ conditioning }: Parameters): Promise<void> {
+		const references = new Set<string>();
+		for (const { reference } of conditioning) {
+			if (!reference || references.has(reference.id)) continue;
+			references.add(reference.id);
+			if (this.#references.has(reference.id)) continue;
+			const { data } = await toRgb(reference.picture, this.#settings.painted, 'cover', this.#fleet.native);
+			this.#tell({ type: 'reference', id: reference.id }, data);
+		}
+		this.#references = references;
 	}
 
 	/** Errors: ERR_ENGINE. */
@@ -487,11 +508,18 @@ export class FleetLine implements EngineHandle {
 	}
 }
 
-/** Without what is read-only about them. */
-const plain = ({ epoch, style, conditioning, seed, tuning }: Parameters): FleetOpen['parameters'] => ({
+/** Without what is read-only about them, and with no more of a reference than its name. */
+const plain = (
+	{ epoch, style, conditioning, seed, tuning }: Parameters,
+	namesReferences: boolean,
+): FleetOpen['parameters'] => ({
 	epoch,
 	style,
-	conditioning: conditioning.map(({ prompt, weight }) => ({ prompt, weight })),
+	conditioning: conditioning.map(({ prompt, weight, reference }) => ({
+		prompt,
+		weight,
+		...(namesReferences && reference && { reference: reference.id }),
+	})),
 	seed,
 	tuning,
 });

@@ -6,7 +6,7 @@ import { SidecarError } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { Provider } from '../inference/session.ts';
-import type { Parameters } from '../parameters.ts';
+import type { Condition, Parameters, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Lease, type LeaseStore } from './leases.ts';
@@ -33,6 +33,8 @@ const HELD_UP_US = 1_000_000;
 /** A sidecar that calls the engine stuck is believed from here on: the process has other sidecars' streams, too. */
 const STUCK_AFTER_US = 2_000_000;
 const LOG_LEVEL = 'warn';
+/** As many as parameters may name. */
+const REFERENCES_MAX = 32;
 
 export interface ServedLineSettings {
 	bus: Bus;
@@ -75,6 +77,8 @@ export class ServedLine {
 	#owed = 0;
 	#owingSinceUs = 0;
 	#parameters: Parameters;
+	/** Those that the parameters name, and those that the next ones may. */
+	#references = new Map<string, ReferencePicture>();
 	/** Where another engine was, until the first frame. */
 	#before: { epoch: number; source?: Picture; painting?: Picture; prompts: readonly EncodedPrompt[] } | undefined;
 	#heardUs: number;
@@ -108,7 +112,7 @@ export class ServedLine {
 		this.request = request;
 		this.#settings = settings;
 		this.#subjects = lineSubjects(request.line);
-		this.#parameters = request.parameters;
+		this.#parameters = this.#withReferences(request.parameters);
 		this.#promptShapes = promptShapesOf(folder.manifest);
 		this.#heardUs = this.#lookedUs = nowUs();
 		this.rate = new RateMeter(nowUs);
@@ -121,7 +125,7 @@ export class ServedLine {
 				paintedBeside,
 				fit: 'stretch',
 				batchDeadlineMs: request.batchDeadlineMs ?? Infinity,
-				parameters: request.parameters,
+				parameters: this.#parameters,
 				logLevel: LOG_LEVEL,
 				frameBytes: pictureByteLength(rgbLayout(request.painted)),
 				inFlightMax: request.inFlightMax,
@@ -277,6 +281,8 @@ export class ServedLine {
 				this.#before = { ...(this.#before ?? { epoch: 0 }), prompts };
 				return;
 			}
+			case 'reference':
+				return this.#keepReference(said.id, payload);
 			case 'taken': {
 				const memory = this.#untaken.shift();
 				if (memory) this.#outgoing.give(memory);
@@ -311,7 +317,7 @@ export class ServedLine {
 		const { painted } = this.request;
 		const { lease, sequence, capturedUs, timestampUs, durationUs, encoding, untilUs = Infinity, parameters } = said;
 		expectWire({ encoding, data: payload }, painted);
-		if (parameters) this.#parameters = parameters;
+		if (parameters) this.#parameters = this.#withReferences(parameters);
 		if (!this.isLeased || lease !== this.#lease!.number) return; // nobody waits for it any more
 		if (this.#wanted === 0 || nowUs() > untilUs) {
 			this.#settings.count('dropped');
@@ -335,6 +341,33 @@ export class ServedLine {
 		this.#frames.set(sequence, { heardUs, encoding });
 		const { data, ...layout } = picture;
 		this.#engine.send({ sequence, slot: 0, capturedUs, timestampUs, durationUs, layout }, data, this.#parameters);
+	}
+
+	#keepReference(id: string, data: Uint8Array): void {
+		const layout = rgbLayout(this.request.painted);
+		const wanted = pictureByteLength(layout);
+		if (data.length !== wanted)
+			throw new SidecarError('ERR_FLEET', `A reference has ${data.length} bytes, expected ${wanted}.`);
+		if (this.#references.size === REFERENCES_MAX && !this.#references.has(id))
+			throw new SidecarError(
+				'ERR_FLEET',
+				`More than ${REFERENCES_MAX} references came before a frame that names them.`,
+			);
+		this.#references.set(id, { id, picture: { ...layout, data: data.slice() } });
+	}
+
+	/** What they do not name is forgotten. Errors: ERR_FLEET. */
+	#withReferences({ conditioning, ...rest }: FleetOpen['parameters']): Parameters {
+		const known = this.#references;
+		this.#references = new Map();
+		const named = conditioning.map(({ reference: id, ...condition }): Condition => {
+			if (id === undefined) return condition;
+			const reference = known.get(id);
+			if (!reference) throw new SidecarError('ERR_FLEET', 'A reference is named that did not come.');
+			this.#references.set(id, reference);
+			return { ...condition, reference };
+		});
+		return { ...rest, conditioning: named };
 	}
 
 	#look(): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL, FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
 import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
 import { leaseHolds } from '../../sidecar/fleet/leases.ts';
 import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';
@@ -63,7 +63,7 @@ describe('a message', () => {
 
 	it('does not say in its error what was said', () => {
 		const parameters = { ...parametersOf(), conditioning: [{ prompt: 'a secret', weight: 7 }] };
-		const open = { protocol: 3, parameters };
+		const open = { protocol: FLEET_PROTOCOL, parameters };
 		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
 	});
 
@@ -145,7 +145,7 @@ describe('embeddings', () => {
 describe('placement', () => {
 	const PIXELS = 64 * 64;
 	const bid = (worker: string, over: Partial<TimedBid> = {}): TimedBid => ({
-		protocol: 3,
+		protocol: FLEET_PROTOCOL,
 		worker,
 		host: worker,
 		capacity: 4e6,
@@ -362,7 +362,16 @@ describe('a rate', () => {
 
 describe('a bid', () => {
 	it('of a newer worker may say more', () => {
-		const bid = { protocol: 3, worker: 'a', host: 'a', capacity: 1, load: 0, lines: 0, linesMax: 1, gpu: 'new' };
+		const bid = {
+			protocol: FLEET_PROTOCOL,
+			worker: 'a',
+			host: 'a',
+			capacity: 1,
+			load: 0,
+			lines: 0,
+			linesMax: 1,
+			gpu: 'new',
+		};
 		expect(decodeMessage(FleetBid, encodeMessage(bid), 'it').head.worker).toBe('a');
 	});
 });

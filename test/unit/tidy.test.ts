@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	errors: { values: [] },
 	config: { values: [] },
-	parameters: { values: [], types: ['config'] },
+	parameters: { values: [], types: ['config', 'frame'] },
 	native: { values: [], types: ['frame'] },
 	ndi: { values: ['native'], types: ['egress', 'frame'] },
 	ffmpeg: { values: ['frame'] },
