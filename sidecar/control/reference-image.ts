@@ -108,12 +108,11 @@ const decode = async (
 	await using child = await FfmpegChild.start(
 		'ffmpeg',
 		[
-			...['-v', 'error', '-max_alloc', String(DECODER_BYTES_MAX), '-xerror', '-protocol_whitelist', 'pipe'],
-			...['-f', format, '-codec:v', codec, '-err_detect', 'explode', '-max_pixels', String(PIXELS_MAX)],
-			...['-threads', '1', '-noautorotate', '-i', 'pipe:0', '-an', '-frames:v', '1', '-filter_threads', '1'],
-			...['-vf', hasAlpha ? `format=gbrap,premultiply=inplace=1,${scale}` : scale],
-			...['-f', 'rawvideo', '-pix_fmt', hasAlpha ? 'rgba' : 'rgb24', 'pipe:1'],
-		],
+			`-v error -xerror -max_alloc ${DECODER_BYTES_MAX} -protocol_whitelist pipe`,
+			`-f ${format} -codec:v ${codec} -err_detect explode -max_pixels ${PIXELS_MAX} -threads 1 -noautorotate -i pipe:0`,
+			`-an -frames:v 1 -filter_threads 1 -vf ${hasAlpha ? `format=gbrap,premultiply=inplace=1,${scale}` : scale}`,
+			`-f rawvideo -pix_fmt ${hasAlpha ? 'rgba' : 'rgb24'} pipe:1`,
+		].flatMap((options) => options.split(' ')),
 		{ stdin: true },
 	);
 	let isLate = false;

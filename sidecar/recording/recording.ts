@@ -172,7 +172,9 @@ export class Recording implements AsyncDisposable {
 	}
 
 	/** With its picture as a file of the recording. */
-	#plain({ shown, reference: _, ...preset }: ReadPreset): Preset {
+	#plain({ shown, ...own }: ReadPreset): Preset {
+		const preset: Preset = own;
+		delete preset.reference; // a file beside the preset's
 		return { ...preset, ...(shown && { reference: this.#keepPicture(shown) }) };
 	}
 

@@ -219,9 +219,9 @@ describe('refused with a reason', () => {
 	});
 
 	test('what is no file, or too large a one', async () => {
-		const of = (path: string) =>
-			readReference(path).then(
-				() => expect.unreachable(),
+		const of = async (path: string) =>
+			await readReference(path).then(
+				() => 'was read',
 				({ code, message }: { code: string; message: string }) => `${code} ${message}`,
 			);
 		await mkdir(folder.at('a-folder'));

@@ -84,7 +84,7 @@ export const openReference = ({ group, send, takeFrame, forget, fetchPicture, co
 			frame.title =
 				style === 'passthrough' ? 'Paints like the source is now (L)' : 'Paints like the painting is now (L)';
 			remove.hidden = reference?.isOfPreset !== false;
-			name.textContent = reference?.name ?? '';
+			name.textContent = name.title = reference?.name ?? '';
 			canvas.ariaLabel = reference ? `The picture that shows the style: ${reference.name}` : '';
 			const id = panic ? undefined : reference?.id;
 			if (id === undefined) {
