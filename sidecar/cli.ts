@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { harmlessLines } from './commands/print.ts';
+import type { ReferenceFlags } from './commands/control.ts';
 import type { PairFlags } from './commands/pair.ts';
 import type { RelayFlags } from './commands/relay.ts';
 import type { WorkerFlags } from './commands/worker.ts';
@@ -277,6 +278,23 @@ toSidecar(
 ).action(async (word: string, options: ControlFlags) => {
 	const { changeStyle } = await import('./commands/control.ts');
 	await changeStyle(word, controlOptions(options));
+});
+
+toSidecar(
+	program
+		.command('reference')
+		.description('let a picture show the running sidecar the style, where its model takes one')
+		.argument('[FILE]', 'PNG, JPEG, WebP or GIF')
+		.addOption(
+			new Option('--frame [painting|source]', 'the picture of now instead of a file')
+				.choices(['painting', 'source'])
+				.preset('painting'),
+		)
+		.option('--off', 'paint as the preset says again'),
+).action(async (file: string | undefined, { frame, off, ...options }: ControlFlags & ReferenceFlags) => {
+	const { changeReference } = await import('./commands/control.ts');
+	const flags = { ...(frame !== undefined && { frame }), ...(off !== undefined && { off }) };
+	await changeReference(file, flags, controlOptions(options));
 });
 
 toSidecar(

@@ -8,6 +8,11 @@ export interface ReferencePicture {
 	readonly picture: Picture;
 }
 
+/** A preset as it was read, with the picture that shows its style. */
+export interface ReadPreset extends Preset {
+	readonly shown?: ReferencePicture;
+}
+
 /**
  * What one batch sees: a resolved preset and the tuning in force, frozen. The only door from control to
  * the data path: the batcher reads the newest snapshot once a batch.
@@ -29,18 +34,31 @@ export interface Condition {
 	/** Says the style in the prompt's stead, to models that can be shown one. */
 	readonly reference?: ReferencePicture;
 }
+/** What is told and shown, however much of it. */
+export type Look = Omit<Condition, 'weight'>;
 
 export const PASSTHROUGH = 'passthrough';
+
+/** What is told beside a picture that has no words of its own: with these `causal-dit` is trained. */
+export const REFERENCE_PROMPT = 'transfer the video style to match the reference image style';
 
 /** Whether a run of the U-Net has frames at each of the steps, and not one batch at one. */
 export const isStreamBatched = ({ steps, streamBatch }: Pick<Tuning, 'steps' | 'streamBatch'>): boolean =>
 	streamBatch && steps > 1;
 
-export const resolveParameters = (preset: Preset, tuning: Tuning, epoch: number): Parameters =>
+export const lookOf = ({ prompt = REFERENCE_PROMPT, shown }: Pick<ReadPreset, 'prompt' | 'shown'>): Look => ({
+	prompt,
+	...(shown && { reference: shown }),
+});
+
+/** The same for the same words and picture. */
+export const lookKey = ({ prompt, reference }: Look): string => `${reference?.id ?? ''}\n${prompt}`;
+
+export const resolveParameters = (preset: ReadPreset, tuning: Tuning, epoch: number): Parameters =>
 	Object.freeze({
 		epoch,
 		style: preset.name,
-		conditioning: [{ prompt: preset.prompt, weight: preset.strength }],
+		conditioning: [{ ...lookOf(preset), weight: preset.strength }],
 		seed: preset.seed,
 		tuning: Object.freeze({ ...tuning }),
 	});

@@ -52,7 +52,7 @@ export const runWorker = async ({
 }: WorkerSettings): Promise<void> => {
 	if (!/^[A-Za-z0-9_-]{1,64}$/.test(name))
 		throw new SidecarError('ERR_CONFIG', `A worker's name is of 1 to 64 letters, digits, _ or -; got ${name}.`);
-	const preset = await choosePreset(configuration);
+	const { preset } = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const { manifest } = folder;
 	const tuning = chooseTuning(manifest, { ...configuration.tuning, similarityThreshold: 0 });

@@ -14,12 +14,13 @@ import { describeDevice } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { AUTO_PIXELS, autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
-import type { Fit } from '../native.ts';
+import { loadNative, type Fit } from '../native.ts';
 import type { Recording } from '../recording/recording.ts';
 import type { Replay } from '../recording/replay.ts';
 import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
 import { Fallback } from './fallback.ts';
+import { FrameLook } from './frame-look.ts';
 import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
@@ -199,6 +200,8 @@ export const runChannel = async ({
 		after: (us, work) => stopping(setTimeout(work, us / 1000)),
 	});
 	made = engine;
+	const look = new FrameLook({ controller, failure: configuration.failure, canvas, native: loadNative() });
+	using _look = controller.takeFramesFrom(look.take);
 	await using sampling = openSampling({ configuration, folder, tuning, controller, canvas, engines, engine });
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
@@ -293,6 +296,7 @@ export const runChannel = async ({
 		const frames = keepsAll && recording ? recording.paced(thinned) : thinned;
 		for await (const frame of engine.paint(frames)) {
 			sampling.see(frame);
+			look.see(frame);
 			if (frame.kind === 'painting') governor?.framePainted();
 			await output.present(frame);
 			if (output === egress) onShown(frame, 'new', nowUs());

@@ -104,7 +104,8 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 			isRecord(sink) ? { ...sink, to: stream(sink['to']) } : stream(sink),
 		);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
-	for (const key of ['report', 'record']) if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
+	for (const key of ['report', 'record', 'reference'])
+		if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
 	const { http } = moved;
 	if (isRecord(http) && typeof http['tokenFile'] === 'string')
 		moved['http'] = { ...http, tokenFile: resolve(folder, http['tokenFile']) };
@@ -116,11 +117,20 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 			),
 		);
 	if (moved.ndi) {
-		const { runtimePath, channels } = moved.ndi as { runtimePath?: string; channels?: { style?: string }[] };
+		const { runtimePath, channels } = moved.ndi as {
+			runtimePath?: string;
+			channels?: { style?: string; reference?: string }[];
+		};
 		moved.ndi = {
 			...moved.ndi,
 			...(runtimePath !== undefined && { runtimePath: resolve(folder, runtimePath) }),
-			...(channels && { channels: channels.map((own) => (own.style ? { ...own, style: path(own.style) } : own)) }),
+			...(channels && {
+				channels: channels.map((own) => ({
+					...own,
+					...(own.style && { style: path(own.style) }),
+					...(own.reference && { reference: resolve(folder, own.reference) }),
+				})),
+			}),
 		};
 	}
 	return moved;

@@ -138,6 +138,8 @@ const presetFields = <Version extends number>(version: Version) => ({
 	strength: strengthField.default(1),
 	seed: seedField.default(42),
 });
+/** Of the name of a picture, in characters. */
+export const REFERENCE_NAME_MAX = 128;
 const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
 
 /** The first version, which files may still have. What takes it to the newest: config/preset-versions.ts. */
@@ -145,11 +147,20 @@ export const PresetV1 = z.strictObject(presetFields(1));
 export type PresetV1 = z.infer<typeof PresetV1>;
 
 /** What an artist chooses: one `*.style.json`. */
-export const Preset = z.strictObject({
-	...presetFields(2),
-	thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
-	reference: imageName.exactOptional().meta(help('File beside this one with the picture that the style was made from')),
-});
+export const Preset = z
+	.strictObject({
+		...presetFields(2),
+		prompt: promptField.exactOptional(),
+		thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
+		reference: imageName
+			.exactOptional()
+			.meta(help('File beside this one with a picture that shows the style; models that take none go by the prompt')),
+	})
+	.check(({ value: { prompt, reference }, issues }) => {
+		if (prompt !== undefined || reference !== undefined) return;
+		const message = 'expected text of 1 to 500 characters, or a reference beside it';
+		issues.push({ code: 'custom', input: undefined, path: ['prompt'], message });
+	});
 export type Preset = z.infer<typeof Preset>;
 
 /** What editors check: a file of any version. */
@@ -524,9 +535,18 @@ const SETTLED_COMMANDS = [
 	}),
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
 ] as const;
-const COMMANDS = [...SETTLED_COMMANDS, z.strictObject({ type: z.literal('newStrokes') })] as const;
+const COMMANDS = [
+	...SETTLED_COMMANDS,
+	z.strictObject({ type: z.literal('newStrokes') }),
+	z.strictObject({
+		type: z.literal('reference'),
+		from: z
+			.enum(['painting', 'source', 'preset'])
+			.meta(help('Paints like the painting or the source is now, or as the preset says again')),
+	}),
+] as const;
 
-/** Those that always do the same to the same state: a random seed has been chosen. */
+/** Those that always do the same to the same state: a random seed has been chosen, a picture was taken. */
 export const SettledCommand = z.discriminatedUnion('type', SETTLED_COMMANDS);
 export type SettledCommand = z.infer<typeof SettledCommand>;
 
@@ -618,6 +638,14 @@ export const RecordingEvent = z.discriminatedUnion('type', [
 	}),
 	z.strictObject({ type: z.literal('command'), command: SettledCommand, atUs: timeUs, leadUs: timeUs }),
 	z.strictObject({ type: z.literal('presets'), presets: z.array(Preset).max(2001), atUs: timeUs }),
+	/** A picture of the recording, to paint like; absent: as the preset says again. */
+	z.strictObject({
+		type: z.literal('reference'),
+		file: imageName.exactOptional(),
+		name: z.string().max(REFERENCE_NAME_MAX).exactOptional(),
+		atUs: timeUs,
+		leadUs: timeUs,
+	}),
 	z.strictObject({ type: z.literal('armed'), name: z.string().max(64).exactOptional() }),
 	z.strictObject({ type: z.literal('transition'), seconds: fadeField }),
 	z.strictObject({ type: z.literal('released'), atUs: timeUs }),
@@ -804,6 +832,7 @@ const MIDI_COMMANDS = [
 	z.strictObject({ type: z.literal('next') }),
 	z.strictObject({ type: z.literal('previous') }),
 	z.strictObject({ type: z.literal('toggle') }),
+	z.strictObject({ type: z.literal('reference'), from: z.enum(['painting', 'source', 'preset']) }),
 	z.strictObject({ type: z.literal('prompt'), text: promptField }),
 	/** Without `on`, each press turns it over. */
 	z.strictObject({ type: z.literal('panic'), on: z.boolean().exactOptional() }),
@@ -926,6 +955,7 @@ export const NdiChannel = z.strictObject({
 	out: ndiStream.exactOptional().meta(help('Name of the painted stream; else as outName says')),
 	style: z.string().min(1).exactOptional(),
 	prompt: promptField.exactOptional(),
+	reference: z.string().min(1).exactOptional(),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
 	size: paintedSizeField.exactOptional(),
@@ -1043,6 +1073,11 @@ export const Configuration = z.strictObject({
 		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
+	reference: z
+		.string()
+		.min(1)
+		.exactOptional()
+		.meta(help('A picture that shows the style, for a model that takes one: PNG, JPEG, WebP or GIF')),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
 	model: z.string().min(1).exactOptional().meta(help("Name of a model or its folder; else the preset's model")),

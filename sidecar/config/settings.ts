@@ -26,6 +26,7 @@ const PLACEHOLDERS: Record<string, string> = {
 	sinks: 'S',
 	style: 'NAME|FILE',
 	prompt: 'TEXT',
+	reference: 'FILE',
 	model: 'NAME|DIR',
 	engine: 'local|paired|URL',
 	size: 'auto|WxH',

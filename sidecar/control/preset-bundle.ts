@@ -4,6 +4,7 @@ import type { JsonText } from '../config/json-text.ts';
 import { readPresetVersion } from '../config/preset-versions.ts';
 import { BUNDLE_FORMAT, PICTURE_BYTES_MAX, PresetBundle, type Preset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
+import type { ReadPreset } from '../parameters.ts';
 import { readGuarded } from './file-guard.ts';
 import { imageHeaderOf, type ImageType } from './image-header.ts';
 import { PRESET_BYTES_MAX, PRESET_SUFFIX, readJsonFile } from './presets.ts';
@@ -41,7 +42,16 @@ export const bundleOf = ({ preset, pictures }: PicturedPreset): string => {
 		const picture = pictures[kind];
 		return picture ? [[kind, picture.bytes.toString('base64')]] : [];
 	});
-	return jsonOf({ format: BUNDLE_FORMAT, formatVersion: 1, preset, ...Object.fromEntries(encoded) });
+	const { reference } = pictures;
+	// Without words a preset is only good where it names a picture.
+	const named =
+		preset.prompt === undefined && reference ? { reference: `${preset.name}.reference.${reference.type}` } : {};
+	return jsonOf({
+		format: BUNDLE_FORMAT,
+		formatVersion: 1,
+		preset: { ...preset, ...named },
+		...Object.fromEntries(encoded),
+	});
 };
 
 /** As files are written: for people, too. */
@@ -58,7 +68,13 @@ const readBundle = (text: JsonText): PicturedPreset => {
 			throw new SidecarError('ERR_STYLE', explainValue(text, [kind], 'a picture in base64'));
 		pictures[kind] = pictureOf(bytes, kind, `${text.at([kind])} ${kind}:`);
 	}
-	return { preset: unpictured(readPresetVersion(text, ['preset'])), pictures };
+	const preset = unpictured(readPresetVersion(text, ['preset']));
+	if (preset.prompt === undefined && !pictures.reference)
+		throw new SidecarError(
+			'ERR_STYLE',
+			explainValue(text, ['reference'], 'a picture in base64, for there is no prompt'),
+		);
+	return { preset, pictures };
 };
 
 const withNeighbours = async (text: JsonText, path: string): Promise<PicturedPreset> => {
@@ -75,9 +91,9 @@ const withNeighbours = async (text: JsonText, path: string): Promise<PicturedPre
 };
 
 /** Without what is only true beside its file. */
-export const unpictured = (preset: Preset): Preset => {
-	const own: Preset = { ...preset };
-	for (const key of ['$schema', ...PICTURES] as const) delete own[key];
+export const unpictured = (preset: ReadPreset): Preset => {
+	const own: { -readonly [Key in keyof ReadPreset]: ReadPreset[Key] } = { ...preset };
+	for (const key of ['$schema', 'thumbnail', 'reference', 'shown'] as const) delete own[key];
 	return Object.freeze(own);
 };
 
@@ -89,7 +105,8 @@ export const pictureOf = (bytes: Buffer, kind: PictureKind, what: string): Prese
 	const byteLengthMax = PICTURE_BYTES_MAX[kind];
 	if (bytes.length > byteLengthMax) refuse(`has ${bytes.length} bytes, expected at most ${byteLengthMax}`);
 	const header = imageHeaderOf(bytes);
-	if (!header) return refuse('is no picture that is understood, expected a PNG, JPEG or WebP file');
+	if (!header || header.type === 'gif')
+		return refuse('is no picture that is understood, expected a PNG, JPEG or WebP file');
 	const { type, width, height } = header;
 	if (Math.min(width, height) < 1 || Math.max(width, height) > SIDE_PX_MAX)
 		refuse(`has ${width}x${height} px, expected sides of 1 to ${SIDE_PX_MAX} px`);

@@ -1,4 +1,4 @@
-import type { Preset, SavePreset } from '../config/schema.ts';
+import type { SavePreset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { PASSTHROUGH } from '../parameters.ts';
 import type { Controller } from './controller.ts';
@@ -22,11 +22,14 @@ export const presetOfNow = async (
 	const { target, isPanic } = controller;
 	if (target.name === PASSTHROUGH)
 		throw new SidecarError('ERR_STYLE', 'Nothing is painted now, but passed through. Choose a style first.');
-	const preset: Preset = { ...unpictured(target), name, title };
+	const pictures: PicturedPreset['pictures'] = {};
+	if (target.shown) pictures.reference = pictureOf(await encodePng(target.shown.picture), 'reference', 'The reference');
 	const picture = preview && !isPanic ? await nextPainting(preview) : undefined;
-	if (!picture) return { preset, pictures: {} };
-	const png = await encodePng(shrink(picture, THUMBNAIL_SIDE));
-	return { preset, pictures: { thumbnail: pictureOf(png, 'thumbnail', 'The thumbnail') } };
+	if (picture) {
+		const png = await encodePng(shrink(picture, THUMBNAIL_SIDE));
+		pictures.thumbnail = pictureOf(png, 'thumbnail', 'The thumbnail');
+	}
+	return { preset: { ...unpictured(target), name, title }, pictures };
 };
 
 /** "my-oil" is "My oil" to people. */

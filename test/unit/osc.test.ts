@@ -165,7 +165,7 @@ describe('is obeyed', () => {
 
 	test('every address of the table is in one of these tests or of those below', () => {
 		const paths =
-			'style style/NAME next previous toggle prompt strength crossfade panic seed strokes tap tempo quantise state subscribe';
+			'style style/NAME next previous toggle prompt reference strength crossfade panic seed strokes tap tempo quantise state subscribe';
 		expect(OSC_ADDRESSES.map(({ path }) => path)).toEqual(paths.split(' '));
 	});
 });

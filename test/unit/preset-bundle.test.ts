@@ -107,6 +107,20 @@ describe('a bundle', () => {
 		expect(await readFile(`${own}/${file}`)).toEqual(pictures[name]);
 	});
 
+	test('of a style that is shown by a picture alone keeps it, and is none without it', async () => {
+		const { prompt: _, ...shown } = preset;
+		const reference = { type: 'webp', bytes: pictures['lossy.webp']! } as const;
+		const text = bundleOf({ preset: shown, pictures: { reference } });
+		const path = await importFile(await write(text));
+		expect(await readPreset(path)).toEqual({ ...shown, reference: 'mine.reference.webp' });
+		expect(bundleOf(await readPicturedPreset(path))).toBe(text);
+		const { reference: _lost, ...wordless } = JSON.parse(text) as Record<string, unknown>;
+		await removePreset('mine', own);
+		expect(await refusalOf(wordless)).toMatch(
+			/reference: is missing, expected a picture in base64, for there is no prompt$/,
+		);
+	});
+
 	test('names line, column and reason of what is wrong in it', async () => {
 		const wrong = JSON.stringify(bundle({ preset: { ...preset, strength: 3 } }), null, '\t');
 		expect(await refusalOf(wrong)).toBe('FILE:11:15 preset.strength: expected a number from 0 to 1, found 3');

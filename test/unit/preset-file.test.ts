@@ -144,6 +144,22 @@ describe('versions', () => {
 		);
 	});
 
+	test('a preset has words, or a picture that shows the style, or both', async () => {
+		const pictured = '\t"title": "Mine", "reference": "mine.png",';
+		expect(await refusalOf(fileWith({ 7: '\t"seed": 1' }))).toBe(
+			'FILE:1:1 prompt: is missing, expected text of 1 to 500 characters, or a reference beside it',
+		);
+		const shown = await readPreset(await write(fileWith({ 5: pictured, 7: '\t"seed": 1' })));
+		expect(shown).toMatchObject({ reference: 'mine.png', seed: 1 });
+		expect(shown).not.toHaveProperty('prompt');
+		expect(await readPreset(await write(fileWith({ 5: pictured })))).toMatchObject({
+			prompt: 'transfer this to my style',
+		});
+		expect(await refusalOf(fileWith({ 5: pictured, 7: '\t"prompt": ""' }))).toBe(
+			'FILE:7:12 prompt: expected text of 1 to 500 characters, found ""',
+		);
+	});
+
 	test('a file has the keys of its own version', async () => {
 		const pictured = '\t"title": "Mine", "thumbnail": "mine.png",';
 		expect(await refusalOf(fileWith({ 3: '\t"formatVersion": 1,', 5: pictured }))).toMatch(

@@ -26,6 +26,7 @@ export interface OscAddress {
 }
 
 const NOTHING = { type: 'nothing' } as const;
+const REFERENCES = ['painting', 'source', 'preset'] as const;
 const WAITS = ['off', 'beat', 'bar'] as const;
 const INT32_MAX = 2 ** 31 - 1;
 
@@ -106,6 +107,17 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 				(prompt) => ({ type: 'prompt', text: prompt }),
 			),
 		values: ({ prompt }) => [['prompt', text(prompt)]],
+	},
+	{
+		path: 'reference',
+		takes: 's: painting, source or preset',
+		does: 'Paints like the painting or the source is now, or as the preset says again. Nothing is told: who sends back what it hears would ask for a picture each time.',
+		read: (args) =>
+			single(
+				args,
+				({ value }) => REFERENCES.find((from) => from === value),
+				(from) => ({ type: 'reference', from }),
+			),
 	},
 	{
 		path: 'strength',

@@ -6,7 +6,9 @@ import {
 	listen,
 	logLines,
 	presets as fetchPresets,
+	referencePicture,
 	scenes as readScenes,
+	sendReference,
 	setScenes,
 	thumbnail,
 	watch,
@@ -16,6 +18,7 @@ import { hasToken } from './login.js';
 import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
 import { openPrompt } from './prompt.js';
+import { openReference } from './reference.js';
 import { openScenes } from './scenes.js';
 import { openStage, readFrame } from './stage.js';
 import { openStyles, PASSTHROUGH } from './styles.js';
@@ -40,16 +43,20 @@ let shownEpoch;
 
 const problem = element('problem');
 
-const ask = async (what) => {
+const complain = (message) => {
+	problem.textContent = message;
+	problem.hidden = false;
+};
+const follow = async (asked) => {
 	try {
-		const answer = await command(what);
+		const answer = await asked;
 		problem.hidden = true;
 		show(answer);
 	} catch (error) {
-		problem.textContent = error.message;
-		problem.hidden = false;
+		complain(error.message);
 	}
 };
+const ask = (what) => follow(command(what));
 const moveStrength = commandLine(ask);
 const moveFade = commandLine(ask);
 
@@ -90,8 +97,10 @@ for (const slider of [strength, fade]) {
 
 const showStyle = (control) => {
 	styles.show(control);
-	element('tag-style').textContent = control.title;
-	element('painting').setAttribute('aria-label', `Painting: ${control.title}`);
+	const { title, reference } = control;
+	const what = reference?.isOfPreset === false ? `Like ${reference.name}` : title;
+	element('tag-style').textContent = what;
+	element('painting').setAttribute('aria-label', `Painting: ${what}`);
 };
 
 const prompt = openPrompt({
@@ -124,6 +133,19 @@ const showControl = (control) => {
 	if (!isTouched(quantise)) quantise.value = control.quantise;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
 };
+
+const takeFrame = () => {
+	const from = state?.control.style === PASSTHROUGH ? 'source' : 'painting';
+	return ask({ type: 'reference', from });
+};
+const reference = openReference({
+	group: element('reference'),
+	send: (file) => follow(sendReference(file)),
+	takeFrame,
+	forget: () => ask({ type: 'reference', from: 'preset' }),
+	fetchPicture: referencePicture,
+	complain,
+});
 
 const scenes = openScenes({ section: element('scenes'), read: readScenes, write: setScenes });
 
@@ -249,8 +271,10 @@ const show = (newest) => {
 	modifiers.show({
 		modifiers: state.modifiers,
 		prompt: prompt.text,
-		isPainting: state.control.style !== PASSTHROUGH,
+		// A picture without words has no place for more.
+		isPainting: state.control.style !== PASSTHROUGH && !(state.control.reference && state.control.prompt === ''),
 	});
+	reference.show(state);
 	showRun(state.run);
 	scenes.follow(state.scenesRevision);
 	fleet.follow(state.remote);
@@ -328,5 +352,6 @@ document.addEventListener('keydown', (event) => {
 		p: { type: 'panic', on: !state?.control.panic },
 	};
 	if (name) void ask({ type: 'style', name });
+	else if (key === 'l' && state?.takesReferences) void takeFrame();
 	else if (Object.hasOwn(commands, key)) void ask(commands[key]);
 });
