@@ -251,7 +251,7 @@ export class FleetLine implements EngineHandle {
 			references.add(reference.id);
 			if (this.#references.has(reference.id)) continue;
 			const { data } = await toRgb(reference.picture, this.#settings.painted, 'cover', this.#fleet.native);
-			this.#tell({ type: 'reference', id: reference.id }, data);
+			this.#tell({ type: 'reference', id: reference.id }, { data });
 		}
 		this.#references = references;
 	}
