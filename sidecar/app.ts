@@ -77,6 +77,7 @@ export const runApp = async (
 	// What is painted as fast as it can is to be of one piece.
 	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
 	const { fadeS } = configuration;
+	const region = replay ? replay.header.region : configuration.region;
 	const presets = replay?.header.presets ?? library.presets;
 	const newController = (leadMs: () => number | undefined = () => undefined) =>
 		new Controller({
@@ -84,6 +85,7 @@ export const runApp = async (
 			preset,
 			tuning,
 			fadeS,
+			region,
 			nowUs: replay?.nowUs ?? nowUs,
 			leadUs: () => 1000 * (leadMs() ?? 0),
 		});
@@ -96,6 +98,7 @@ export const runApp = async (
 				preset,
 				presets: [...presets],
 				...(fadeS !== undefined && { fadeS }),
+				...(region !== undefined && { region }),
 			})
 		: undefined;
 	using _recorded = recording?.follow(controller);

@@ -86,9 +86,9 @@ export const runRelayChannel = async (
 		signal,
 	}: { library: PresetLibrary; monitor: Monitor; engines: Engines; signal: AbortSignal },
 ): Promise<Report | undefined> => {
-	const { failure, holdS, afterHold, fadeS, ndi, staleAfterMs } = configuration;
+	const { failure, holdS, afterHold, fadeS, region, ndi, staleAfterMs } = configuration;
 	const leadUs = () => 1000 * relay.state().delayMs;
-	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
+	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, region, nowUs, leadUs });
 	using _led = library.lead(controller);
 	const isDirect = () => controller.change.style === PASSTHROUGH;
 	const { manifest } = folder;

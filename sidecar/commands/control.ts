@@ -1,8 +1,9 @@
 import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
+import { regionOfText } from '../config/region-text.ts';
 import { HTTP_PORT, type SavePreset } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
-import { styleCommand, type Command } from '../control/commands.ts';
+import { readCommand, styleCommand, type Command } from '../control/commands.ts';
 import type { ControlView } from '../control/controller.ts';
 import type { SavedPreset } from '../control/http/schemas.ts';
 import { SidecarError } from '../errors.ts';
@@ -36,6 +37,14 @@ export const setTempo = async (command: Command, options: ControlOptions): Promi
 	const { tempo, quantise } = control;
 	const music = tempo ? `${Number(tempo.bpm.toFixed(1))} beats/min` : 'no tempo yet';
 	process.stdout.write(`${music}, switches ${quantise === 'off' ? 'at once' : `on the ${quantise}`}\n`);
+};
+
+/** `allaprima region WHAT`: what is painted of the picture. Errors: ERR_CONTROL where none runs, ERR_COMMAND. */
+export const setRegion = async (text: string, options: ControlOptions): Promise<void> => {
+	const command = readCommand({ type: 'region', region: regionOfText(text, (name) => name) });
+	const { control } = await tell(command, options);
+	if (options.json) printValue(control);
+	else process.stdout.write(`${control.region}${control.isRegionOfPreset ? ', as the style says' : ''}\n`);
 };
 
 /** `allaprima panic on|off`: nothing but the slate leaves, until it is over. Errors: ERR_CONTROL where no sidecar runs. */
@@ -85,7 +94,7 @@ const readUrl = (text: string): URL => {
 };
 
 interface Answer {
-	control: Pick<ControlView, 'style' | 'panic' | 'pending' | 'tempo' | 'quantise'>;
+	control: Pick<ControlView, 'style' | 'panic' | 'pending' | 'tempo' | 'quantise' | 'region' | 'isRegionOfPreset'>;
 }
 
 const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Preset, SettledCommand, Tuning } from '../config/schema.ts';
+import type { OwnRegion, Preset, SettledCommand, Tuning } from '../config/schema.ts';
 import { PASSTHROUGH, resolveParameters, type Parameters } from '../parameters.ts';
 import { unknownStyle } from './presets.ts';
 import { nextBoundary, NO_TAPS, tappedTempo, tempoOf, withTap, type Taps, type Tempo } from './tempo.ts';
@@ -48,6 +48,10 @@ export interface ControlState {
 	readonly quantise: 'off' | 'beat' | 'bar';
 	/** A switch that waits: it is carried out by the first look at or after this time. */
 	readonly pending: { readonly target: Preset; readonly atUs: number } | undefined;
+	/** What is painted whatever the style; undefined: what the style says. */
+	readonly region: OwnRegion | undefined;
+	/** Rises when the region in force is asked for once more. */
+	readonly regionRevision: number;
 	/** A prompt that may be next: with no weight it is encoded and not seen. */
 	readonly armed: string | undefined;
 	/** What the target gives once no fade is on its way. */
@@ -61,11 +65,16 @@ export interface ControlOptions {
 	tuning: Tuning;
 	/** Undefined: as long as OBS's transition, and half a second where there is none. */
 	fadeS: number | undefined;
+	/** For all styles; undefined: as each says. */
+	region?: OwnRegion | undefined;
 }
 
 const FADE_S = 0.5;
 
-export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions, nowUs: number): ControlState => {
+export const initialState = (
+	{ presets, preset, tuning, fadeS, region }: ControlOptions,
+	nowUs: number,
+): ControlState => {
 	const extra = named(presets, preset.name) ? undefined : preset;
 	return Object.freeze({
 		presets: inOrder(presets, extra),
@@ -85,6 +94,8 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		taps: NO_TAPS,
 		quantise: 'off',
 		pending: undefined,
+		region,
+		regionRevision: 0,
 		armed: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
@@ -125,6 +136,11 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 		}
 		case 'tempo':
 			return Object.freeze({ ...state, tempo: tempoOf(command, state.tempo, nowUs) });
+		case 'region': {
+			const region = command.region === 'preset' ? undefined : command.region;
+			const isAgain = region !== undefined && isDeepStrictEqual(region, regionOf(state));
+			return Object.freeze({ ...state, region, regionRevision: state.regionRevision + Number(isAgain) });
+		}
 		case 'quantise': {
 			if (command.to === state.quantise) return state;
 			const other = Object.freeze({ ...state, quantise: command.to });
@@ -159,6 +175,9 @@ export const setPresets = (state: ControlState, files: readonly Preset[], nowUs:
 		pending,
 	});
 };
+
+/** What is painted of the picture now. */
+export const regionOf = ({ region, target }: ControlState): OwnRegion => region ?? target.region ?? 'all';
 
 const asksTheSame = (a: Preset, b: Preset): boolean =>
 	a.prompt === b.prompt && a.strength === b.strength && a.seed === b.seed;

@@ -16,7 +16,7 @@ export const HEADER_FILE = 'recording.json';
 export const EVENTS_FILE = 'events.jsonl';
 
 /** What the controller begins with. */
-type Beginning = Pick<RecordingHeader, 'version' | 'preset' | 'presets' | 'fadeS'>;
+type Beginning = Pick<RecordingHeader, 'version' | 'preset' | 'presets' | 'fadeS' | 'region'>;
 type RecordedCanvas = Pick<RecordingHeader, 'source' | 'model' | 'painted' | 'fit' | 'tuning'>;
 
 /** Frames that may wait for the encoder: half a second of video. */
