@@ -108,7 +108,7 @@ describe('what changed', () => {
 		for (let x = 10; x < 30; x++) next(box(x));
 		const on = Array.from({ length: 100 }, () => isOn(next(box(30)), 41, 20));
 		const ended = on.indexOf(false);
-		expect(ended * FRAME_US).toBeGreaterThanOrEqual(700_000);
+		expect(ended * FRAME_US).toBeGreaterThanOrEqual(1_400_000);
 		expect(ended * FRAME_US).toBeLessThan(2_500_000);
 		expect(on.slice(ended).some(Boolean)).toBe(false);
 	});
