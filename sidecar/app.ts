@@ -82,6 +82,7 @@ export const runApp = async (
 		references: takes.takesReferences,
 	});
 	const { fadeS } = configuration;
+	const region = replay ? replay.header.region : configuration.region;
 	const presets = replay?.presets ?? library.presetsFor(takes);
 	const newController = (leadMs: () => number | undefined = () => undefined) =>
 		new Controller({
@@ -90,6 +91,7 @@ export const runApp = async (
 			tuning,
 			fadeS,
 			...takes,
+			region,
 			nowUs: replay?.nowUs ?? nowUs,
 			leadUs: () => 1000 * (leadMs() ?? 0),
 		});
@@ -102,6 +104,7 @@ export const runApp = async (
 				preset,
 				presets: [...presets],
 				...(fadeS !== undefined && { fadeS }),
+				...(region !== undefined && { region }),
 			})
 		: undefined;
 	using _recorded = recording?.follow(controller);

@@ -327,6 +327,16 @@ toSidecar(
 	await setTempo({ type: 'quantise', to: word }, controlOptions(options));
 });
 
+toSidecar(
+	program
+		.command('region')
+		.description('what is painted of the picture; the rest stays the source')
+		.argument('<WHAT>', 'all, changed, subject, background, preset, or a mask beside the presets; ,invert ,feather=PX'),
+).action(async (what: string, options: ControlFlags) => {
+	const { setRegion } = await import('./commands/control.ts');
+	await setRegion(what, controlOptions(options));
+});
+
 const midi = program.command('midi').description('controllers by MIDI');
 withJson(midi.command('list').description('the ports of this machine')).action(async (options: { json?: boolean }) => {
 	const { listMidiPorts } = await import('./commands/midi.ts');

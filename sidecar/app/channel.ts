@@ -24,6 +24,7 @@ import { FrameLook } from './frame-look.ts';
 import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
+import { openRegions } from './regions.ts';
 import { favoursOf, openSampling } from './sampling.ts';
 
 /** An engine that owes a frame for this long is started again. */
@@ -117,6 +118,7 @@ export const runChannel = async ({
 		mode: keepsAll ? 'wait' : 'newest-wins',
 		waitingMax: batchSize,
 	});
+	const regions = await openRegions({ controller, configuration, canvas });
 	await using egress = new Egress(await openSinks(canvas));
 	await recording?.begin({
 		source: { name: info.name, layout: info.layout, frameRate: info.frameRate },
@@ -185,6 +187,9 @@ export const runChannel = async ({
 			const parameters = isFallback() ? fallback!.parametersOf(asked) : asked;
 			return governor?.relieve(parameters) ?? parameters;
 		},
+		regionNow: () => regions.now(),
+		// The relay has the source's own pictures, and the page's is no larger than the painting.
+		keepsSource: !sinksPace && configuration.output === 'source',
 		batchSize,
 		keepsAll,
 		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
@@ -298,8 +303,9 @@ export const runChannel = async ({
 			sampling.see(frame);
 			look.see(frame);
 			if (frame.kind === 'painting') governor?.framePainted();
-			await output.present(frame);
-			if (output === egress) onShown(frame, 'new', nowUs());
+			const shown = await regions.shown(frame);
+			await output.present(shown);
+			if (output === egress) onShown(shown, 'new', nowUs());
 		}
 	} finally {
 		stop.abort();

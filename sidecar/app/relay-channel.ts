@@ -87,7 +87,7 @@ export const runRelayChannel = async (
 		signal,
 	}: { library: PresetLibrary; monitor: Monitor; engines: Engines; signal: AbortSignal },
 ): Promise<Report | undefined> => {
-	const { failure, holdS, afterHold, fadeS, ndi, staleAfterMs } = configuration;
+	const { failure, holdS, afterHold, fadeS, region, ndi, staleAfterMs } = configuration;
 	const leadUs = () => 1000 * relay.state().delayMs;
 	const takes = { takesReferences: takesReferences(folder.manifest) };
 	const controller = new Controller({
@@ -95,6 +95,7 @@ export const runRelayChannel = async (
 		preset,
 		tuning,
 		fadeS,
+		region,
 		nowUs,
 		leadUs,
 		...takes,

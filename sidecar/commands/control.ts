@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
 import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
+import { regionOfText } from '../config/region-text.ts';
 import { HTTP_PORT, type SavePreset } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
-import { styleCommand, type Command } from '../control/commands.ts';
+import { readCommand, styleCommand, type Command } from '../control/commands.ts';
 import type { ControlView } from '../control/controller.ts';
 import type { SavedPreset } from '../control/http/schemas.ts';
 import { SidecarError } from '../errors.ts';
@@ -79,6 +80,14 @@ const sendPicture = async (file: string, options: ControlOptions): Promise<Answe
 	return await askSidecar<Answer>(path, { bytes, type: content }, options, isState);
 };
 
+/** `allaprima region WHAT`: what is painted of the picture. Errors: ERR_CONTROL where none runs, ERR_COMMAND. */
+export const setRegion = async (text: string, options: ControlOptions): Promise<void> => {
+	const command = readCommand({ type: 'region', region: regionOfText(text, (name) => name) });
+	const { control } = await tell(command, options);
+	if (options.json) printValue(control);
+	else process.stdout.write(`${control.region}${control.isRegionOfPreset ? ', as the style says' : ''}\n`);
+};
+
 /** `allaprima panic on|off`: nothing but the slate leaves, until it is over. Errors: ERR_CONTROL where no sidecar runs. */
 export const setPanic = async (on: boolean, options: ControlOptions): Promise<void> => {
 	const { control } = await tell({ type: 'panic', on }, options);
@@ -126,7 +135,10 @@ const readUrl = (text: string): URL => {
 };
 
 interface Answer {
-	control: Pick<ControlView, 'style' | 'panic' | 'pending' | 'tempo' | 'quantise' | 'reference'>;
+	control: Pick<
+		ControlView,
+		'style' | 'panic' | 'pending' | 'tempo' | 'quantise' | 'reference' | 'region' | 'isRegionOfPreset'
+	>;
 }
 
 const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>

@@ -31,7 +31,10 @@ export const listPresetsCommand = async ({ json }: { json: boolean }): Promise<v
 export const showPreset = async (style: string, { json }: { json: boolean }): Promise<void> => {
 	const preset = await findPreset(style);
 	if (json) printValue(preset);
-	else printTable(Object.entries(preset).map(([key, value]) => [key, String(value)]));
+	else
+		printTable(
+			Object.entries(preset).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
+		);
 };
 
 /** Checks preset files and bundles with their pictures, or every preset there is. Errors: ERR_STYLE, for the first that fails, after all were checked. */

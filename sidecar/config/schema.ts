@@ -126,6 +126,36 @@ export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as u
 
 // -- Preset ---------------------------------------------------------------------------------------------
 
+const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
+
+const REGIONS = ['changed', 'subject', 'background'] as const;
+const regionFields = {
+	invert: z.boolean().exactOptional().meta(help('Whether everything else is painted instead')),
+	feather: z.number().min(0).max(256).exactOptional().meta(help('How far the edge is soft, inside the region', 'px')),
+};
+const REGION_EXPECTED =
+	'expected all, changed, subject, background or {mask, invert, feather}: mask one of these words but all, or a picture file';
+const regionHelp = help(
+	'What is painted; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or {mask: FILE}',
+);
+/** The part of the picture that is painted. A mask file lies beside the preset. */
+export const Region = z.union(
+	[z.enum(['all', ...REGIONS]), z.strictObject({ mask: z.union([z.enum(REGIONS), imageName]), ...regionFields })],
+	REGION_EXPECTED,
+);
+export type Region = z.infer<typeof Region>;
+
+/** The file of a region's mask; undefined where it has none. */
+export const maskFileOf = (region: OwnRegion | undefined): string | undefined =>
+	typeof region === 'object' && !(REGIONS as readonly string[]).includes(region.mask) ? region.mask : undefined;
+
+/** The same where files may lie anywhere: of who starts the sidecar. */
+export const OwnRegion = z.union(
+	[z.enum(['all', ...REGIONS]), z.strictObject({ mask: z.string().min(1).max(4096), ...regionFields })],
+	REGION_EXPECTED,
+);
+export type OwnRegion = z.infer<typeof OwnRegion>;
+
 const titleField = z.string().trim().min(1).max(80).meta(help('Name for people'));
 const presetFields = <Version extends number>(version: Version) => ({
 	$schema: z.string().max(2048).exactOptional().meta(help('Where editors find this schema; nothing else reads it')),
@@ -140,7 +170,6 @@ const presetFields = <Version extends number>(version: Version) => ({
 });
 /** Of the name of a picture, in characters. */
 export const REFERENCE_NAME_MAX = 128;
-const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
 
 /** The first version, which files may still have. What takes it to the newest: config/preset-versions.ts. */
 export const PresetV1 = z.strictObject(presetFields(1));
@@ -155,6 +184,7 @@ export const Preset = z
 		reference: imageName
 			.exactOptional()
 			.meta(help('File beside this one with a picture that shows the style; models that take none go by the prompt')),
+		region: Region.exactOptional().meta(regionHelp),
 	})
 	.check(({ value: { prompt, reference }, issues }) => {
 		if (prompt !== undefined || reference !== undefined) return;
@@ -173,7 +203,7 @@ export const PresetName = kebabName;
 
 export const BUNDLE_FORMAT = 'allaprima-style-bundle';
 /** Of the pictures of a preset. */
-export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024 } as const;
+export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024, mask: 1024 * 1024 } as const;
 const base64Of = (byteLengthMax: number) => z.string().max(4 * Math.ceil(byteLengthMax / 3));
 
 /** What is painted now, to be kept under a name. */
@@ -191,6 +221,7 @@ export const PresetBundle = z.strictObject({
 	preset: z.looseObject({}),
 	thumbnail: base64Of(PICTURE_BYTES_MAX.thumbnail).exactOptional(),
 	reference: base64Of(PICTURE_BYTES_MAX.reference).exactOptional(),
+	mask: base64Of(PICTURE_BYTES_MAX.mask).exactOptional(),
 });
 
 // -- Model manifest -------------------------------------------------------------------------------------
@@ -534,6 +565,8 @@ const SETTLED_COMMANDS = [
 		downbeat: z.boolean().exactOptional(),
 	}),
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
+	/** For all styles; `preset` leaves it to each of them. The same again learns the background anew. */
+	z.strictObject({ type: z.literal('region'), region: z.union([z.literal('preset'), Region], REGION_EXPECTED) }),
 ] as const;
 const COMMANDS = [
 	...SETTLED_COMMANDS,
@@ -620,6 +653,7 @@ export const RecordingHeader = z.strictObject({
 	preset: Preset,
 	presets: z.array(Preset).max(2001),
 	fadeS: fadeField.exactOptional(),
+	region: OwnRegion.exactOptional(),
 });
 export type RecordingHeader = z.infer<typeof RecordingHeader>;
 
@@ -958,6 +992,7 @@ export const NdiChannel = z.strictObject({
 	reference: z.string().min(1).exactOptional(),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
+	region: OwnRegion.exactOptional(),
 	size: paintedSizeField.exactOptional(),
 	fit: fitField.exactOptional(),
 	failure: failurePolicyField.exactOptional(),
@@ -1080,6 +1115,11 @@ export const Configuration = z.strictObject({
 		.meta(help('A picture that shows the style, for a model that takes one: PNG, JPEG, WebP or GIF')),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
+	region: OwnRegion.exactOptional().meta(
+		help(
+			'What is painted in every style; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or a mask FILE; with ,invert and ,feather=PX behind it. Else what the style says',
+		),
+	),
 	model: z.string().min(1).exactOptional().meta(help("Name of a model or its folder; else the preset's model")),
 	provider: z
 		.enum(['auto', 'cuda', 'dml', 'coreml', 'webgpu', 'cpu'])

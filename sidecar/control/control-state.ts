@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { SettledCommand, Tuning } from '../config/schema.ts';
+import type { OwnRegion, SettledCommand, Tuning } from '../config/schema.ts';
 import {
 	lookKey,
 	lookOf,
@@ -58,6 +58,10 @@ export interface ControlState {
 	readonly quantise: 'off' | 'beat' | 'bar';
 	/** A switch that waits: it is carried out by the first look at or after this time. */
 	readonly pending: { readonly target: ReadPreset; readonly atUs: number } | undefined;
+	/** What is painted whatever the style; undefined: what the style says. */
+	readonly region: OwnRegion | undefined;
+	/** Rises when the region in force is asked for once more. */
+	readonly regionRevision: number;
 	/** What may be next: with no weight it is encoded and not seen. */
 	readonly armed: Look | undefined;
 	/** What the target gives once no fade is on its way. */
@@ -71,11 +75,16 @@ export interface ControlOptions {
 	tuning: Tuning;
 	/** Undefined: as long as OBS's transition, and half a second where there is none. */
 	fadeS: number | undefined;
+	/** For all styles; undefined: as each says. */
+	region?: OwnRegion | undefined;
 }
 
 const FADE_S = 0.5;
 
-export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions, nowUs: number): ControlState => {
+export const initialState = (
+	{ presets, preset, tuning, fadeS, region }: ControlOptions,
+	nowUs: number,
+): ControlState => {
 	const extra = named(presets, preset.name) ? undefined : preset;
 	return Object.freeze({
 		presets: inOrder(presets, extra),
@@ -95,6 +104,8 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		taps: NO_TAPS,
 		quantise: 'off',
 		pending: undefined,
+		region,
+		regionRevision: 0,
 		armed: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
@@ -135,6 +146,11 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 		}
 		case 'tempo':
 			return Object.freeze({ ...state, tempo: tempoOf(command, state.tempo, nowUs) });
+		case 'region': {
+			const region = command.region === 'preset' ? undefined : command.region;
+			const isAgain = region !== undefined && isDeepStrictEqual(region, regionOf(state));
+			return Object.freeze({ ...state, region, regionRevision: state.regionRevision + Number(isAgain) });
+		}
 		case 'quantise': {
 			if (command.to === state.quantise) return state;
 			const other = Object.freeze({ ...state, quantise: command.to });
@@ -211,6 +227,9 @@ export const setPresets = (state: ControlState, files: readonly ReadPreset[], no
 		pending,
 	});
 };
+
+/** What is painted of the picture now. */
+export const regionOf = ({ region, target }: ControlState): OwnRegion => region ?? target.region ?? 'all';
 
 const asksTheSame = (a: ReadPreset, b: ReadPreset): boolean =>
 	looksTheSame(a, b) && a.strength === b.strength && a.seed === b.seed;

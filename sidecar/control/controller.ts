@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
-import type { Command, SettledCommand } from '../config/schema.ts';
+import { textOfRegion } from '../config/region-text.ts';
+import type { Command, OwnRegion, SettledCommand } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import type { Parameters, ReadPreset, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
@@ -10,6 +11,7 @@ import {
 	parametersAt,
 	presetOf,
 	progressAt,
+	regionOf,
 	release,
 	setPresets,
 	setTransition,
@@ -50,6 +52,10 @@ export interface ControlView {
 	quantise: 'off' | 'beat' | 'bar';
 	/** The style that waits for a beat. */
 	pending?: string;
+	/** What is painted of the picture. */
+	region: string;
+	/** Whether the style says so. */
+	isRegionOfPreset: boolean;
 }
 
 /**
@@ -115,6 +121,11 @@ export class Controller {
 
 	get isPanic(): boolean {
 		return this.#state.panic;
+	}
+
+	/** What is painted of the picture; another revision asks for the same once more. */
+	get region(): { region: OwnRegion; revision: number } {
+		return { region: regionOf(this.#state), revision: this.#state.regionRevision };
 	}
 
 	/** The epoch in force, since when, and what it goes to: for the time a switch takes. */
@@ -239,6 +250,8 @@ export class Controller {
 			...(tempo && { tempo: { bpm: tempo.bpm, beatsPerBar: tempo.beatsPerBar } }),
 			quantise,
 			...(pending && { pending: pending.target.name }),
+			region: textOfRegion(regionOf(this.#state)),
+			isRegionOfPreset: this.#state.region === undefined,
 		};
 	}
 

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { explainValue, parseExplained, valueAt } from '../config/explained.ts';
 import type { JsonText } from '../config/json-text.ts';
 import { readPresetVersion } from '../config/preset-versions.ts';
-import { BUNDLE_FORMAT, PICTURE_BYTES_MAX, PresetBundle, type Preset } from '../config/schema.ts';
+import { BUNDLE_FORMAT, maskFileOf, PICTURE_BYTES_MAX, PresetBundle, type Preset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import type { ReadPreset } from '../parameters.ts';
 import { readGuarded } from './file-guard.ts';
@@ -13,7 +13,7 @@ export const BUNDLE_SUFFIX = '.allaprima-style';
 export const BUNDLE_BYTES_MAX = 8 * 1024 * 1024;
 const SIDE_PX_MAX = 4096;
 
-export const PICTURES = ['thumbnail', 'reference'] as const;
+export const PICTURES = ['thumbnail', 'reference', 'mask'] as const;
 export type PictureKind = (typeof PICTURES)[number];
 
 export interface PresetPicture {
@@ -21,7 +21,7 @@ export interface PresetPicture {
 	bytes: Buffer;
 }
 
-/** A preset with its pictures, wherever they lie. The preset names no file. */
+/** A preset with its pictures, wherever they lie. The preset names no file; what its region calls the mask says nothing. */
 export interface PicturedPreset {
 	preset: Preset;
 	pictures: Partial<Record<PictureKind, PresetPicture>>;
@@ -68,20 +68,25 @@ const readBundle = (text: JsonText): PicturedPreset => {
 			throw new SidecarError('ERR_STYLE', explainValue(text, [kind], 'a picture in base64'));
 		pictures[kind] = pictureOf(bytes, kind, `${text.at([kind])} ${kind}:`);
 	}
-	const preset = unpictured(readPresetVersion(text, ['preset']));
+	const preset = readPresetVersion(text, ['preset']);
+	if (maskFileOf(preset.region) && !pictures.mask)
+		throw new SidecarError(
+			'ERR_STYLE',
+			explainValue(text, ['preset', 'region'], 'a region whose mask is in the bundle'),
+		);
 	if (preset.prompt === undefined && !pictures.reference)
 		throw new SidecarError(
 			'ERR_STYLE',
 			explainValue(text, ['reference'], 'a picture in base64, for there is no prompt'),
 		);
-	return { preset, pictures };
+	return { preset: unpictured(preset), pictures };
 };
 
 const withNeighbours = async (text: JsonText, path: string): Promise<PicturedPreset> => {
 	const preset = readPresetVersion(text);
 	const pictures: PicturedPreset['pictures'] = {};
 	for (const kind of PICTURES) {
-		const name = preset[kind];
+		const name = kind === 'mask' ? maskFileOf(preset.region) : preset[kind];
 		if (name === undefined) continue;
 		const file = join(dirname(path), name);
 		const bytes = await readGuarded(file, { byteLengthMax: PICTURE_BYTES_MAX[kind], follow: false });

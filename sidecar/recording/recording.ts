@@ -18,7 +18,10 @@ export const HEADER_FILE = 'recording.json';
 export const EVENTS_FILE = 'events.jsonl';
 
 /** What the controller begins with. */
-type Beginning = Pick<RecordingHeader, 'version' | 'fadeS'> & { preset: ReadPreset; presets: readonly ReadPreset[] };
+type Beginning = Pick<RecordingHeader, 'version' | 'fadeS' | 'region'> & {
+	preset: ReadPreset;
+	presets: readonly ReadPreset[];
+};
 type RecordedCanvas = Pick<RecordingHeader, 'source' | 'model' | 'painted' | 'fit' | 'tuning'>;
 
 /** Frames that may wait for the encoder: half a second of video. */

@@ -7,6 +7,7 @@ import {
 	apply,
 	initialState,
 	parametersAt,
+	regionOf,
 	setPresets,
 	show,
 	type ControlState,
@@ -430,6 +431,49 @@ test('what a witness heard gives another controller the same pictures at the sam
 	);
 });
 
+describe('the region', () => {
+	const masked = presetOf('masked', { region: { mask: 'face.png', feather: 2 } });
+	const region = (of: Extract<SettledCommand, { type: 'region' }>['region']): SettledCommand => ({
+		type: 'region',
+		region: of,
+	});
+	const begin = (own?: 'subject') =>
+		initialState(
+			{ presets: [...PRESETS, masked], preset: OIL, tuning: tuningOf(), fadeS: 0.5, ...(own && { region: own }) },
+			0,
+		);
+
+	test('is as the style says, all where it says nothing, and what was asked for in every style', () => {
+		const state = apply(begin(), style('masked'), 0);
+		expect(regionOf(begin())).toBe('all');
+		expect(regionOf(state)).toEqual({ mask: 'face.png', feather: 2 });
+		const own = apply(state, region('changed'), 0);
+		expect(regionOf(own)).toBe('changed');
+		expect(regionOf(apply(own, style('oil-painting'), 0))).toBe('changed');
+		expect(regionOf(apply(own, region('preset'), 0))).toEqual({ mask: 'face.png', feather: 2 });
+		expect(regionOf(apply(begin('subject'), style('masked'), 0))).toBe('subject');
+	});
+
+	test('is no other painting: neither epoch nor parameters change', () => {
+		const own = apply(begin(), region('changed'), 0);
+		expect(own.epoch).toBe(0);
+		expect(parametersAt(own, 0)).toBe(parametersAt(own, 0));
+		expect(own.settled).toBe(apply(own, region('subject'), 0).settled);
+	});
+
+	test('has another revision where the same is asked for again', () => {
+		const first = apply(begin(), region('subject'), 0);
+		expect(first.regionRevision).toBe(0);
+		expect(apply(first, region('background'), 0).regionRevision).toBe(0);
+		expect(apply(first, region('subject'), 0).regionRevision).toBe(1);
+	});
+
+	test('follows the file of the style in force', () => {
+		const state = setPresets(begin(), [{ ...OIL, region: 'background' }, PASS, PENCIL, WATER], 0);
+		expect(regionOf(state)).toBe('background');
+	});
+});
+
 describe('commands from outside', () => {
 	test.each([
 		[{ type: 'style', name: 'oil-painting' }],
@@ -441,6 +485,8 @@ describe('commands from outside', () => {
 		[{ type: 'fade', seconds: 0 }],
 		[{ type: 'toggle' }],
 		[{ type: 'panic', on: true }],
+		[{ type: 'region', region: 'subject' }],
+		[{ type: 'region', region: { mask: 'face.png', invert: true, feather: 4 } }],
 	])('%j is understood', (command) => {
 		expect(readCommand(command)).toEqual(command);
 	});
@@ -450,7 +496,12 @@ describe('commands from outside', () => {
 		['next', /expected an object/],
 		[
 			{},
-			/expected one of style, next, previous, prompt, strength, seed, fade, toggle, panic, tap, tempo, quantise, newStrokes/,
+			/expected one of style, next, previous, prompt, strength, seed, fade, toggle, panic, tap, tempo, quantise, region, newStrokes/,
+		],
+		[{ type: 'region' }, /expected all, changed, subject, background/],
+		[
+			{ type: 'region', region: { mask: '../face.png' } },
+			/expected a plain file name, without a folder\n.*region\.mask/,
 		],
 		[{ type: 'explode' }, /expected one of style/],
 		[{ type: '__proto__' }, /expected one of style/],

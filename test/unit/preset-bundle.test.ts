@@ -92,6 +92,24 @@ describe('a bundle', () => {
 		expect(bundleOf(await readPicturedPreset(path))).toBe(text);
 	});
 
+	test('takes the mask of its region along', async () => {
+		const masked = { ...preset, region: { mask: 'anything.png', feather: 4 } } as const;
+		const text = bundleOf({ preset: masked, pictures: { mask: { type: 'png', bytes: pictures['png']! } } });
+		const path = await importFile(await write(text));
+		expect(await readFile(`${own}/mine.mask.png`)).toEqual(pictures['png']);
+		expect(await readPreset(path)).toEqual({ ...masked, region: { mask: 'mine.mask.png', feather: 4 } });
+		expect(Object.keys((await readPicturedPreset(path)).pictures)).toEqual(['mask']);
+	});
+
+	test('whose region has a mask that is not in it is refused; one of a word needs none', async () => {
+		expect(await refusalOf(bundle({ preset: { ...preset, region: { mask: '../../face.png' } } }))).toMatch(/region/);
+		expect(await refusalOf(bundle({ preset: { ...preset, region: { mask: 'face.png' } } }))).toMatch(
+			/preset\.region: expected a region whose mask is in the bundle/,
+		);
+		const path = await importFile(await write(bundle({ preset: { ...preset, region: 'subject' } })));
+		expect(await readPreset(path)).toMatchObject({ region: 'subject' });
+	});
+
 	test('without pictures, of an older version, and as a plain preset file', async () => {
 		const older = { ...preset, formatVersion: 1, $schema: './style.schema.json' };
 		const path = await importFile(await write(bundle({ preset: older })));

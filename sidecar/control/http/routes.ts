@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, ForgetMidi, LearnMidi, parse, SavePreset, type Preset } from '../../config/schema.ts';
+import { ChatRequest, ForgetMidi, LearnMidi, maskFileOf, parse, SavePreset, type Preset } from '../../config/schema.ts';
 import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
 import { IMAGE_MEDIA_TYPES } from '../image-header.ts';
+import { readMaskFile } from '../mask-file.ts';
 import { midiPage } from '../midi/page.ts';
 import type { MidiServed } from '../midi/surface.ts';
 import { oscPage } from '../osc/page.ts';
@@ -158,6 +159,8 @@ const command = async (call: Call): Promise<Answer> => {
 	const channel = channelOf(call);
 	const asked = readCommand(await readJson(call.request));
 	if (asked.type === 'reference' && asked.from !== 'preset') expectReferences(channel);
+	const mask = asked.type === 'region' && asked.region !== 'preset' ? maskFileOf(asked.region) : undefined;
+	if (mask !== undefined) await readMaskFile(mask, presetFolders());
 	await channel.controller.carryOut(asked);
 	return json(stateOf(call.served, channel));
 };

@@ -76,6 +76,12 @@ const controlView = object<ControlView>(
 		tempo: object<NonNullable<ControlView['tempo']>>({ bpm: number('Beats a minute'), beatsPerBar: count }),
 		quantise: { ...text, enum: ['off', 'beat', 'bar'], description: 'What a switch of style waits for' },
 		pending: { ...text, description: 'The style that waits for the beat' },
+		region: {
+			...text,
+			description:
+				'What is painted: all, changed, subject, background or the name of a mask; then ,invert and ,feather=PX',
+		},
+		isRegionOfPreset: { ...flag, description: 'Whether the style says so' },
 	},
 	['reference', 'tempo', 'pending'],
 );

@@ -1,5 +1,7 @@
+import { regionOfText } from '../../config/region-text.ts';
 import type { Command } from '../../config/schema.ts';
 import { SidecarError } from '../../errors.ts';
+import { readCommand } from '../commands.ts';
 import type { Controller, ControlView } from '../controller.ts';
 import type { OscArgument } from './codec.ts';
 
@@ -167,6 +169,18 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 				(to) => ({ type: 'quantise', to }),
 			),
 		values: ({ quantise }) => [['quantise', text(quantise)]],
+	},
+	{
+		path: 'region',
+		takes: 's: all, changed, subject, background, preset or the name of a mask, then ,invert and ,feather=PX',
+		does: 'What is painted of the picture; preset: as the style says.',
+		read: (args) =>
+			single(
+				args,
+				({ value }) => (typeof value === 'string' ? regionOfText(value, (name) => name) : undefined),
+				(region) => readCommand({ type: 'region', region }),
+			),
+		values: ({ region }) => [['region', text(region)]],
 	},
 	button('state', { type: 'state' }, 'Asks for every value.'),
 	{

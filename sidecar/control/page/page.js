@@ -32,6 +32,7 @@ const fade = element('fade');
 const seed = element('seed');
 const panic = element('panic');
 const quantise = element('quantise');
+const region = element('region');
 const veil = element('veil');
 
 /** The newest state; undefined before the first. */
@@ -131,6 +132,8 @@ const showControl = (control) => {
 	element('strength-value').textContent = `${Math.round(control.strength * 100)} %`;
 	element('tempo-value').textContent = control.tempo ? `${Math.round(control.tempo.bpm)} beats/min` : '';
 	if (!isTouched(quantise)) quantise.value = control.quantise;
+	if (!isTouched(region)) region.value = control.isRegionOfPreset ? 'preset' : control.region.split(',')[0];
+	element('region-file').textContent = region.value === control.region ? '' : control.region;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
 };
 
@@ -337,6 +340,7 @@ element('tap').addEventListener('keydown', ({ key, repeat }) => {
 	if (!repeat && (key === 'Enter' || key === ' ')) void ask({ type: 'tap' });
 });
 quantise.addEventListener('change', () => void ask({ type: 'quantise', to: quantise.value }));
+region.addEventListener('change', () => void ask({ type: 'region', region: region.value }));
 element('new-strokes').addEventListener('click', () => void ask({ type: 'newStrokes' }));
 
 document.addEventListener('keydown', (event) => {
