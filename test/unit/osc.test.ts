@@ -64,7 +64,7 @@ const connect = async (server: OscServer, options: { from?: string } = {}): Prom
 };
 
 /** Everything that one channel tells. */
-const VALUES = 7 + PRESETS.length;
+const VALUES = 8 + PRESETS.length;
 
 /** A client that has been told everything. */
 const subscriber = async (server: OscServer): Promise<OscClient> => {

@@ -75,7 +75,7 @@ describe('a preset file that is not valid names line, column, key and reason', (
 		[
 			'a misspelt key',
 			{ 5: '\t"titel": "Mine", "title": "Mine",' },
-			'FILE:5:2 titel: is no key that is known. Expected one of $schema, format, formatVersion, name, title, model, prompt, strength, seed, thumbnail, reference',
+			'FILE:5:2 titel: is no key that is known. Expected one of $schema, format, formatVersion, name, title, model, prompt, strength, seed, thumbnail, reference, region',
 		],
 		['a key twice', { 5: '\t"title": "Mine", "title": "Yours",' }, 'FILE:5:19 title: is there twice'],
 		['no comma', { 5: '\t"title": "Mine"' }, 'FILE:6:2 is not JSON: expected a comma'],
