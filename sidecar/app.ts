@@ -4,15 +4,16 @@ import { openFallback } from './app/fallback.ts';
 import { paintOtherFilters } from './app/filters.ts';
 import { stopAfter } from './app/limits.ts';
 import { engineProblem, Monitor, VERSION, type MonitoredChannel } from './app/monitor.ts';
-import { checkTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
+import { chooseTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf } from './app/streams.ts';
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import { resolveTuning, type Configuration, type SceneStyle } from './config/schema.ts';
+import { takesReferences, type Configuration, type SceneStyle } from './config/schema.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink, type ObsStream } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';
 import { PresetLibrary } from './control/preset-library.ts';
+import { withReference } from './control/preset-reference.ts';
 import { choosePreset } from './control/presets.ts';
 import { SceneStore } from './control/scene-store.ts';
 import { SceneTable } from './control/scene-table.ts';
@@ -63,27 +64,34 @@ export const runApp = async (
 	const access = await httpAccessOf(configuration, process.env);
 	const osc = oscSettingsOf(configuration);
 	const midi = midiSettingsOf(configuration);
-	const preset = replay?.header.preset ?? (await choosePreset(configuration));
-	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
+	const chosen = replay ? { path: replay.folder, preset: replay.preset } : await choosePreset(configuration);
+	const folder = await openModelFolder(await findModelFolder(configuration.model ?? chosen.preset.model));
 	replay?.compareModel(folder.manifest);
+	const preset = replay?.preset ?? (await withReference(chosen, configuration, folder.manifest));
+	const takes = { takesReferences: takesReferences(folder.manifest) };
 	// Who waits for a file wants every frame of it painted.
 	const keepsAll = configuration.pace === 'max';
-	const tuning = resolveTuning(folder.manifest, {
+	const tuning = chooseTuning(folder.manifest, {
 		...(keepsAll && { similarityThreshold: 0 }),
 		...configuration.tuning,
 	});
-	checkTuning(folder.manifest, tuning);
 	await using engines = await openEngines(configuration);
 	// What is painted as fast as it can is to be of one piece.
-	using library = await PresetLibrary.open({ watch: configuration.pace === 'source' });
+	using library = await PresetLibrary.open({
+		watch: configuration.pace === 'source',
+		references: takes.takesReferences,
+	});
 	const { fadeS } = configuration;
-	const presets = replay?.header.presets ?? library.presets;
+	const region = replay ? replay.header.region : configuration.region;
+	const presets = replay?.presets ?? library.presetsFor(takes);
 	const newController = (leadMs: () => number | undefined = () => undefined) =>
 		new Controller({
 			presets,
 			preset,
 			tuning,
 			fadeS,
+			...takes,
+			region,
 			nowUs: replay?.nowUs ?? nowUs,
 			leadUs: () => 1000 * (leadMs() ?? 0),
 		});
@@ -96,6 +104,7 @@ export const runApp = async (
 				preset,
 				presets: [...presets],
 				...(fadeS !== undefined && { fadeS }),
+				...(region !== undefined && { region }),
 			})
 		: undefined;
 	using _recorded = recording?.follow(controller);

@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { harmlessLines } from './commands/print.ts';
+import type { ReferenceFlags } from './commands/control.ts';
 import type { PairFlags } from './commands/pair.ts';
 import type { RelayFlags } from './commands/relay.ts';
 import type { WorkerFlags } from './commands/worker.ts';
@@ -281,6 +282,23 @@ toSidecar(
 
 toSidecar(
 	program
+		.command('reference')
+		.description('let a picture show the running sidecar the style, where its model takes one')
+		.argument('[FILE]', 'PNG, JPEG, WebP or GIF')
+		.addOption(
+			new Option('--frame [painting|source]', 'the picture of now instead of a file')
+				.choices(['painting', 'source'])
+				.preset('painting'),
+		)
+		.option('--off', 'paint as the preset says again'),
+).action(async (file: string | undefined, { frame, off, ...options }: ControlFlags & ReferenceFlags) => {
+	const { changeReference } = await import('./commands/control.ts');
+	const flags = { ...(frame !== undefined && { frame }), ...(off !== undefined && { off }) };
+	await changeReference(file, flags, controlOptions(options));
+});
+
+toSidecar(
+	program
 		.command('panic')
 		.description('show nothing but the slate, at once, or end that')
 		.addArgument(new Argument('<on|off>').choices(['on', 'off'])),
@@ -307,6 +325,16 @@ toSidecar(
 ).action(async (word: 'off' | 'beat' | 'bar', options: ControlFlags) => {
 	const { setTempo } = await import('./commands/control.ts');
 	await setTempo({ type: 'quantise', to: word }, controlOptions(options));
+});
+
+toSidecar(
+	program
+		.command('region')
+		.description('what is painted of the picture; the rest stays the source')
+		.argument('<WHAT>', 'all, changed, subject, background, preset, or a mask beside the presets; ,invert ,feather=PX'),
+).action(async (what: string, options: ControlFlags) => {
+	const { setRegion } = await import('./commands/control.ts');
+	await setRegion(what, controlOptions(options));
 });
 
 const midi = program.command('midi').description('controllers by MIDI');

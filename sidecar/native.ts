@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { SidecarError } from './errors.ts';
-import type { Picture, Size } from './frame/frame.ts';
+import type { Mask, Picture, Size } from './frame/frame.ts';
 
 export type Fit = 'cover' | 'contain' | 'stretch';
 
@@ -99,6 +99,12 @@ export interface NativeAddon {
 
 	/** Gathers `target(x, y) = source(x - flow.x, y - flow.y)`, bilinear, borders replicated (RGB). */
 	warp(source: Picture, flow: Flow, target: Picture): Promise<void>;
+
+	/**
+	 * Shows a painting (RGB) in `picture`, of any format and size, as `convert` would fit it in, as far as the mask says that lies
+	 * over it: 255 shows the painting, 0 leaves `picture` as it is, byte for byte. Alpha stays as it is, too.
+	 */
+	paintRegion(painting: Picture, mask: Mask, fit: Fit, picture: Picture): Promise<void>;
 
 	/** `target = alpha · a + (1 - alpha) · b` (RGB, one size); `target` may be `a` or `b`. */
 	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;

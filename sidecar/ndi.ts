@@ -1,6 +1,6 @@
 import type { FailurePolicy, FailureRule } from './egress/failure-policy.ts';
 import { SidecarError } from './errors.ts';
-import type { FrameRate, Picture, PictureLayout } from './frame/frame.ts';
+import type { FrameRate, Mask, Picture, PictureLayout } from './frame/frame.ts';
 import { type Fit, loadNative } from './native.ts';
 
 /**
@@ -200,7 +200,7 @@ interface NativeSender {
 }
 
 interface NativeRelay extends NativeIntake {
-	painted(sequence: number, picture: Picture): void;
+	painted(sequence: number, picture: Picture, mask: Mask | undefined): void;
 	setDirect(on: boolean): void;
 	setPanic(on: boolean): void;
 	setFailure(policy: FailurePolicy): void;
@@ -356,10 +356,11 @@ export class NdiRelay extends Intake<NativeRelay> {
 
 	/**
 	 * Hands over the painting (RGB, of any size) of the frame `sequence`, or of those up to it. Copied; scaled to
-	 * the source's size and converted by a native thread. Errors: TypeError.
+	 * the source's size and converted by a native thread. With a mask it is shown in that part of the picture alone, and around
+	 * it is the frame that leaves, byte for byte; under the policy `slate` it is shown whole. Errors: TypeError.
 	 */
-	painted(sequence: number, picture: Picture): void {
-		rethrowing(() => this.native.painted(sequence, picture));
+	painted(sequence: number, picture: Picture, mask?: Mask): void {
+		rethrowing(() => this.native.painted(sequence, picture, mask));
 	}
 
 	/** The style `passthrough`: frames leave as they come, at once; under the policy `slate` as the slate. */

@@ -10,7 +10,7 @@ import { serveWatchdog } from './app/service.ts';
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import type { Configuration } from './config/schema.ts';
+import { takesReferences, type Configuration } from './config/schema.ts';
 import { PresetLibrary } from './control/preset-library.ts';
 import { SidecarError } from './errors.ts';
 import { openNdi } from './ndi.ts';
@@ -44,7 +44,10 @@ export const runRelay = async (
 	using _config = configureNetwork(configuration);
 	const { version, path } = openNdi(configuration.ndi);
 	log.info({ version, path }, 'NDI runtime');
-	using library = await PresetLibrary.open({ watch: true });
+	using library = await PresetLibrary.open({
+		watch: true,
+		references: first.some(({ folder }) => takesReferences(folder.manifest)),
+	});
 	const monitor = new Monitor();
 	await using engines = await openEngines(configuration);
 	await using _serving = await monitor.serve({ access, osc, midi, fleet: servedFleetOf(configuration, engines) });

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serveMetrics } from './app/metrics-server.ts';
 import { VERSION } from './app/monitor.ts';
 import { serveWatchdog } from './app/service.ts';
-import { checkTuning } from './app/streams.ts';
+import { chooseTuning } from './app/streams.ts';
 import { WarmEngine } from './app/warm-engine.ts';
-import { resolveTuning, type Configuration } from './config/schema.ts';
+import type { Configuration } from './config/schema.ts';
 import { choosePreset } from './control/presets.ts';
 import { EnginePool } from './engine/engine-process.ts';
 import { framesInEngine } from './engine/engine-protocol.ts';
@@ -52,11 +52,10 @@ export const runWorker = async ({
 }: WorkerSettings): Promise<void> => {
 	if (!/^[A-Za-z0-9_-]{1,64}$/.test(name))
 		throw new SidecarError('ERR_CONFIG', `A worker's name is of 1 to 64 letters, digits, _ or -; got ${name}.`);
-	const preset = await choosePreset(configuration);
+	const { preset } = await choosePreset(configuration);
 	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
 	const { manifest } = folder;
-	const tuning = resolveTuning(manifest, { ...configuration.tuning, similarityThreshold: 0 });
-	checkTuning(manifest, tuning);
+	const tuning = chooseTuning(manifest, { ...configuration.tuning, similarityThreshold: 0 });
 	const native = loadNative();
 	// Before anything is measured: who may not enter need not wait for that.
 	const { fleet } = configuration;

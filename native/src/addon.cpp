@@ -57,6 +57,11 @@ struct PictureArgument {
 	std::string name;
 };
 
+struct MaskArgument {
+	cv::Size size;
+	View<std::uint8_t> data;
+};
+
 struct FlowArgument {
 	cv::Size size;
 	View<Motion> data;
@@ -134,6 +139,12 @@ public:
 
 	int integer(std::size_t index, const std::string& name, int least, int most) const {
 		return static_cast<int>(integerOf(info_[index], name, least, most));
+	}
+
+	MaskArgument mask(std::size_t index, const std::string& name) const {
+		const Napi::Object object = objectOf(info_[index], name, "a mask");
+		const cv::Size size = sizeOf(object, name);
+		return {size, viewOf<std::uint8_t>(object.Get("data"), name + ".data", countOf(size))};
 	}
 
 	View<float> floats(std::size_t index, const std::string& name, std::size_t count) const {
@@ -355,6 +366,8 @@ public:
 
 	Picture pin(const PictureArgument& picture) { return {picture.layout, pin(picture.data)}; }
 
+	Mask pin(const MaskArgument& mask) { return {mask.size, pin(mask.data)}; }
+
 	Flow pin(const FlowArgument& flow) { return {flow.size.width, flow.size.height, pin(flow.data)}; }
 
 	template <typename A, typename B>
@@ -403,6 +416,7 @@ public:
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
+				InstanceMethod("paintRegion", &Addon::paintRegion, napi_enumerable),
 				InstanceMethod("advectNoise", &Addon::advectNoise, napi_enumerable),
 				InstanceMethod("thumbnailDifference", &Addon::thumbnailDifference, napi_enumerable),
 				InstanceMethod("blockDifference", &Addon::blockDifference, napi_enumerable),
@@ -560,6 +574,20 @@ private:
 			if (to.data.data() != second.data.data())
 				call.apart("target.data", to.data, second.data, "b.data");
 			call.run([=](Workbench&) { allaprima::blend(first, second, alpha, to); });
+		});
+	}
+
+	Napi::Value paintRegion(const Napi::CallbackInfo& info) {
+		return promise(info, "paintRegion", [](const Arguments& arguments, Call& call) {
+			const auto painting = arguments.rgb(0, "painting");
+			const auto mask = arguments.mask(1, "mask");
+			const auto fit = arguments.choice(2, "fit", FITS);
+			const auto picture = arguments.picture(3, "picture");
+			const auto from = call.pin(painting), to = call.pin(picture);
+			const auto where = call.pin(mask);
+			call.apart("picture.data", to.data, from.data, "painting.data");
+			call.apart("picture.data", to.data, where.data, "mask.data");
+			call.run([=](Workbench& bench) { bench.region.paint(bench.convert, from, where, fit, to); });
 		});
 	}
 

@@ -10,6 +10,7 @@
 #include "optical-flow.hpp"
 #include "patch-rows.hpp"
 #include "pixels.hpp"
+#include "region.hpp"
 #include "warp.hpp"
 
 namespace allaprima {
@@ -22,6 +23,7 @@ struct Workbench {
 	NoiseCarrier carryNoise;
 	PatchRows patchRows;
 	JpegCodec jpeg;
+	RegionPainter region;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

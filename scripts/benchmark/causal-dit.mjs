@@ -1,27 +1,25 @@
 // How fast the causal transformer paints, whatever it paints: `node scripts/benchmark/causal-dit.mjs FOLDER [FRAMES]`, FOLDER of
 // `python3 -m training.causal_dit.export --out FOLDER` (random weights do), with the threads of the main stream. Prints JSON.
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 const dist = (/** @type {string} */ file) => import(new URL(`../../dist/${file}`, import.meta.url).href);
 const { CausalDenoiser } = await dist('inference/causal/causal-denoiser.js');
-const { GraphSession, threadsOf } = await dist('inference/session.js');
+const { openGraph, openModelFolder } = await dist('inference/manifest.js');
+const { flowMatchSigmas, imageSeqLen } = await dist('inference/noise-schedule.js');
+const { threadsOf } = await dist('inference/session.js');
 const { gaussianNoise } = await dist('inference/gaussian-noise.js');
 
 const [folder, frames = '30'] = process.argv.slice(2);
 if (!folder) throw new Error('usage: node scripts/benchmark/causal-dit.mjs FOLDER [FRAMES]');
-const {
-	graphs: specs,
-	sigmas,
-	window,
-	multiplyAdds,
-} = JSON.parse(await readFile(join(folder, 'causal-dit.json'), 'utf8'));
+const model = await openModelFolder(folder);
+const { graphs: specs, window, scheduler, steps, size } = model.manifest;
+const [width, height] = size.fixed;
+const sigmas = flowMatchSigmas(scheduler, steps.default, imageSeqLen(width, height));
 
 /** @type {Record<string, any>} */
 const graphs = {};
-for (const [role, spec] of Object.entries(specs)) {
+for (const role of Object.keys(specs).filter((name) => name.startsWith('dit_'))) {
 	const settings = { intraOpNumThreads: threadsOf('denoiser', 'latency') };
-	graphs[role] = await GraphSession.open(join(folder, /** @type {any} */ (spec).file), spec, 'cpu', role, settings);
+	graphs[role] = await openGraph(model, role, 'cpu', 'fp32', settings);
 }
 
 /** Random numbers for an input of a graph. */
@@ -70,7 +68,6 @@ console.log(
 		{
 			threads: threadsOf('denoiser', 'latency'),
 			passes: sigmas.length,
-			multiplyAdds,
 			keptTokens: keptCount,
 			switchTo,
 			whole,

@@ -14,15 +14,17 @@ import { describeDevice } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { AUTO_PIXELS, autoPaintedSize } from '../inference/painted-size.ts';
 import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
-import type { Fit } from '../native.ts';
+import { loadNative, type Fit } from '../native.ts';
 import type { Recording } from '../recording/recording.ts';
 import type { Replay } from '../recording/replay.ts';
 import { log } from '../telemetry/logger.ts';
 import { Recorder, type Progress, type Report, type TimesObserver } from '../telemetry/report.ts';
 import { Fallback } from './fallback.ts';
+import { FrameLook } from './frame-look.ts';
 import { Governing } from './governing.ts';
 import { linkedTo, sleepUs, stopping, take, untilAborted } from './limits.ts';
 import { frameCount, runView, show } from './progress.ts';
+import { openRegions } from './regions.ts';
 import { favoursOf, openSampling } from './sampling.ts';
 
 /** An engine that owes a frame for this long is started again. */
@@ -116,6 +118,7 @@ export const runChannel = async ({
 		mode: keepsAll ? 'wait' : 'newest-wins',
 		waitingMax: batchSize,
 	});
+	const regions = await openRegions({ controller, configuration, canvas });
 	await using egress = new Egress(await openSinks(canvas));
 	await recording?.begin({
 		source: { name: info.name, layout: info.layout, frameRate: info.frameRate },
@@ -184,6 +187,9 @@ export const runChannel = async ({
 			const parameters = isFallback() ? fallback!.parametersOf(asked) : asked;
 			return governor?.relieve(parameters) ?? parameters;
 		},
+		regionNow: () => regions.now(),
+		// The relay has the source's own pictures, and the page's is no larger than the painting.
+		keepsSource: !sinksPace && configuration.output === 'source',
 		batchSize,
 		keepsAll,
 		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
@@ -199,6 +205,8 @@ export const runChannel = async ({
 		after: (us, work) => stopping(setTimeout(work, us / 1000)),
 	});
 	made = engine;
+	const look = new FrameLook({ controller, failure: configuration.failure, canvas, native: loadNative() });
+	using _look = controller.takeFramesFrom(look.take);
 	await using sampling = openSampling({ configuration, folder, tuning, controller, canvas, engines, engine });
 	const framesTotal = frameCount(configuration, info);
 	const onShown = show({ recorder, controller, ...(onProgress && { onProgress }), framesTotal });
@@ -293,9 +301,11 @@ export const runChannel = async ({
 		const frames = keepsAll && recording ? recording.paced(thinned) : thinned;
 		for await (const frame of engine.paint(frames)) {
 			sampling.see(frame);
+			look.see(frame);
 			if (frame.kind === 'painting') governor?.framePainted();
-			await output.present(frame);
-			if (output === egress) onShown(frame, 'new', nowUs());
+			const shown = await regions.shown(frame);
+			await output.present(shown);
+			if (output === egress) onShown(shown, 'new', nowUs());
 		}
 	} finally {
 		stop.abort();

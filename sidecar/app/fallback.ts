@@ -1,11 +1,14 @@
-import { resolveTuning, type Configuration, type Tuning } from '../config/schema.ts';
+import { resolveTuning, takesReferences, type Configuration, type Tuning } from '../config/schema.ts';
 import type { PictureLayout, Size } from '../frame/frame.ts';
 import { findModelFolder, openModelFolder, type ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize, checkPaintedSize } from '../inference/painted-size.ts';
-import type { Parameters } from '../parameters.ts';
+import { REFERENCE_PROMPT, type Condition, type Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 
 const EMBEDDED = 'lite';
+
+/** What is painted in place of a picture that has no words of its own: never the source as it is. */
+const WORDS_INSTEAD = 'transfer this to oil painting style, vibrant colors';
 
 /** The model that comes with us, for when the chosen one dies again and again; undefined where it is the chosen one. */
 export const openFallback = async (chosen: ModelFolder): Promise<ModelFolder | undefined> => {
@@ -46,11 +49,17 @@ export class Fallback {
 	parametersOf(given: Parameters): Parameters {
 		if (this.#taken?.given !== given) {
 			const tuning = Object.freeze({ ...this.#tuning, batchSize: given.tuning.batchSize });
-			this.#taken = { given, own: Object.freeze({ ...given, tuning }) };
+			const conditioning = takesReferences(this.folder.manifest) ? given.conditioning : given.conditioning.map(inWords);
+			this.#taken = { given, own: Object.freeze({ ...given, conditioning, tuning }) };
 		}
 		return this.#taken.own;
 	}
 }
+
+const inWords = ({ prompt, weight }: Condition): Condition => ({
+	prompt: prompt === REFERENCE_PROMPT ? WORDS_INSTEAD : prompt,
+	weight,
+});
 
 const canPaint = ({ manifest }: ModelFolder, size: Size): boolean => {
 	try {

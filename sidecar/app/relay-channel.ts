@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resolveTuning, type Configuration, type NdiChannel, type Preset, type Tuning } from '../config/schema.ts';
+import { takesReferences, type Configuration, type NdiChannel, type Tuning } from '../config/schema.ts';
 import { Controller } from '../control/controller.ts';
 import type { PresetLibrary } from '../control/preset-library.ts';
+import { withReference } from '../control/preset-reference.ts';
 import { choosePreset } from '../control/presets.ts';
 import { FailureSink, slateOf } from '../egress/failure-policy.ts';
 import { FlickerMeter } from '../egress/flicker-meter.ts';
@@ -14,7 +15,7 @@ import { findModelFolder, openModelFolder, type ModelFolder } from '../inference
 import { ndiInputOf, NdiSource, type NdiIntake } from '../ingest/ndi-source.ts';
 import { loadNative } from '../native.ts';
 import { NdiRelay, type NdiInput, type NdiRelayState } from '../ndi.ts';
-import { PASSTHROUGH } from '../parameters.ts';
+import { PASSTHROUGH, type ReadPreset } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import type { ChannelNumbers } from '../telemetry/metrics.ts';
 import type { Report } from '../telemetry/report.ts';
@@ -22,7 +23,7 @@ import { runChannel } from './channel.ts';
 import { isElsewhere } from './engines.ts';
 import { openFallback } from './fallback.ts';
 import { engineProblem, type Monitor, type MonitoredChannel } from './monitor.ts';
-import { checkTuning } from './streams.ts';
+import { chooseTuning } from './streams.ts';
 
 /** Everything of a channel that can be found wrong before it runs. */
 export interface PreparedChannel {
@@ -33,7 +34,7 @@ export interface PreparedChannel {
 	folder: ModelFolder;
 	fallback: ModelFolder | undefined;
 	tuning: Tuning;
-	preset: Preset;
+	preset: ReadPreset;
 }
 
 /** For the page while the relay shows the source itself: it moves, and costs next to nothing. */
@@ -55,10 +56,10 @@ export const prepareChannel = async (
 	const name = out ?? configuration.ndi.outName.replaceAll('{source}', shortName(source));
 	if (name === source || name === shortName(source))
 		throw new SidecarError('ERR_CONFIG', `A painted stream cannot be called ${name}, as its source is. Use --out.`);
-	const preset = await choosePreset(configuration);
-	const folder = await openModelFolder(await findModelFolder(configuration.model ?? preset.model));
-	const tuning = resolveTuning(folder.manifest, configuration.tuning);
-	checkTuning(folder.manifest, tuning);
+	const chosen = await choosePreset(configuration);
+	const folder = await openModelFolder(await findModelFolder(configuration.model ?? chosen.preset.model));
+	const preset = await withReference(chosen, configuration, folder.manifest);
+	const tuning = chooseTuning(folder.manifest, configuration.tuning);
 	return {
 		name,
 		input: { ...ndiInputOf(source, configuration.ndi), receiverName: name },
@@ -86,9 +87,19 @@ export const runRelayChannel = async (
 		signal,
 	}: { library: PresetLibrary; monitor: Monitor; engines: Engines; signal: AbortSignal },
 ): Promise<Report | undefined> => {
-	const { failure, holdS, afterHold, fadeS, ndi, staleAfterMs } = configuration;
+	const { failure, holdS, afterHold, fadeS, region, ndi, staleAfterMs } = configuration;
 	const leadUs = () => 1000 * relay.state().delayMs;
-	const controller = new Controller({ presets: library.presets, preset, tuning, fadeS, nowUs, leadUs });
+	const takes = { takesReferences: takesReferences(folder.manifest) };
+	const controller = new Controller({
+		presets: library.presetsFor(takes),
+		preset,
+		tuning,
+		fadeS,
+		region,
+		nowUs,
+		leadUs,
+		...takes,
+	});
 	using _led = library.lead(controller);
 	const isDirect = () => controller.change.style === PASSTHROUGH;
 	const { manifest } = folder;

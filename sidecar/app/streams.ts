@@ -1,4 +1,12 @@
-import type { Configuration, ModelManifest, Tuning } from '../config/schema.ts';
+import {
+	foreignTuning,
+	int8GraphsOf,
+	resolveTuning,
+	type Configuration,
+	type ModelManifest,
+	type Tuning,
+	type TuningOverrides,
+} from '../config/schema.ts';
 import { sinksOf } from '../config/sinks.ts';
 import type { ObsLink, ObsStream } from '../control/obs-link.ts';
 import type { FailureRule } from '../egress/failure-policy.ts';
@@ -9,6 +17,7 @@ import { openNullSink } from '../egress/null-sink.ts';
 import { openSrtSink } from '../egress/srt-sink.ts';
 import { openV4l2Sink } from '../egress/v4l2-sink.ts';
 import { SidecarError } from '../errors.ts';
+import { checkWindow } from '../inference/causal/frame-window.ts';
 import { openCameraSource } from '../ingest/camera-source.ts';
 import { openFileSource } from '../ingest/file-source.ts';
 import type { FrameSource } from '../ingest/frame-source.ts';
@@ -19,20 +28,46 @@ import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts
 import { openSrtSource } from '../ingest/srt-source.ts';
 import type { Fit, NativeAddon } from '../native.ts';
 import { isStreamBatched } from '../parameters.ts';
+import { log } from '../telemetry/logger.ts';
 
 /** How a sink undoes what was done to meet the painted size: what was cropped comes back as bars, bars are cropped. */
 export const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cover', stretch: 'stretch' };
 
-/** Errors: ERR_MODEL, where the model cannot do what was asked. */
-export const checkTuning = ({ name, steps, int8, graphs }: ModelManifest, asked: Tuning): void => {
+/**
+ * The tuning in force: the model's own, and what was asked for besides. What the model's family does not have is left out, and
+ * the log says so. Errors: ERR_MODEL and ERR_CONFIG, where the model cannot do what was asked.
+ */
+export const chooseTuning = (manifest: ModelManifest, asked: TuningOverrides): Tuning => {
+	const ignored = foreignTuning(manifest, asked);
+	if (ignored.length > 0)
+		log.warn({ model: manifest.name, family: manifest.family, ignored }, "the model's family has no such tuning");
+	const tuning = resolveTuning(manifest, asked);
+	checkTuning(manifest, tuning);
+	return tuning;
+};
+
+/** Errors: ERR_MODEL, ERR_CONFIG. */
+export const checkTuning = (manifest: ModelManifest, asked: Tuning): void => {
+	const { name, steps } = manifest;
 	if (!steps.supported.includes(asked.steps))
 		throw new SidecarError(
 			'ERR_MODEL',
 			`The model ${name} takes ${steps.supported.join(', ')} steps, not ${asked.steps}.`,
 		);
-	if (asked.precision === 'int8' && !int8)
+	if (asked.precision === 'int8' && Object.keys(int8GraphsOf(manifest)).length === 0)
 		throw new SidecarError('ERR_MODEL', `The model ${name} has no graphs in int8; give --precision fp32 or auto.`);
-	const timestep = graphs.unet.inputs.find((input) => input.name === 'timestep');
+	if (manifest.family === 'causal-dit') {
+		const { window } = manifest;
+		const { windowFrames: frames = window.frames, sinkFrames = window.sinkFrames } = asked;
+		checkWindow({ frames, sinkFrames }, window.frames);
+		if (isStreamBatched(asked))
+			throw new SidecarError(
+				'ERR_MODEL',
+				`The model ${name} paints each frame from the one before it, not several at once. Leave --stream-batch out.`,
+			);
+		return;
+	}
+	const timestep = manifest.graphs.unet.inputs.find((input) => input.name === 'timestep');
 	if (isStreamBatched(asked) && timestep?.shape[0] !== 'batch')
 		throw new SidecarError(
 			'ERR_MODEL',

@@ -1,14 +1,21 @@
+import { basename } from 'node:path';
 import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
+import { regionOfText } from '../config/region-text.ts';
 import { HTTP_PORT, type SavePreset } from '../config/schema.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
-import { styleCommand, type Command } from '../control/commands.ts';
+import { readCommand, styleCommand, type Command } from '../control/commands.ts';
 import type { ControlView } from '../control/controller.ts';
 import type { SavedPreset } from '../control/http/schemas.ts';
 import { SidecarError } from '../errors.ts';
+import { checkImage, nameOf, REFERENCE_BYTES_MAX } from '../control/reference-image.ts';
+import { readGuarded } from '../control/file-guard.ts';
+import { IMAGE_MEDIA_TYPES } from '../control/image-header.ts';
 import { printTable, printValue } from './print.ts';
 
 const ANSWER_MS = 5000;
+/** A picture has to be sent and decoded. */
+const PICTURE_ANSWER_MS = 30_000;
 
 export interface ControlOptions {
 	/** Where a sidecar of another machine listens. */
@@ -36,6 +43,49 @@ export const setTempo = async (command: Command, options: ControlOptions): Promi
 	const { tempo, quantise } = control;
 	const music = tempo ? `${Number(tempo.bpm.toFixed(1))} beats/min` : 'no tempo yet';
 	process.stdout.write(`${music}, switches ${quantise === 'off' ? 'at once' : `on the ${quantise}`}\n`);
+};
+
+export interface ReferenceFlags {
+	/** A frame of what is painted now. */
+	frame?: 'painting' | 'source';
+	/** As the preset says again. */
+	off?: boolean;
+}
+
+/**
+ * `allaprima reference FILE|--frame|--off`: paints like a picture. Errors: ERR_CONTROL where no sidecar runs, ERR_STYLE,
+ * ERR_MODEL where its model takes words alone.
+ */
+export const changeReference = async (
+	file: string | undefined,
+	{ frame, off }: ReferenceFlags,
+	options: ControlOptions,
+): Promise<void> => {
+	if ([file, frame, off].filter((one) => one !== undefined).length !== 1)
+		throw new SidecarError('ERR_CONFIG', 'Name a picture, or --frame for what is painted now, or --off; one of them.');
+	const { control } =
+		file === undefined
+			? await tell({ type: 'reference', from: frame ?? 'preset' }, options)
+			: await sendPicture(file, options);
+	if (options.json) return printValue(control);
+	const { reference, style } = control;
+	process.stdout.write(reference ? `like ${reference.name} (${reference.width}x${reference.height})\n` : `${style}\n`);
+};
+
+const sendPicture = async (file: string, options: ControlOptions): Promise<Answer> => {
+	const bytes = await readGuarded(file, { byteLengthMax: REFERENCE_BYTES_MAX, follow: true });
+	const { type } = checkImage(bytes, file).header;
+	const content = type === 'gif' ? 'image/gif' : IMAGE_MEDIA_TYPES[type];
+	const path = `/api/reference?name=${encodeURIComponent(nameOf(basename(file)))}`;
+	return await askSidecar<Answer>(path, { bytes, type: content }, options, isState);
+};
+
+/** `allaprima region WHAT`: what is painted of the picture. Errors: ERR_CONTROL where none runs, ERR_COMMAND. */
+export const setRegion = async (text: string, options: ControlOptions): Promise<void> => {
+	const command = readCommand({ type: 'region', region: regionOfText(text, (name) => name) });
+	const { control } = await tell(command, options);
+	if (options.json) printValue(control);
+	else process.stdout.write(`${control.region}${control.isRegionOfPreset ? ', as the style says' : ''}\n`);
 };
 
 /** `allaprima panic on|off`: nothing but the slate leaves, until it is over. Errors: ERR_CONTROL where no sidecar runs. */
@@ -85,16 +135,29 @@ const readUrl = (text: string): URL => {
 };
 
 interface Answer {
-	control: Pick<ControlView, 'style' | 'panic' | 'pending' | 'tempo' | 'quantise'>;
+	control: Pick<
+		ControlView,
+		'style' | 'panic' | 'pending' | 'tempo' | 'quantise' | 'reference' | 'region' | 'isRegionOfPreset'
+	>;
 }
 
 const tell = async (command: Command, options: ControlOptions): Promise<Answer> =>
-	await askSidecar<Answer>('/api/commands', command, options, ({ control }) => control !== undefined);
+	await askSidecar<Answer>('/api/commands', command, options, isState);
+
+const isState = ({ control }: Partial<Answer>) => control !== undefined;
+
+/** A body that is no JSON. */
+interface Sent {
+	bytes: Buffer;
+	type: string;
+}
+
+const isSent = (body: object): body is Sent => 'bytes' in body && body.bytes instanceof Uint8Array;
 
 /** Sends the body, or without one asks. Errors: ERR_CONTROL where no sidecar answers, ERR_STYLE, ERR_COMMAND. */
 export const askSidecar = async <T extends object>(
 	path: string,
-	body: object | undefined,
+	body: object | Sent | undefined,
 	options: ControlOptions,
 	isAnswer: (answer: Partial<T>) => boolean,
 ): Promise<T> => {
@@ -105,10 +168,13 @@ export const askSidecar = async <T extends object>(
 	try {
 		response = await fetch(asked, {
 			method: body ? 'POST' : 'GET',
-			headers: { 'Content-Type': 'application/json', ...(token !== undefined && { Authorization: `Bearer ${token}` }) },
-			...(body && { body: JSON.stringify(body) }),
+			headers: {
+				'Content-Type': body && isSent(body) ? body.type : 'application/json',
+				...(token !== undefined && { Authorization: `Bearer ${token}` }),
+			},
+			...(body && { body: isSent(body) ? body.bytes : JSON.stringify(body) }),
 			redirect: 'error',
-			signal: AbortSignal.timeout(ANSWER_MS),
+			signal: AbortSignal.timeout(body && isSent(body) ? PICTURE_ANSWER_MS : ANSWER_MS),
 		});
 	} catch (cause) {
 		throw new SidecarError(
@@ -127,6 +193,6 @@ export const askSidecar = async <T extends object>(
 };
 
 const refusalOf = ({ code, message }: { code: string; message: string }): SidecarError => {
-	if (code === 'ERR_STYLE' || code === 'ERR_COMMAND') return new SidecarError(code, message);
+	if (code === 'ERR_STYLE' || code === 'ERR_COMMAND' || code === 'ERR_MODEL') return new SidecarError(code, message);
 	return new SidecarError('ERR_CONTROL', code === 'ERR_TOKEN' ? `${message} Set ${HTTP_TOKEN}.` : message);
 };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { isTaken, writeGuarded } from '../control/file-guard.ts';
 import { bundleOf, BUNDLE_SUFFIX, readPicturedPreset } from '../control/preset-bundle.ts';
+import { checkImage, decodeReference } from '../control/reference-image.ts';
 import { removePreset, savePreset } from '../control/preset-store.ts';
 import { findPreset, findPresetFile, listPresets, presetFolders, PRESET_SUFFIX } from '../control/presets.ts';
 import { SidecarError } from '../errors.ts';
@@ -21,7 +22,7 @@ export const listPresetsCommand = async ({ json }: { json: boolean }): Promise<v
 	printTable(
 		files.map(({ name, ...file }) =>
 			'preset' in file
-				? [name, file.preset.title, file.preset.model, file.preset.prompt]
+				? [name, file.preset.title, file.preset.model, file.preset.prompt ?? `as in ${file.preset.reference}`]
 				: [name, 'cannot be used', '', file.error.message.split('\n')[0]!],
 		),
 	);
@@ -30,7 +31,10 @@ export const listPresetsCommand = async ({ json }: { json: boolean }): Promise<v
 export const showPreset = async (style: string, { json }: { json: boolean }): Promise<void> => {
 	const preset = await findPreset(style);
 	if (json) printValue(preset);
-	else printTable(Object.entries(preset).map(([key, value]) => [key, String(value)]));
+	else
+		printTable(
+			Object.entries(preset).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
+		);
 };
 
 /** Checks preset files and bundles with their pictures, or every preset there is. Errors: ERR_STYLE, for the first that fails, after all were checked. */
@@ -38,7 +42,7 @@ export const checkPresets = async (paths: string[], { json }: { json: boolean })
 	const checked = paths.length
 		? await Promise.all(
 				paths.map((path) =>
-					readPicturedPreset(path).then(
+					checkPictured(path).then(
 						() => ({ path, error: undefined }),
 						(error: Error) => ({ path, error }),
 					),
@@ -50,6 +54,12 @@ export const checkPresets = async (paths: string[], { json }: { json: boolean })
 	else printTable(checked.map(({ path, error }) => [error ? 'failed' : 'ok', path]));
 	const failed = checked.filter(({ error }) => error);
 	if (failed.length) throw new SidecarError('ERR_STYLE', failed.map(({ error }) => error!.message).join('\n'));
+};
+
+/** As painting reads it. */
+const checkPictured = async (path: string): Promise<void> => {
+	const { reference } = (await readPicturedPreset(path)).pictures;
+	if (reference) await decodeReference(checkImage(reference.bytes, `${path}: the reference`));
 };
 
 /**

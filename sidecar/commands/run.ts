@@ -42,7 +42,9 @@ export const summaryOf = (report: Report, seconds: number): string => {
 
 /** What a recording is painted with is in it; whoever types something else means something else. */
 const refuseOwnStyle = ({ source }: Configuration, { flags }: ConfigurationOrigins): void => {
-	const own = ['style', 'prompt', 'strength', 'seed', 'fade'].find((flag) => flags[flag] !== undefined);
+	const own = ['style', 'prompt', 'reference', 'strength', 'seed', 'region', 'fade'].find(
+		(flag) => flags[flag] !== undefined,
+	);
 	if (own !== undefined && source.startsWith('replay:'))
 		throw new SidecarError(
 			'ERR_CONFIG',

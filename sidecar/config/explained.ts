@@ -53,7 +53,7 @@ const explain = (issue: Issue, fields: JsonSchema, text: JsonText, base: JsonPat
 };
 
 const expectationOf = (field: JsonSchema | undefined, issue: Issue): string => {
-	if (issue.code === 'invalid_format') return issue.message.replace(/^expected /, '');
+	if (issue.code === 'invalid_format' || issue.code === 'custom') return issue.message.replace(/^expected /, '');
 	if (field?.const !== undefined) return JSON.stringify(field.const);
 	if (field?.enum) return `one of ${field.enum.map((choice) => JSON.stringify(choice)).join(', ')}`;
 	const range = field && rangeOf(field);

@@ -97,14 +97,20 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 	};
 	const path = (name: unknown) =>
 		typeof name === 'string' && /[/\\]|\.json$/.test(name) ? resolve(folder, name) : name;
+	const region = (what: unknown) =>
+		isRecord(what) && typeof what['mask'] === 'string' && !/^(changed|subject|background)$/.test(what['mask'])
+			? { ...what, mask: resolve(folder, what['mask']) }
+			: what;
 	const moved: Layer = { ...layer };
 	if ('source' in moved) moved['source'] = stream(moved['source']);
 	if (Array.isArray(moved['sinks']))
 		moved['sinks'] = moved['sinks'].map((sink: unknown) =>
 			isRecord(sink) ? { ...sink, to: stream(sink['to']) } : stream(sink),
 		);
+	if ('region' in moved) moved['region'] = region(moved['region']);
 	for (const key of ['style', 'model']) if (key in moved) moved[key] = path(moved[key]);
-	for (const key of ['report', 'record']) if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
+	for (const key of ['report', 'record', 'reference'])
+		if (typeof moved[key] === 'string') moved[key] = resolve(folder, moved[key]);
 	const { http } = moved;
 	if (isRecord(http) && typeof http['tokenFile'] === 'string')
 		moved['http'] = { ...http, tokenFile: resolve(folder, http['tokenFile']) };
@@ -116,11 +122,21 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 			),
 		);
 	if (moved.ndi) {
-		const { runtimePath, channels } = moved.ndi as { runtimePath?: string; channels?: { style?: string }[] };
+		const { runtimePath, channels } = moved.ndi as {
+			runtimePath?: string;
+			channels?: { style?: string; reference?: string; region?: unknown }[];
+		};
 		moved.ndi = {
 			...moved.ndi,
 			...(runtimePath !== undefined && { runtimePath: resolve(folder, runtimePath) }),
-			...(channels && { channels: channels.map((own) => (own.style ? { ...own, style: path(own.style) } : own)) }),
+			...(channels && {
+				channels: channels.map((own) => ({
+					...own,
+					...(own.style && { style: path(own.style) }),
+					...(own.reference && { reference: resolve(folder, own.reference) }),
+					...('region' in own && { region: region(own.region) }),
+				})),
+			}),
 		};
 	}
 	return moved;

@@ -1,17 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { ModelManifest } from './schema.ts';
+import { int8GraphsOf, type ModelManifest } from './schema.ts';
 
 /** The sha256 of all files that a model paints with, by which two machines know that they have the same one. */
-export const modelHashOf = ({
-	graphs,
-	int8 = {},
-	textEncoder,
-}: Pick<ModelManifest, 'graphs' | 'int8' | 'textEncoder'>): string => {
+export const modelHashOf = (manifest: ModelManifest): string => {
+	const { graphs, textEncoder } = manifest;
 	const files = [
 		...Object.entries(graphs).flatMap(([role, { sha256, externalData = [] }]) =>
 			[{ sha256 }, ...externalData].map((file, i) => `${role} ${i} ${file.sha256}`),
 		),
-		...Object.entries(int8).map(([role, { sha256 }]) => `${role} int8 ${sha256}`),
+		...Object.entries(int8GraphsOf(manifest)).map(([role, { sha256 }]) => `${role} int8 ${sha256}`),
 		`tokenizer ${textEncoder.tokenizerSha256}`,
 	];
 	return createHash('sha256').update(files.sort().join('\n')).digest('hex');

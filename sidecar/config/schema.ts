@@ -94,6 +94,26 @@ const tuningFields = {
 	precision: z
 		.enum(['fp32', 'int8', 'auto'])
 		.meta(help('Arithmetic of the graphs: auto takes int8 where the model has it and it is faster on this CPU')),
+	windowFrames: z
+		.int()
+		.min(1)
+		.max(31)
+		.exactOptional()
+		.meta(help('Paintings before that a causal model sees; as many as it was made for at most', 'frames')),
+	sinkFrames: z
+		.int()
+		.min(0)
+		.max(30)
+		.exactOptional()
+		.meta(help('Of these, how many are the first of the style and stay; fewer than the window has', 'frames')),
+	maskCache: z
+		.boolean()
+		.exactOptional()
+		.meta(
+			help(
+				'Whether a causal model paints anew only where the last painting is farthest from its source, and all of it every twelfth frame',
+			),
+		),
 };
 
 /** What an engineer chooses. The model gives the defaults, the configuration and flags override. */
@@ -105,6 +125,36 @@ export type TuningOverrides = Partial<Tuning>;
 export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as unknown as z.ZodType<TuningOverrides>;
 
 // -- Preset ---------------------------------------------------------------------------------------------
+
+const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
+
+const REGIONS = ['changed', 'subject', 'background'] as const;
+const regionFields = {
+	invert: z.boolean().exactOptional().meta(help('Whether everything else is painted instead')),
+	feather: z.number().min(0).max(256).exactOptional().meta(help('How far the edge is soft, inside the region', 'px')),
+};
+const REGION_EXPECTED =
+	'expected all, changed, subject, background or {mask, invert, feather}: mask one of these words but all, or a picture file';
+const regionHelp = help(
+	'What is painted; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or {mask: FILE}',
+);
+/** The part of the picture that is painted. A mask file lies beside the preset. */
+export const Region = z.union(
+	[z.enum(['all', ...REGIONS]), z.strictObject({ mask: z.union([z.enum(REGIONS), imageName]), ...regionFields })],
+	REGION_EXPECTED,
+);
+export type Region = z.infer<typeof Region>;
+
+/** The file of a region's mask; undefined where it has none. */
+export const maskFileOf = (region: OwnRegion | undefined): string | undefined =>
+	typeof region === 'object' && !(REGIONS as readonly string[]).includes(region.mask) ? region.mask : undefined;
+
+/** The same where files may lie anywhere: of who starts the sidecar. */
+export const OwnRegion = z.union(
+	[z.enum(['all', ...REGIONS]), z.strictObject({ mask: z.string().min(1).max(4096), ...regionFields })],
+	REGION_EXPECTED,
+);
+export type OwnRegion = z.infer<typeof OwnRegion>;
 
 const titleField = z.string().trim().min(1).max(80).meta(help('Name for people'));
 const presetFields = <Version extends number>(version: Version) => ({
@@ -118,18 +168,29 @@ const presetFields = <Version extends number>(version: Version) => ({
 	strength: strengthField.default(1),
 	seed: seedField.default(42),
 });
-const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
+/** Of the name of a picture, in characters. */
+export const REFERENCE_NAME_MAX = 128;
 
 /** The first version, which files may still have. What takes it to the newest: config/preset-versions.ts. */
 export const PresetV1 = z.strictObject(presetFields(1));
 export type PresetV1 = z.infer<typeof PresetV1>;
 
 /** What an artist chooses: one `*.style.json`. */
-export const Preset = z.strictObject({
-	...presetFields(2),
-	thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
-	reference: imageName.exactOptional().meta(help('File beside this one with the picture that the style was made from')),
-});
+export const Preset = z
+	.strictObject({
+		...presetFields(2),
+		prompt: promptField.exactOptional(),
+		thumbnail: imageName.exactOptional().meta(help('File beside this one with a small picture of the style')),
+		reference: imageName
+			.exactOptional()
+			.meta(help('File beside this one with a picture that shows the style; models that take none go by the prompt')),
+		region: Region.exactOptional().meta(regionHelp),
+	})
+	.check(({ value: { prompt, reference }, issues }) => {
+		if (prompt !== undefined || reference !== undefined) return;
+		const message = 'expected text of 1 to 500 characters, or a reference beside it';
+		issues.push({ code: 'custom', input: undefined, path: ['prompt'], message });
+	});
 export type Preset = z.infer<typeof Preset>;
 
 /** What editors check: a file of any version. */
@@ -142,7 +203,7 @@ export const PresetName = kebabName;
 
 export const BUNDLE_FORMAT = 'allaprima-style-bundle';
 /** Of the pictures of a preset. */
-export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024 } as const;
+export const PICTURE_BYTES_MAX = { thumbnail: 256 * 1024, reference: 4 * 1024 * 1024, mask: 1024 * 1024 } as const;
 const base64Of = (byteLengthMax: number) => z.string().max(4 * Math.ceil(byteLengthMax / 3));
 
 /** What is painted now, to be kept under a name. */
@@ -160,6 +221,7 @@ export const PresetBundle = z.strictObject({
 	preset: z.looseObject({}),
 	thumbnail: base64Of(PICTURE_BYTES_MAX.thumbnail).exactOptional(),
 	reference: base64Of(PICTURE_BYTES_MAX.reference).exactOptional(),
+	mask: base64Of(PICTURE_BYTES_MAX.mask).exactOptional(),
 });
 
 // -- Model manifest -------------------------------------------------------------------------------------
@@ -222,59 +284,98 @@ const SymbolicSize = z.strictObject({
 });
 const FixedSize = z.strictObject({ fixed: sizePx });
 
-/** `model.json`: which graph plays which role, and how the engine is to use them. */
-export const ModelManifest = z
+const TextEncoder = z.strictObject({
+	tokenizer: fileName,
+	tokenizerSha256: sha256,
+	template: z.string().max(4000).includes('{prompt}'),
+	maxLength: z.int().min(1).max(4096),
+	dropTokens: z.int().min(0).max(4095),
+	padTokenId: z.int().min(0).max(16_777_215),
+	neutralPrompt: promptField,
+	/** What te_vision takes: the picture as bytes, `image`, or cut as Qwen3-VL wants it, `pixel_values`. */
+	image: z.strictObject({
+		width: sidePx,
+		height: sidePx,
+		patches: z
+			.strictObject({ patch: z.int().min(1).max(64), merge: z.int().min(1).max(8), frames: z.int().min(1).max(8) })
+			.exactOptional(),
+	}),
+});
+
+/** Of every family. */
+const manifestFields = {
+	format: z.literal('allaprima-model'),
+	formatVersion: z.literal(1),
+	name: kebabName,
+	version: z.string().regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a version such as 0.1.0'),
+	title: z.string().trim().min(1).max(80),
+	licence: z.string().min(1).max(80),
+	/** What whoever imports the model is shown besides. */
+	licenceNotice: z.string().trim().min(1).max(2000).exactOptional(),
+	latents: z.strictObject({ channels: z.int().min(1).max(64), scale: z.int().min(1).max(64) }),
+	scheduler: z.strictObject({
+		type: z.literal('flow-match-euler'),
+		baseShift: z.number().min(0).max(10),
+		maxShift: z.number().min(0).max(10),
+		baseSeqLen: z.int().min(1).max(65_536),
+		maxSeqLen: z.int().min(1).max(65_536),
+	}),
+	steps: z.strictObject({ default: stepsField, supported: z.array(stepsField).min(1).max(3) }),
+	tuning: z.strictObject({
+		batchSize: tuningFields.batchSize,
+		steps: tuningFields.steps,
+		noise: tuningFields.noise,
+		teRefreshEvery: tuningFields.teRefreshEvery,
+		teBatchOne: tuningFields.teBatchOne,
+		precision: tuningFields.precision,
+	}),
+	styles: z.array(kebabName).max(1000),
+	modifiers: z.array(Modifier).max(32).exactOptional(),
+};
+
+const CommonManifest = z.object({
+	...manifestFields,
+	textEncoder: TextEncoder,
+	graphs: z.object({ te_vision: GraphSpec }),
+});
+type CommonManifest = z.infer<typeof CommonManifest>;
+type Refuse = (path: (string | number)[], message: string) => void;
+
+/** What is to be right in a manifest of any family. */
+const checkManifest = ({ steps, tuning, textEncoder, graphs }: CommonManifest, refuse: Refuse): void => {
+	for (const [path, asked] of [
+		[['steps', 'default'], steps.default],
+		[['tuning', 'steps'], tuning.steps],
+	] as const)
+		if (!steps.supported.includes(asked))
+			refuse([...path], `expected one of the supported steps (${steps.supported.join(', ')}), got ${asked}`);
+	const { width, height, patches } = textEncoder.image;
+	const token = patches ? patches.patch * patches.merge : 1;
+	if (width % token || height % token)
+		refuse(['textEncoder', 'image'], `expected sides in multiples of patch * merge (${token}), got ${width}x${height}`);
+	const seen = patches ? 'pixel_values' : 'image';
+	const taken = graphs.te_vision.inputs.map(({ name }) => name);
+	if (!taken.includes(seen))
+		refuse(
+			['graphs', 'te_vision', 'inputs'],
+			`expected ${seen}, for textEncoder.image has ${patches ? '' : 'no '}patches, got ${taken.join(', ')}`,
+		);
+	if (textEncoder.dropTokens >= textEncoder.maxLength)
+		refuse(['textEncoder', 'dropTokens'], `expected less than maxLength (${textEncoder.maxLength})`);
+};
+
+const NO_INT8 = 'expected fp32 or auto: the model has no int8 graphs';
+
+const EditUnetManifest = z
 	.strictObject({
-		format: z.literal('allaprima-model'),
-		formatVersion: z.literal(1),
-		name: kebabName,
-		version: z.string().regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'expected a version such as 0.1.0'),
-		title: z.string().trim().min(1).max(80),
+		...manifestFields,
 		family: z.literal('edit-unet'),
-		licence: z.string().min(1).max(80),
-		/** What whoever imports the model is shown besides. */
-		licenceNotice: z.string().trim().min(1).max(2000).exactOptional(),
 		size: z.union([SymbolicSize, FixedSize], 'expected {multipleOf, min, max, default} or {fixed}, sides in px'),
-		latents: z.strictObject({ channels: z.int().min(1).max(64), scale: z.int().min(1).max(64) }),
-		scheduler: z.strictObject({
-			type: z.literal('flow-match-euler'),
-			baseShift: z.number().min(0).max(10),
-			maxShift: z.number().min(0).max(10),
-			baseSeqLen: z.int().min(1).max(65_536),
-			maxSeqLen: z.int().min(1).max(65_536),
-		}),
-		steps: z.strictObject({ default: stepsField, supported: z.array(stepsField).min(1).max(3) }),
-		textEncoder: z.strictObject({
-			tokenizer: fileName,
-			tokenizerSha256: sha256,
-			template: z.string().max(4000).includes('{prompt}'),
-			maxLength: z.int().min(1).max(4096),
-			dropTokens: z.int().min(0).max(4095),
-			padTokenId: z.int().min(0).max(16_777_215),
-			neutralPrompt: promptField,
-			/** What te_vision takes: the picture as bytes, `image`, or cut as Qwen3-VL wants it, `pixel_values`. */
-			image: z.strictObject({
-				width: sidePx,
-				height: sidePx,
-				patches: z
-					.strictObject({ patch: z.int().min(1).max(64), merge: z.int().min(1).max(8), frames: z.int().min(1).max(8) })
-					.exactOptional(),
-			}),
-		}),
+		textEncoder: TextEncoder,
 		temporalAdapter: z.strictObject({
 			multiplier: tuningFields.temporalMultiplier,
 			condRefreshEvery: tuningFields.condRefreshEvery,
 		}),
-		tuning: z.strictObject({
-			batchSize: tuningFields.batchSize,
-			steps: tuningFields.steps,
-			noise: tuningFields.noise,
-			teRefreshEvery: tuningFields.teRefreshEvery,
-			teBatchOne: tuningFields.teBatchOne,
-			precision: tuningFields.precision,
-		}),
-		styles: z.array(kebabName).max(1000),
-		modifiers: z.array(Modifier).max(32).exactOptional(),
 		graphs: z.strictObject({
 			te_vision: GraphSpec,
 			te_text: GraphSpec,
@@ -297,8 +398,7 @@ export const ModelManifest = z
 			.exactOptional(),
 	})
 	.check(({ value, issues }) => {
-		const refuse = (path: (string | number)[], message: string) =>
-			issues.push({ code: 'custom', input: value, path, message });
+		const refuse: Refuse = (path, message) => issues.push({ code: 'custom', input: value, path, message });
 		if (!('fixed' in value.size)) {
 			const { multipleOf, min, max } = value.size;
 			for (const key of ['min', 'max', 'default'] as const)
@@ -310,37 +410,81 @@ export const ModelManifest = z
 					`expected ${min.join('x')} to ${max.join('x')}, got ${value.size.default.join('x')}`,
 				);
 		}
-		for (const [path, steps] of [
-			[['steps', 'default'], value.steps.default],
-			[['tuning', 'steps'], value.tuning.steps],
-		] as const)
-			if (!value.steps.supported.includes(steps))
-				refuse([...path], `expected one of the supported steps (${value.steps.supported.join(', ')}), got ${steps}`);
-		if (value.tuning.precision === 'int8' && !value.int8)
-			refuse(['tuning', 'precision'], 'expected fp32 or auto: the model has no int8 graphs');
-		const { width, height, patches } = value.textEncoder.image;
-		const token = patches ? patches.patch * patches.merge : 1;
-		if (width % token || height % token)
-			refuse(
-				['textEncoder', 'image'],
-				`expected sides in multiples of patch * merge (${token}), got ${width}x${height}`,
-			);
-		const seen = patches ? 'pixel_values' : 'image';
-		const taken = value.graphs.te_vision.inputs.map(({ name }) => name);
-		if (!taken.includes(seen))
-			refuse(
-				['graphs', 'te_vision', 'inputs'],
-				`expected ${seen}, for textEncoder.image has ${patches ? '' : 'no '}patches, got ${taken.join(', ')}`,
-			);
-		if (value.textEncoder.dropTokens >= value.textEncoder.maxLength)
-			refuse(['textEncoder', 'dropTokens'], `expected less than maxLength (${value.textEncoder.maxLength})`);
+		checkManifest(value, refuse);
+		if (value.tuning.precision === 'int8' && !value.int8) refuse(['tuning', 'precision'], NO_INT8);
 	});
+/** A U-Net that edits a picture, with an adapter that makes a painting follow from the one before. */
+export type EditUnetManifest = z.infer<typeof EditUnetManifest>;
+
+const CausalDitManifest = z
+	.strictObject({
+		...manifestFields,
+		family: z.literal('causal-dit'),
+		size: FixedSize,
+		/** What is said where a picture shows the style. */
+		textEncoder: TextEncoder.extend({ referencePrompt: promptField }),
+		/** Frames whose keys and values are kept; as many as the graphs have room for. */
+		window: z.strictObject({ frames: z.int().min(1).max(31), sinkFrames: z.int().min(0).max(30) }),
+		graphs: z.strictObject({
+			te_vision: GraphSpec,
+			te_text: GraphSpec,
+			vae_encoder: GraphSpec,
+			dit_prompt: GraphSpec,
+			dit_reference: GraphSpec,
+			dit_step: GraphSpec,
+			dit_step_kept: GraphSpec,
+			/** Of a moving buffer, which nothing runs yet. */
+			dit_buffer: GraphSpec.exactOptional(),
+			vae_decoder: GraphSpec,
+		}),
+	})
+	.check(({ value, issues }) => {
+		const refuse: Refuse = (path, message) => issues.push({ code: 'custom', input: value, path, message });
+		const { size, latents, window, graphs } = value;
+		checkManifest(value, refuse);
+		if (value.tuning.precision === 'int8') refuse(['tuning', 'precision'], NO_INT8);
+		if (size.fixed.some((side) => side % latents.scale !== 0))
+			refuse(['size', 'fixed'], `expected sides that are multiples of ${latents.scale}, got ${size.fixed.join('x')}`);
+		if (window.sinkFrames >= window.frames)
+			refuse(['window', 'sinkFrames'], `expected less than frames (${window.frames}), got ${window.sinkFrames}`);
+		const [width, height] = size.fixed.map((side) => side / latents.scale);
+		const sample = graphs.dit_step.inputs.find(({ name }) => name === 'sample')?.shape.join(', ');
+		const expected = [1, latents.channels, height, width].join(', ');
+		if (sample !== expected)
+			refuse(['graphs', 'dit_step', 'inputs'], `expected sample [${expected}], got [${sample ?? 'missing'}]`);
+	});
+/** A transformer that paints each frame from the paintings before it: docs/causal-dit.md. */
+export type CausalDitManifest = z.infer<typeof CausalDitManifest>;
+
+/** `model.json`: which graph plays which role, and how the engine is to use them. */
+export const ModelManifest = z.discriminatedUnion('family', [EditUnetManifest, CausalDitManifest], {
+	error: ({ code }) => (code === 'invalid_union' ? 'expected edit-unet or causal-dit' : 'expected an object'),
+});
 export type ModelManifest = z.infer<typeof ModelManifest>;
-export type GraphRole = keyof ModelManifest['graphs'];
+
+type RolesOf<Manifest> = Manifest extends ModelManifest ? keyof Manifest['graphs'] : never;
+/** Of any family. */
+export type GraphRole = RolesOf<ModelManifest>;
+
+/** Errors: ERR_MODEL, where the model's family has no such role. */
+export const graphOf = ({ name, family, graphs }: ModelManifest, role: GraphRole): GraphSpec => {
+	const spec = (graphs as Partial<Record<GraphRole, GraphSpec>>)[role];
+	if (spec) return spec;
+	throw new SidecarError('ERR_MODEL', `The model ${name} (${family}) has no graph ${role}.`);
+};
+
+/** Its graphs in int8; a family may have none. */
+export const int8GraphsOf = (manifest: ModelManifest): Partial<Record<GraphRole, { file: string; sha256: string }>> =>
+	('int8' in manifest && manifest.int8) || {};
+
+/** Whether a painting may show the model a style. */
+export const takesReferences = ({ family }: Pick<ModelManifest, 'family'>): boolean => family === 'causal-dit';
 
 /** The sha256 of what the denoiser paints with: of its weights, where they lie beside the graph. */
-export const denoiserHashOf = ({ graphs: { unet } }: Pick<ModelManifest, 'graphs'>): string =>
-	unet.externalData?.[0]?.sha256 ?? unet.sha256;
+export const denoiserHashOf = ({ graphs }: Pick<ModelManifest, 'graphs'>): string => {
+	const denoiser = 'unet' in graphs ? graphs.unet : graphs.dit_step;
+	return denoiser.externalData?.[0]?.sha256 ?? denoiser.sha256;
+};
 
 /** The shapes of the embeddings of a prompt that was shown one frame. */
 export const promptShapesOf = ({
@@ -357,16 +501,41 @@ export const promptShapesOf = ({
 /** Two to three times what the noise of a camera in a room with lamps does to blocks of 16 x 16 pixels, of 255 levels. */
 const SIMILARITY_THRESHOLD = 3;
 
-/** The tuning in force: the model's defaults, then what the configuration or flags override. */
-export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverrides): Tuning => ({
-	...manifest.tuning,
-	temporalMultiplier: manifest.temporalAdapter.multiplier,
-	condRefreshEvery: manifest.temporalAdapter.condRefreshEvery,
-	outputBlend: 0,
-	similarityThreshold: SIMILARITY_THRESHOLD,
-	streamBatch: false,
-	...overrides,
-});
+/** What is of one family alone. */
+const FAMILY_TUNING = {
+	'edit-unet': ['temporalMultiplier', 'condRefreshEvery'],
+	'causal-dit': ['windowFrames', 'sinkFrames', 'maskCache'],
+} as const satisfies Record<ModelManifest['family'], readonly (keyof Tuning)[]>;
+
+const foreignKeys = ({ family }: Pick<ModelManifest, 'family'>) =>
+	FAMILY_TUNING[family === 'edit-unet' ? 'causal-dit' : 'edit-unet'];
+
+/** What is asked for and the model's family does not have. */
+export const foreignTuning = (manifest: Pick<ModelManifest, 'family'>, asked: TuningOverrides): (keyof Tuning)[] =>
+	foreignKeys(manifest).filter((key) => asked[key]);
+
+/** The tuning in force: the model's defaults, then what the configuration or flags override, as far as the model has it. */
+export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverrides): Tuning => {
+	const own = { ...overrides };
+	for (const key of foreignKeys(manifest)) delete own[key];
+	return {
+		...manifest.tuning,
+		...familyTuning(manifest),
+		outputBlend: 0,
+		similarityThreshold: SIMILARITY_THRESHOLD,
+		streamBatch: false,
+		...own,
+	};
+};
+
+const familyTuning = (manifest: ModelManifest) => {
+	if (manifest.family === 'causal-dit') {
+		const { frames, sinkFrames } = manifest.window;
+		return { temporalMultiplier: 0, condRefreshEvery: 0, windowFrames: frames, sinkFrames, maskCache: false };
+	}
+	const { multiplier, condRefreshEvery } = manifest.temporalAdapter;
+	return { temporalMultiplier: multiplier, condRefreshEvery };
+};
 
 // -- Commands -------------------------------------------------------------------------------------------
 
@@ -396,10 +565,21 @@ const SETTLED_COMMANDS = [
 		downbeat: z.boolean().exactOptional(),
 	}),
 	z.strictObject({ type: z.literal('quantise'), to: z.enum(['off', 'beat', 'bar']) }),
+	/** For all styles; `preset` leaves it to each of them. The same again learns the background anew. */
+	z.strictObject({ type: z.literal('region'), region: z.union([z.literal('preset'), Region], REGION_EXPECTED) }),
 ] as const;
-const COMMANDS = [...SETTLED_COMMANDS, z.strictObject({ type: z.literal('newStrokes') })] as const;
+const COMMANDS = [
+	...SETTLED_COMMANDS,
+	z.strictObject({ type: z.literal('newStrokes') }),
+	z.strictObject({
+		type: z.literal('reference'),
+		from: z
+			.enum(['painting', 'source', 'preset'])
+			.meta(help('Paints like the painting or the source is now, or as the preset says again')),
+	}),
+] as const;
 
-/** Those that always do the same to the same state: a random seed has been chosen. */
+/** Those that always do the same to the same state: a random seed has been chosen, a picture was taken. */
 export const SettledCommand = z.discriminatedUnion('type', SETTLED_COMMANDS);
 export type SettledCommand = z.infer<typeof SettledCommand>;
 
@@ -422,11 +602,24 @@ const StageName = z.enum([
 	'noise',
 	'cond',
 	'unet',
+	'dit',
 	'vaeDecode',
 	'blend',
 ]);
 
-const GraphRoleName = z.enum(['te_vision', 'te_text', 'vae_encoder', 'lllite_cond', 'unet', 'vae_decoder']);
+const GraphRoleName = z.enum([
+	'te_vision',
+	'te_text',
+	'vae_encoder',
+	'lllite_cond',
+	'unet',
+	'dit_prompt',
+	'dit_reference',
+	'dit_step',
+	'dit_step_kept',
+	'dit_buffer',
+	'vae_decoder',
+] satisfies GraphRole[]);
 
 // -- Recordings -----------------------------------------------------------------------------------------
 
@@ -460,6 +653,7 @@ export const RecordingHeader = z.strictObject({
 	preset: Preset,
 	presets: z.array(Preset).max(2001),
 	fadeS: fadeField.exactOptional(),
+	region: OwnRegion.exactOptional(),
 });
 export type RecordingHeader = z.infer<typeof RecordingHeader>;
 
@@ -478,6 +672,14 @@ export const RecordingEvent = z.discriminatedUnion('type', [
 	}),
 	z.strictObject({ type: z.literal('command'), command: SettledCommand, atUs: timeUs, leadUs: timeUs }),
 	z.strictObject({ type: z.literal('presets'), presets: z.array(Preset).max(2001), atUs: timeUs }),
+	/** A picture of the recording, to paint like; absent: as the preset says again. */
+	z.strictObject({
+		type: z.literal('reference'),
+		file: imageName.exactOptional(),
+		name: z.string().max(REFERENCE_NAME_MAX).exactOptional(),
+		atUs: timeUs,
+		leadUs: timeUs,
+	}),
 	z.strictObject({ type: z.literal('armed'), name: z.string().max(64).exactOptional() }),
 	z.strictObject({ type: z.literal('transition'), seconds: fadeField }),
 	z.strictObject({ type: z.literal('released'), atUs: timeUs }),
@@ -664,6 +866,7 @@ const MIDI_COMMANDS = [
 	z.strictObject({ type: z.literal('next') }),
 	z.strictObject({ type: z.literal('previous') }),
 	z.strictObject({ type: z.literal('toggle') }),
+	z.strictObject({ type: z.literal('reference'), from: z.enum(['painting', 'source', 'preset']) }),
 	z.strictObject({ type: z.literal('prompt'), text: promptField }),
 	/** Without `on`, each press turns it over. */
 	z.strictObject({ type: z.literal('panic'), on: z.boolean().exactOptional() }),
@@ -786,8 +989,10 @@ export const NdiChannel = z.strictObject({
 	out: ndiStream.exactOptional().meta(help('Name of the painted stream; else as outName says')),
 	style: z.string().min(1).exactOptional(),
 	prompt: promptField.exactOptional(),
+	reference: z.string().min(1).exactOptional(),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
+	region: OwnRegion.exactOptional(),
 	size: paintedSizeField.exactOptional(),
 	fit: fitField.exactOptional(),
 	failure: failurePolicyField.exactOptional(),
@@ -903,8 +1108,18 @@ export const Configuration = z.strictObject({
 		),
 	style: z.string().min(1).default('oil-painting').meta(help('Name of a preset, or the path of a preset file')),
 	prompt: promptField.exactOptional(),
+	reference: z
+		.string()
+		.min(1)
+		.exactOptional()
+		.meta(help('A picture that shows the style, for a model that takes one: PNG, JPEG, WebP or GIF')),
 	strength: strengthField.exactOptional(),
 	seed: seedField.exactOptional(),
+	region: OwnRegion.exactOptional().meta(
+		help(
+			'What is painted in every style; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or a mask FILE; with ,invert and ,feather=PX behind it. Else what the style says',
+		),
+	),
 	model: z.string().min(1).exactOptional().meta(help("Name of a model or its folder; else the preset's model")),
 	provider: z
 		.enum(['auto', 'cuda', 'dml', 'coreml', 'webgpu', 'cpu'])
@@ -1029,7 +1244,7 @@ export const httpPortOf = ({ http, pace }: Pick<Configuration, 'http' | 'pace'>)
 // -- The fleet: what the other machines say -------------------------------------------------------------------
 
 /** Raised with every change after which a worker and a sidecar do not understand each other any more. */
-export const FLEET_PROTOCOL = 3;
+export const FLEET_PROTOCOL = 4;
 
 /** How a picture crosses the network. */
 export const WireEncoding = z.enum(['nv12', 'jpeg']);
@@ -1043,11 +1258,21 @@ const fleetModel = z.strictObject({ name: kebabName, sha256 });
 const fleetText = z.string().max(4000);
 const leaseNumber = z.int().min(1);
 
-/** Of parameters.ts, from another machine. */
+const referenceId = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/, 'expected 1 to 128 letters, digits, _ . : or -');
+
+/** Of parameters.ts, from another machine. The pixels of a reference come before, in a message of their own. */
 const FleetParameters = z.strictObject({
 	epoch: z.int().min(0),
 	style: z.string().min(1).max(256),
-	conditioning: z.array(z.strictObject({ prompt: z.string().max(500), weight: z.number().min(0).max(2) })).max(32),
+	conditioning: z
+		.array(
+			z.strictObject({
+				prompt: z.string().max(500),
+				weight: z.number().min(0).max(2),
+				reference: referenceId.exactOptional(),
+			}),
+		)
+		.max(32),
 	seed: seedField,
 	tuning: Tuning,
 });
@@ -1164,6 +1389,8 @@ export const ToWorker = z.discriminatedUnion('type', [
 		encoding: WireEncoding,
 	}),
 	z.strictObject({ type: z.literal('prompts'), prompts: embeddedPrompts }),
+	/** A painting that shows a style: RGB at the painted size. */
+	z.strictObject({ type: z.literal('reference'), id: referenceId }),
 	z.strictObject({ type: z.literal('taken') }),
 	z.strictObject({ type: z.literal('end') }),
 	z.strictObject({ type: z.literal('beat'), atUs: monotonicUs }),

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { regionOfText } from './region-text.ts';
 import { Configuration, jsonSchemaOf, parse, Tuning, type JsonSchema, type Schema } from './schema.ts';
 
 /**
@@ -11,7 +13,7 @@ export interface Setting {
 	/** Without the dashes. */
 	flag: string;
 	variable: string;
-	kind: 'text' | 'list' | 'number' | 'boolean' | 'size' | 'port';
+	kind: 'text' | 'list' | 'number' | 'boolean' | 'size' | 'port' | 'region';
 	/** For help text: what it is, then range and unit. */
 	help: string;
 	/** What the help shows for the value, such as N; empty for a boolean. */
@@ -26,6 +28,8 @@ const PLACEHOLDERS: Record<string, string> = {
 	sinks: 'S',
 	style: 'NAME|FILE',
 	prompt: 'TEXT',
+	reference: 'FILE',
+	region: 'WHAT|FILE',
 	model: 'NAME|DIR',
 	engine: 'local|paired|URL',
 	size: 'auto|WxH',
@@ -54,6 +58,7 @@ const rangeOf = ({ minimum, exclusiveMinimum, maximum }: JsonSchema): string => 
 const kindOf = ({ type, enum: choices }: JsonSchema, key: string): Setting['kind'] => {
 	if (key === 'size' || key === 'cameraSize') return 'size';
 	if (key === 'http' || key === 'osc') return 'port';
+	if (key === 'region') return key;
 	if (key === 'holdS') return 'number'; // or a word, which stays text
 	if (type === 'array') return 'list';
 	if (type === 'boolean') return 'boolean';
@@ -103,6 +108,8 @@ const valueOf = ({ kind }: Setting, text: string): unknown => {
 			const host = match[1] ?? match[2];
 			return host === undefined ? Number(match[3]) : { host, port: Number(match[3]) };
 		}
+		case 'region':
+			return regionOfText(text, (file) => resolve(file));
 		case 'size': {
 			const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text.trim());
 			return match ? { width: Number(match[1]), height: Number(match[2]) } : text;

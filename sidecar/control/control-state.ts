@@ -1,12 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Preset, SettledCommand, Tuning } from '../config/schema.ts';
-import { PASSTHROUGH, resolveParameters, type Parameters } from '../parameters.ts';
+import type { OwnRegion, SettledCommand, Tuning } from '../config/schema.ts';
+import {
+	lookKey,
+	lookOf,
+	PASSTHROUGH,
+	resolveParameters,
+	type Condition,
+	type Look,
+	type Parameters,
+	type ReadPreset,
+	type ReferencePicture,
+} from '../parameters.ts';
 import { unknownStyle } from './presets.ts';
 import { nextBoundary, NO_TAPS, tappedTempo, tempoOf, withTap, type Taps, type Tempo } from './tempo.ts';
 
 type Conditioning = Parameters['conditioning'];
 
-/** A fade has at most this many prompts in it, the new one among them: each costs the encoder a run of its own. */
+/** A fade has at most this many looks in it, the new one among them: each costs the encoder a run of its own. */
 const PROMPTS_MIXED = 4;
 /** What is less than this cannot be seen, and need not be carried into the next fade. */
 const LEAST_WEIGHT = 0.01;
@@ -21,18 +31,18 @@ interface Fade {
 /** Everything control knows. Never changed, only replaced; its size does not depend on what was asked before. */
 export interface ControlState {
 	/** Those that paint, then `passthrough`. */
-	readonly presets: readonly Preset[];
+	readonly presets: readonly ReadPreset[];
 	/** Rises with each change of `presets`. */
 	readonly presetsRevision: number;
 	/** What the run began with, where that is a file of its own. */
-	readonly extra: Preset | undefined;
+	readonly extra: ReadPreset | undefined;
 	/** What `target` and `painted` were chosen from, where `presets` no longer has it. */
-	readonly removed: readonly Preset[];
+	readonly removed: readonly ReadPreset[];
 	readonly tuning: Tuning;
 	/** Where the picture is going: a preset, with what was asked of it since. */
-	readonly target: Preset;
+	readonly target: ReadPreset;
 	/** The target before `passthrough`, to which a prompt comes back. */
-	readonly painted: Preset | undefined;
+	readonly painted: ReadPreset | undefined;
 	readonly epoch: number;
 	/** When the epoch last rose. */
 	readonly changedUs: number;
@@ -47,25 +57,34 @@ export interface ControlState {
 	/** What a switch waits for, where there is a tempo. */
 	readonly quantise: 'off' | 'beat' | 'bar';
 	/** A switch that waits: it is carried out by the first look at or after this time. */
-	readonly pending: { readonly target: Preset; readonly atUs: number } | undefined;
-	/** A prompt that may be next: with no weight it is encoded and not seen. */
-	readonly armed: string | undefined;
+	readonly pending: { readonly target: ReadPreset; readonly atUs: number } | undefined;
+	/** What is painted whatever the style; undefined: what the style says. */
+	readonly region: OwnRegion | undefined;
+	/** Rises when the region in force is asked for once more. */
+	readonly regionRevision: number;
+	/** What may be next: with no weight it is encoded and not seen. */
+	readonly armed: Look | undefined;
 	/** What the target gives once no fade is on its way. */
 	readonly settled: Parameters;
 }
 
 export interface ControlOptions {
-	presets: readonly Preset[];
+	presets: readonly ReadPreset[];
 	/** To begin with; need not be among the others. */
-	preset: Preset;
+	preset: ReadPreset;
 	tuning: Tuning;
 	/** Undefined: as long as OBS's transition, and half a second where there is none. */
 	fadeS: number | undefined;
+	/** For all styles; undefined: as each says. */
+	region?: OwnRegion | undefined;
 }
 
 const FADE_S = 0.5;
 
-export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions, nowUs: number): ControlState => {
+export const initialState = (
+	{ presets, preset, tuning, fadeS, region }: ControlOptions,
+	nowUs: number,
+): ControlState => {
 	const extra = named(presets, preset.name) ? undefined : preset;
 	return Object.freeze({
 		presets: inOrder(presets, extra),
@@ -85,6 +104,8 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 		taps: NO_TAPS,
 		quantise: 'off',
 		pending: undefined,
+		region,
+		regionRevision: 0,
 		armed: undefined,
 		settled: resolveParameters(preset, tuning, 0),
 	});
@@ -97,7 +118,7 @@ export const initialState = ({ presets, preset, tuning, fadeS }: ControlOptions,
 export const apply = (before: ControlState, command: SettledCommand, nowUs: number, leadUs = 0): ControlState => {
 	const state = release(before, nowUs);
 	const { target } = state;
-	const change = (next: Preset) => inTime(state, next, nowUs, leadUs);
+	const change = (next: ReadPreset) => inTime(state, next, nowUs, leadUs);
 	switch (command.type) {
 		case 'style': {
 			const preset = presetNamed(state, command.name);
@@ -125,6 +146,11 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 		}
 		case 'tempo':
 			return Object.freeze({ ...state, tempo: tempoOf(command, state.tempo, nowUs) });
+		case 'region': {
+			const region = command.region === 'preset' ? undefined : command.region;
+			const isAgain = region !== undefined && isDeepStrictEqual(region, regionOf(state));
+			return Object.freeze({ ...state, region, regionRevision: state.regionRevision + Number(isAgain) });
+		}
 		case 'quantise': {
 			if (command.to === state.quantise) return state;
 			const other = Object.freeze({ ...state, quantise: command.to });
@@ -133,15 +159,57 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 	}
 };
 
+/** A picture to paint like, from wherever it came. */
+export interface ShownPicture {
+	/** For people. */
+	name: string;
+	reference: ReferencePicture;
+}
+
+/**
+ * The state after a picture was given to paint like, which needs no words beside it; undefined: as the preset says again.
+ * It is a change of style like any other.
+ */
+export const show = (
+	before: ControlState,
+	picture: ShownPicture | undefined,
+	nowUs: number,
+	leadUs = 0,
+): ControlState => {
+	const state = release(before, nowUs);
+	const canvas = canvasFor(state);
+	const { prompt: _prompt, reference: _reference, shown: _shown, ...rest } = canvas;
+	if (picture) {
+		const { name, reference } = picture;
+		return inTime(state, Object.freeze({ ...rest, reference: name, shown: reference }), nowUs, leadUs);
+	}
+	const own = presetOf(state, canvas);
+	if (!own || own.shown?.id === canvas.shown?.id) return state;
+	const { prompt, reference, shown } = own;
+	const target = Object.freeze({
+		...rest,
+		...(prompt !== undefined && { prompt }),
+		...(reference !== undefined && { reference }),
+		...(shown && { shown }),
+	});
+	return paints(headingFor(state))
+		? inTime(state, target, nowUs, leadUs)
+		: Object.freeze({ ...state, painted: target });
+};
+
+/** What the target was chosen from; undefined of one that is in no file. */
+export const presetOf = ({ presets, removed }: ControlState, { name }: ReadPreset): ReadPreset | undefined =>
+	named(presets, name) ?? named(removed, name);
+
 /**
  * The state with other presets, as their files are now. What is painted follows its file by a cross-fade, unless something
  * else was asked of it since it was chosen; where the file is gone, it stays. The same object where nothing changed.
  */
-export const setPresets = (state: ControlState, files: readonly Preset[], nowUs: number): ControlState => {
+export const setPresets = (state: ControlState, files: readonly ReadPreset[], nowUs: number): ControlState => {
 	const presets = inOrder(files, state.extra);
 	if (isDeepStrictEqual(presets, state.presets)) return state;
 	const before = [...state.presets, ...state.removed];
-	const follow = (own: Preset): Preset => {
+	const follow = (own: ReadPreset): ReadPreset => {
 		const [chosen, now] = [named(before, own.name), named(presets, own.name)];
 		return chosen && now && asksTheSame(own, chosen) ? now : own;
 	};
@@ -160,8 +228,13 @@ export const setPresets = (state: ControlState, files: readonly Preset[], nowUs:
 	});
 };
 
-const asksTheSame = (a: Preset, b: Preset): boolean =>
-	a.prompt === b.prompt && a.strength === b.strength && a.seed === b.seed;
+/** What is painted of the picture now. */
+export const regionOf = ({ region, target }: ControlState): OwnRegion => region ?? target.region ?? 'all';
+
+const asksTheSame = (a: ReadPreset, b: ReadPreset): boolean =>
+	looksTheSame(a, b) && a.strength === b.strength && a.seed === b.seed;
+
+const looksTheSame = (a: ReadPreset, b: ReadPreset): boolean => lookKey(lookOf(a)) === lookKey(lookOf(b));
 
 /** OBS has another transition, or another length of it. */
 export const setTransition = (state: ControlState, seconds: number): ControlState =>
@@ -180,12 +253,12 @@ const withoutPending = (state: ControlState): ControlState =>
 	state.pending ? rearmed({ ...state, pending: undefined }) : state;
 
 /** Where the picture is going, or will be when a beat has come. */
-const headingFor = ({ pending, target }: ControlState): Preset => pending?.target ?? target;
+const headingFor = ({ pending, target }: ControlState): ReadPreset => pending?.target ?? target;
 
 /** At once, or at the next beat or bar that it can still be on. */
-const inTime = (state: ControlState, target: Preset, nowUs: number, leadUs: number): ControlState => {
+const inTime = (state: ControlState, target: ReadPreset, nowUs: number, leadUs: number): ControlState => {
 	const { tempo, quantise } = state;
-	const isThere = target.name === state.target.name && target.prompt === state.target.prompt;
+	const isThere = target.name === state.target.name && looksTheSame(target, state.target);
 	if (!tempo || quantise === 'off' || isThere) return aim(withoutPending(state), target, nowUs);
 	const atUs = nextBoundary(tempo, nowUs + leadUs, quantise) - leadUs;
 	return rearmed({ ...state, pending: Object.freeze({ target, atUs }) });
@@ -199,17 +272,19 @@ export const parametersAt = (state: ControlState, nowUs: number): Parameters =>
 
 /** Gets the style ready that may be next, so that a switch to it need not wait for its prompt; undefined: none. */
 export const arm = (state: ControlState, name: string | undefined): ControlState => {
-	const armed = state.presets.find((preset) => preset.name === name && paints(preset))?.prompt;
-	return armed === state.armed ? state : rearmed({ ...state, armed });
+	const preset = state.presets.find((known) => known.name === name && paints(known));
+	const armed = preset && lookOf(preset);
+	const isArmed = (armed && lookKey(armed)) === (state.armed && lookKey(state.armed));
+	return isArmed ? state : rearmed({ ...state, armed });
 };
 
 /** What waits for a beat is next for sure; what was armed may be. */
 const rearmed = (state: ControlState): ControlState => {
 	const { settled, target, armed, pending } = state;
-	const conditioning = [{ prompt: target.prompt, weight: target.strength }];
-	const prompts = new Set([pending && paints(pending.target) ? pending.target.prompt : undefined, armed]);
-	for (const prompt of prompts)
-		if (prompt !== undefined && prompt !== target.prompt) conditioning.push({ prompt, weight: 0 });
+	const conditioning: Condition[] = [{ ...lookOf(target), weight: target.strength }];
+	for (const look of [pending && paints(pending.target) ? lookOf(pending.target) : undefined, armed])
+		if (look && !conditioning.some((other) => lookKey(other) === lookKey(look)))
+			conditioning.push({ ...look, weight: 0 });
 	return Object.freeze({ ...state, settled: Object.freeze({ ...settled, conditioning: Object.freeze(conditioning) }) });
 };
 
@@ -217,18 +292,18 @@ const rearmed = (state: ControlState): ControlState => {
 export const progressAt = ({ fade }: ControlState, nowUs: number): number =>
 	fade ? Math.min(Math.max((nowUs - fade.startUs) / (fade.endUs - fade.startUs), 0), 1) : 1;
 
-const paints = ({ name }: Preset): boolean => name !== PASSTHROUGH;
+const paints = ({ name }: ReadPreset): boolean => name !== PASSTHROUGH;
 
-const named = (presets: readonly Preset[], name: string): Preset | undefined =>
+const named = (presets: readonly ReadPreset[], name: string): ReadPreset | undefined =>
 	presets.find((preset) => preset.name === name);
 
 /** `passthrough` is no style to pass by on the way to the next. */
-const inOrder = (presets: readonly Preset[], extra: Preset | undefined): readonly Preset[] => {
+const inOrder = (presets: readonly ReadPreset[], extra: ReadPreset | undefined): readonly ReadPreset[] => {
 	const all = extra && !named(presets, extra.name) ? [...presets, extra] : [...presets];
 	return Object.freeze(all.sort((a, b) => Number(!paints(a)) - Number(!paints(b))));
 };
 
-const presetNamed = ({ presets }: ControlState, name: string): Preset => {
+const presetNamed = ({ presets }: ControlState, name: string): ReadPreset => {
 	const preset = named(presets, name);
 	if (preset) return preset;
 	throw unknownStyle(
@@ -238,7 +313,7 @@ const presetNamed = ({ presets }: ControlState, name: string): Preset => {
 };
 
 /** Around the styles that paint. `passthrough` is no style to pass by on the way to the next. */
-const neighbour = (state: ControlState, step: 1 | -1): Preset => {
+const neighbour = (state: ControlState, step: 1 | -1): ReadPreset => {
 	const { presets, painted } = state;
 	const target = headingFor(state);
 	const styles = presets.filter(paints);
@@ -248,7 +323,7 @@ const neighbour = (state: ControlState, step: 1 | -1): Preset => {
 };
 
 /** Who asks for a prompt wants to see it painted. */
-const canvasFor = (state: ControlState): Preset => {
+const canvasFor = (state: ControlState): ReadPreset => {
 	const target = headingFor(state);
 	if (paints(target)) return target;
 	return state.painted ?? state.presets.find(paints) ?? { ...target, name: 'custom', title: 'Custom' };
@@ -257,14 +332,14 @@ const canvasFor = (state: ControlState): Preset => {
 /** A hand on the control of the strength is to see what it does at once; a file that was saved may take its time. */
 const aim = (
 	state: ControlState,
-	target: Preset,
+	target: ReadPreset,
 	nowUs: number,
 	{ fadeS = state.fadeS, fadesStrength = false }: { fadeS?: number; fadesStrength?: boolean } = {},
 ): ControlState => {
 	const before = state.target;
 	const isOtherStrength = target.strength !== before.strength;
 	const isOtherPicture =
-		target.name !== before.name || target.prompt !== before.prompt || (fadesStrength && isOtherStrength);
+		target.name !== before.name || !looksTheSame(target, before) || (fadesStrength && isOtherStrength);
 	const isOtherEpoch = isOtherPicture || target.seed !== before.seed;
 	if (!isOtherEpoch && !isOtherStrength) return state;
 	const epoch = isOtherEpoch ? state.epoch + 1 : state.epoch;
@@ -280,7 +355,7 @@ const aim = (
 };
 
 /** There is nothing between a painting and no painting: to and from `passthrough` is a cut. */
-const fadeTo = (state: ControlState, target: Preset, nowUs: number, fadeS: number): Fade | undefined => {
+const fadeTo = (state: ControlState, target: ReadPreset, nowUs: number, fadeS: number): Fade | undefined => {
 	if (fadeS === 0 || !paints(target) || !paints(state.target)) return undefined;
 	return Object.freeze({
 		startUs: nowUs,
@@ -293,13 +368,16 @@ const conditioningAt = (state: ControlState, nowUs: number): Conditioning => {
 	const to = state.settled.conditioning;
 	const progress = progressAt(state, nowUs);
 	if (!state.fade || progress >= 1) return to;
-	const weights = new Map<string, number>();
+	const mixed = new Map<string, Condition>();
 	const add = (conditioning: Conditioning, share: number) => {
-		for (const { prompt, weight } of conditioning) weights.set(prompt, (weights.get(prompt) ?? 0) + weight * share);
+		for (const { weight, ...look } of conditioning) {
+			const key = lookKey(look);
+			mixed.set(key, { ...look, weight: (mixed.get(key)?.weight ?? 0) + weight * share });
+		}
 	};
 	add(state.fade.from, 1 - progress);
 	add(to, progress);
-	return Object.freeze([...weights].map(([prompt, weight]) => Object.freeze({ prompt, weight })));
+	return Object.freeze([...mixed.values()].map((condition) => Object.freeze(condition)));
 };
 
 /** Those that matter, which take over the weight of the others. */
@@ -309,7 +387,7 @@ const strongest = (conditioning: Conditioning, count: number): Conditioning => {
 		.sort((a, b) => b.weight - a.weight)
 		.slice(0, count);
 	const scale = sumOf(conditioning) / sumOf(kept);
-	return Object.freeze(kept.map(({ prompt, weight }) => Object.freeze({ prompt, weight: weight * scale })));
+	return Object.freeze(kept.map(({ weight, ...look }) => Object.freeze({ ...look, weight: weight * scale })));
 };
 
 const sumOf = (conditioning: Conditioning): number => conditioning.reduce((sum, { weight }) => sum + weight, 0);

@@ -1,6 +1,6 @@
 /** What a picture file says of itself in its first bytes. Nothing is decoded. */
 export interface ImageHeader {
-	type: ImageType;
+	type: ImageType | 'gif';
 	/** In px, as `height`. */
 	width: number;
 	height: number;
@@ -9,10 +9,10 @@ export const IMAGE_TYPES = ['png', 'jpg', 'webp'] as const;
 export type ImageType = (typeof IMAGE_TYPES)[number];
 export const IMAGE_MEDIA_TYPES: Record<ImageType, string> = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' };
 
-/** Of a PNG, JPEG or WebP file; undefined of anything else, and of one that is cut off before its size. */
+/** Of a PNG, JPEG, WebP or GIF file; undefined of anything else, and of one that is cut off before its size. */
 export const imageHeaderOf = (bytes: Buffer): ImageHeader | undefined => {
 	try {
-		return pngHeader(bytes) ?? jpegHeader(bytes) ?? webpHeader(bytes);
+		return pngHeader(bytes) ?? jpegHeader(bytes) ?? webpHeader(bytes) ?? gifHeader(bytes);
 	} catch (error) {
 		if (error instanceof RangeError) return undefined; // read past the end
 		throw error;
@@ -64,3 +64,9 @@ const webpHeader = (bytes: Buffer): ImageHeader | undefined => {
 			return undefined;
 	}
 };
+
+/** GIF89a, 17 and 18: the size of the screen that the frames are drawn on. */
+const gifHeader = (bytes: Buffer): ImageHeader | undefined =>
+	/^GIF8[79]a$/.test(bytes.toString('latin1', 0, 6))
+		? { type: 'gif', width: bytes.readUInt16LE(6), height: bytes.readUInt16LE(8) }
+		: undefined;

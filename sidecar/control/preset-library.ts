@@ -1,12 +1,13 @@
-import type { Preset } from '../config/schema.ts';
+import type { ReadPreset } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import type { Controller } from './controller.ts';
 import { watchFolders } from './folder-watch.ts';
+import { inWords, PresetReferences } from './preset-reference.ts';
 import { listPresets, presetFolders, type PresetFile } from './presets.ts';
 
 /** What is known of one preset: how its file was when it was last good, and what is wrong with it now. */
 interface Shelved {
-	preset: Preset | undefined;
+	preset: ReadPreset | undefined;
 	complaint: Error | undefined;
 }
 
@@ -27,7 +28,11 @@ export const shelve = (before: Shelf, files: readonly PresetFile[]): Shelf =>
 export class PresetLibrary implements Disposable {
 	readonly #folders: readonly string[];
 	readonly #listeners = new Set<() => void>();
+	/** Whose picture is of no use, as was said. */
+	readonly #told = new Set<string>();
 	#shelf: Shelf = new Map();
+	/** Undefined where nobody paints like them. */
+	#references: PresetReferences | undefined;
 	#watching: Disposable | undefined;
 	#isReading = false;
 	#isStale = false;
@@ -36,23 +41,34 @@ export class PresetLibrary implements Disposable {
 		this.#folders = folders;
 	}
 
-	/** Reads all presets and, where they are to be watched, reads them again whenever a file changes. */
+	/**
+	 * Reads all presets, with the pictures that show them where a model takes `references`, and, where they are to be watched,
+	 * reads them again whenever a file changes.
+	 */
 	static async open({
 		folders = presetFolders(),
 		watch,
+		references = false,
 	}: {
 		folders?: readonly string[];
 		watch: boolean;
+		references?: boolean;
 	}): Promise<PresetLibrary> {
 		const library = new PresetLibrary(folders);
+		if (references) library.#references = new PresetReferences();
 		// Before they are read, so that no change falls between.
 		if (watch) library.#watching = watchFolders(folders, () => void library.#refresh());
 		await library.#refresh();
 		return library;
 	}
 
-	get presets(): readonly Preset[] {
+	get presets(): readonly ReadPreset[] {
 		return [...this.#shelf.values()].flatMap(({ preset }) => preset ?? []);
+	}
+
+	/** As a model can paint them. */
+	presetsFor({ takesReferences }: { takesReferences: boolean }): readonly ReadPreset[] {
+		return takesReferences ? this.presets : inWords(this.presets, this.#told);
 	}
 
 	/** Calls `listener` after each time that files were read again, until the function it gives is called. */
@@ -61,9 +77,13 @@ export class PresetLibrary implements Disposable {
 		return () => void this.#listeners.delete(listener);
 	}
 
-	/** Keeps the controller's presets as the files are. */
+	/** Keeps the controller's presets as the files are, and as its model can paint them. */
 	lead(controller: Controller): Disposable {
-		const hand = () => controller.setPresets(this.presets);
+		const hand = () => controller.setPresets(this.presetsFor(controller));
+		if (controller.takesReferences && !this.#references) {
+			this.#references = new PresetReferences();
+			void this.#refresh();
+		}
 		hand();
 		const stop = this.subscribe(hand);
 		return { [Symbol.dispose]: stop };
@@ -88,7 +108,8 @@ export class PresetLibrary implements Disposable {
 	}
 
 	async #read(): Promise<void> {
-		const files = await listPresets([...this.#folders]);
+		const found = await listPresets([...this.#folders]);
+		const files = (await this.#references?.of(found)) ?? found;
 		const before = this.#shelf;
 		this.#shelf = shelve(before, files);
 		for (const { path, name } of files) {

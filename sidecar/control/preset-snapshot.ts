@@ -1,10 +1,12 @@
-import type { Preset, SavePreset } from '../config/schema.ts';
+import { maskFileOf, parse, Region, type Preset, type SavePreset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { PASSTHROUGH } from '../parameters.ts';
 import type { Controller } from './controller.ts';
 import type { PreviewFeed } from './http/served.ts';
 import { encodePng, shrink, type RgbPicture } from './png.ts';
-import { pictureOf, unpictured, type PicturedPreset } from './preset-bundle.ts';
+import { readMaskFile } from './mask-file.ts';
+import { pictureOf, unpictured, type PicturedPreset, type PresetPicture } from './preset-bundle.ts';
+import { presetFolders } from './presets.ts';
 
 /** In px: a style's button on the page is smaller. */
 const THUMBNAIL_SIDE = 256;
@@ -22,11 +24,32 @@ export const presetOfNow = async (
 	const { target, isPanic } = controller;
 	if (target.name === PASSTHROUGH)
 		throw new SidecarError('ERR_STYLE', 'Nothing is painted now, but passed through. Choose a style first.');
-	const preset: Preset = { ...unpictured(target), name, title };
+	const { region, mask } = await regionOfNow(controller, name);
+	const { region: _, ...own } = unpictured(target);
+	const preset: Preset = { ...own, name, title, ...(region && { region }) };
+	const pictures: PicturedPreset['pictures'] = { ...(mask && { mask }) };
+	if (target.shown) pictures.reference = pictureOf(await encodePng(target.shown.picture), 'reference', 'The reference');
 	const picture = preview && !isPanic ? await nextPainting(preview) : undefined;
-	if (!picture) return { preset, pictures: {} };
-	const png = await encodePng(shrink(picture, THUMBNAIL_SIDE));
-	return { preset, pictures: { thumbnail: pictureOf(png, 'thumbnail', 'The thumbnail') } };
+	if (picture) {
+		const png = await encodePng(shrink(picture, THUMBNAIL_SIDE));
+		pictures.thumbnail = pictureOf(png, 'thumbnail', 'The thumbnail');
+	}
+	return { preset, pictures };
+};
+
+/** With the mask, wherever its file lies. */
+const regionOfNow = async (
+	controller: Controller,
+	name: string,
+): Promise<{ region?: Region; mask?: PresetPicture }> => {
+	const { region } = controller.region;
+	if (region === 'all') return {};
+	if (typeof region === 'string') return { region };
+	const { mask: _, ...rest } = region;
+	const file = maskFileOf(region);
+	if (file === undefined) return { region: parse(Region, region, 'The region', 'ERR_STYLE') };
+	const { bytes, path, type } = await readMaskFile(file, presetFolders());
+	return { region: { ...rest, mask: `${name}.mask.${type}` }, mask: pictureOf(bytes, 'mask', `${path}:`) };
 };
 
 /** "my-oil" is "My oil" to people. */

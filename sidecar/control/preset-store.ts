@@ -4,7 +4,7 @@ import { parse, PresetName } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { isTaken, makeFolder, writeGuarded } from './file-guard.ts';
 import { IMAGE_TYPES } from './image-header.ts';
-import { jsonOf, PICTURES, type PicturedPreset } from './preset-bundle.ts';
+import { jsonOf, PICTURES, type PicturedPreset, type PictureKind } from './preset-bundle.ts';
 import { FILES_MAX, isPresetFile, PRESET_SUFFIX } from './presets.ts';
 
 /** What `allaprima style` takes for something else, and what paints nothing whatever its file says. */
@@ -31,14 +31,16 @@ export const savePreset = async (
 		const picture = pictures[kind];
 		return picture ? [{ kind, file: `${name}.${kind}.${picture.type}`, content: picture.bytes }] : [];
 	});
-	const names = Object.fromEntries(files.map(({ kind, file }) => [kind, file]));
+	const names: Partial<Record<PictureKind, string>> = Object.fromEntries(files.map(({ kind, file }) => [kind, file]));
+	const { mask, ...pictureNames } = names;
+	const region = mask !== undefined && typeof preset.region === 'object' ? { ...preset.region, mask } : preset.region;
 	const path = join(folder, name + PRESET_SUFFIX);
 	await makeFolder(folder);
 	await writeGuarded(
 		[
 			...files.map(({ file, content }) => ({ path: join(folder, file), content })),
 			// Last, so that whoever sees it finds its pictures.
-			{ path, content: jsonOf({ ...preset, ...names }) },
+			{ path, content: jsonOf({ ...preset, ...pictureNames, ...(region && { region }) }) },
 		],
 		{ replace },
 	);

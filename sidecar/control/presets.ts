@@ -7,6 +7,7 @@ import { readJsonText, type JsonText } from '../config/json-text.ts';
 import { readPresetVersion } from '../config/preset-versions.ts';
 import type { Configuration, Preset } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
+import type { ReadPreset } from '../parameters.ts';
 import { readGuarded } from './file-guard.ts';
 
 export const PRESET_SUFFIX = '.style.json';
@@ -15,7 +16,7 @@ export const PRESET_BYTES_MAX = 64 * 1024;
 export const FILES_MAX = 1000;
 
 /** A preset file as it was found; `error` where it cannot be used. */
-export type PresetFile = { path: string; name: string } & ({ preset: Preset } | { error: Error });
+export type PresetFile = { path: string; name: string } & ({ preset: ReadPreset } | { error: Error });
 
 /** Where what a user made is kept. */
 export const dataFolder = (environment: Record<string, string | undefined> = process.env): string =>
@@ -73,8 +74,11 @@ const presetFile = async (path: string, name: string): Promise<PresetFile> => {
 };
 
 /** A preset by its name, or by the path of its file. Errors: ERR_STYLE, naming those there are. */
-export const findPreset = async (style: string, folders: string[] = presetFolders()): Promise<Preset> =>
-	/[/\\]|\.json$/.test(style) ? await readPreset(style) : (await findPresetFile(style, folders)).preset;
+export const findPreset = async (style: string, folders?: string[]): Promise<Preset> =>
+	(await findPresetAnywhere(style, folders)).preset;
+
+const findPresetAnywhere = async (style: string, folders?: string[]): Promise<{ path: string; preset: Preset }> =>
+	/[/\\]|\.json$/.test(style) ? { path: style, preset: await readPreset(style) } : await findPresetFile(style, folders);
 
 /** Errors: ERR_STYLE, naming those there are. */
 export const findPresetFile = async (
@@ -101,11 +105,15 @@ export const unknownStyle = (style: string, known: string[]): SidecarError => {
 	);
 };
 
-/** The preset that a configuration asks for, with what it overrides. Errors: ERR_STYLE. */
-export const choosePreset = async (configuration: Configuration, folders?: string[]): Promise<Preset> => {
-	const preset = await findPreset(configuration.style, folders);
+/** The preset that a configuration asks for, with what it overrides, and its file. Errors: ERR_STYLE. */
+export const choosePreset = async (
+	configuration: Configuration,
+	folders?: string[],
+): Promise<{ path: string; preset: Preset }> => {
+	const { path, preset } = await findPresetAnywhere(configuration.style, folders);
 	const { prompt = preset.prompt, strength = preset.strength, seed = preset.seed } = configuration;
-	return Object.freeze({ ...preset, prompt, strength, seed });
+	const words = prompt === undefined ? {} : { prompt };
+	return { path, preset: Object.freeze({ ...preset, ...words, strength, seed }) };
 };
 
 /** The name within a third of its length of what was typed, by Levenshtein distance. */

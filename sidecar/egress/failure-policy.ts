@@ -62,8 +62,12 @@ export class FailureSink implements FrameSink {
 		const rule = this.#rule();
 		switch (frame.kind) {
 			case 'painting':
-				// Beside its painting the source leaves as well, to whoever shows both.
-				return this.#keep(rule.failure === 'slate' ? { ...frame, source: this.#slate } : frame);
+				// Beside its painting the source leaves as well, to whoever shows both; and so it does around a part that is painted.
+				return this.#keep(
+					rule.failure === 'slate'
+						? { ...frame, source: this.#slate, picture: frame.part?.painting ?? frame.picture }
+						: frame,
+				);
 			case 'source':
 				// The last painting is not to come back after the style that wants none.
 				return this.#keep(rule.failure === 'slate' ? this.#asSlate(frame) : frame);

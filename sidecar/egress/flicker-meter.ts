@@ -18,6 +18,7 @@ const EVERY_US = 2_000_000;
 const GAP_US = 250_000;
 
 interface Seen {
+	/** With the whole painting. */
 	frame: StyledFrame;
 	atUs: number;
 }
@@ -60,7 +61,8 @@ export class FlickerMeter implements FrameSink {
 		return this.#nowUs() - this.#dueUs < EVERY_US ? this.#reading : undefined;
 	}
 
-	present(frame: StyledFrame): Promise<void> {
+	present(shown: StyledFrame): Promise<void> {
+		const frame = shown.part ? { ...shown, picture: shown.part.painting } : shown;
 		const atUs = this.#nowUs();
 		const first = this.#first;
 		const isShownAgain = frame.picture === first?.frame.picture;

@@ -43,8 +43,8 @@ export const openNdiSink = (
  */
 export const relaySinkOf = (relay: NdiRelay): FrameSink => ({
 	name: 'ndi',
-	present: async ({ kind, sequence, picture }) => {
-		if (kind === 'painting') relay.painted(sequence, picture);
+	present: async ({ kind, sequence, picture, part }) => {
+		if (kind === 'painting') relay.painted(sequence, part?.painting ?? picture, part?.mask);
 	},
 	finish: () => Promise.resolve(),
 	[Symbol.asyncDispose]: () => Promise.resolve(),

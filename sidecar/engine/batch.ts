@@ -2,7 +2,7 @@ import type { Flow } from '../native.ts';
 import type { Frame, Picture } from '../frame/frame.ts';
 import type { Tensor } from '../frame/tensor.ts';
 import type { EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
-import type { TemporalConditioning } from '../inference/denoiser.ts';
+import type { CausalConditioning, TemporalConditioning } from '../inference/denoiser.ts';
 import type { Parameters } from '../parameters.ts';
 
 /** B frames that are painted together with one snapshot of the parameters. */
@@ -40,6 +40,8 @@ export interface Motion {
 	fromPrevious: readonly (Flow | undefined)[];
 	/** For each frame, the flow from the last frame of the batch before; undefined unless a refresh is due. */
 	fromLastBatch: readonly Flow[] | undefined;
+	/** For each frame, whether it is of another scene than the one before it; absent where nobody asked. */
+	cuts?: readonly boolean[];
 	/** A scene cut or another style: the painting before has nothing to say about this batch. */
 	isNewScene: boolean;
 }
@@ -51,6 +53,8 @@ export interface EncodedBatch extends MovingBatch {
 
 export interface Encoding extends Pick<EncodeResult, 'sourceLatents' | 'details'> {
 	prompt: PromptEmbeds;
+	/** For a model that paints each frame from the paintings before it. */
+	causal?: Pick<CausalConditioning, 'style' | 'mixture' | 'reference' | 'before'>;
 	sideMs: number;
 }
 
@@ -63,6 +67,7 @@ export interface ConditionedBatch extends EncodedBatch {
 export interface Conditioning {
 	noise: Tensor<Float32Array>; // [batch, channels, height / scale, width / scale]
 	temporal: TemporalConditioning;
+	cuts: readonly boolean[];
 }
 
 /** + the paintings, RGB at the painted size, still being painted; the pictures themselves where the streams were passed by. */

@@ -115,8 +115,13 @@ export class DenoiserStream {
 
 	async #paint(batch: PaintedBatch): Promise<Tensor<Uint8Array>> {
 		const { stagesMs, ...decoded } = await this.#device.denoise(requestOf(batch));
-		if (stagesMs.condMs !== undefined) this.#observer.stage('cond', stagesMs.condMs);
-		this.#observer.stage('unet', stagesMs.unetMs);
+		const { condMs, unetMs, ditMs } = stagesMs;
+		for (const [name, ms] of [
+			['cond', condMs],
+			['unet', unetMs],
+			['dit', ditMs],
+		] as const)
+			if (ms !== undefined) this.#observer.stage(name, ms);
 		return this.#decoded(decoded);
 	}
 
@@ -135,8 +140,16 @@ const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
 	JSON.stringify([parameters.tuning.steps, conditioning.temporal.multiplier]);
 
 const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
-	const { sourceLatents, details, prompt } = encoding;
-	return { ...conditioning, steps: parameters.tuning.steps, sourceLatents, details, prompt };
+	const { sourceLatents, details, prompt, causal } = encoding;
+	const { noise, temporal, cuts } = conditioning;
+	const { steps, windowFrames, sinkFrames, maskCache = false } = parameters.tuning;
+	const request = { noise, temporal, steps, sourceLatents, details, prompt };
+	if (!causal) return request;
+	const window = {
+		...(windowFrames !== undefined && { frames: windowFrames }),
+		...(sinkFrames !== undefined && { sinkFrames }),
+	};
+	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache } };
 };
 
 const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({

@@ -1,12 +1,12 @@
 import type { ModelManifest } from '../config/schema.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
-import { concatenate, zeros, type Tensor } from '../frame/tensor.ts';
+import { concatenate, element, zeros, type Tensor } from '../frame/tensor.ts';
 import type { EncodeRequest, EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
 import type { NativeAddon, PatchLayout } from '../native.ts';
-import { PASSTHROUGH, type Parameters } from '../parameters.ts';
-import type { EncodedBatch, MovingBatch } from './batch.ts';
-import type { EncodedPrompt, EngineObserver } from './engine.ts';
+import { PASSTHROUGH, type Condition, type Parameters, type ReferencePicture } from '../parameters.ts';
+import type { EncodedBatch, Encoding, MovingBatch } from './batch.ts';
+import type { EngineObserver, LineState } from './engine.ts';
 import { SCENE_CUT_DIFFERENCE } from './motion-tracker.ts';
 
 /** Mean difference of two frames' luminance, on thumbnails, from which the encoder sees another picture. */
@@ -24,13 +24,19 @@ interface EncoderStreamSettings {
 	native: NativeAddon;
 	/** How the text-and-vision encoder looks at a frame. */
 	vision: ModelManifest['textEncoder']['image'];
+	/** For a model that paints each frame from the paintings before it, and to which one may be shown. */
+	causal?: {
+		painted: Size;
+		/** What is said where a picture shows the style. */
+		referencePrompt: string;
+	};
 	observer: EngineObserver;
 }
 
 /**
  * The side stream: text-and-vision embeddings and source latents of a batch. The embeddings of the prompts
  * in use are kept for `teRefreshEvery` batches or until a scene cut, and on while the picture stays much as they saw it;
- * a change of their weights (strength, a cross-fade) only mixes them anew.
+ * a change of their weights (strength, a cross-fade) only mixes them anew. Paintings that show a style are encoded once.
  */
 export class EncoderStream {
 	readonly #settings: EncoderStreamSettings;
@@ -39,28 +45,33 @@ export class EncoderStream {
 	#batchesSinceRefresh = 0;
 	/** What they saw. */
 	#seen: readonly Picture[] = [];
+	/** Latents of the references in use, by their ids. */
+	#references = new Map<string, Tensor<Float32Array>>();
+	/** What another painted last, and of what, until the next batch. */
+	#before: { painting: Picture; source: Picture } | undefined;
 
 	constructor(settings: EncoderStreamSettings) {
 		this.#settings = settings;
 	}
 
-	/** Goes on with what another saw in `seen`. */
-	resume(prompts: readonly EncodedPrompt[], seen: Picture): void {
+	/** Goes on with what another made of `source`. */
+	resume({ prompts, source, painting }: Pick<LineState, 'prompts' | 'source' | 'painting'>): void {
+		if (this.#settings.causal) this.#before = { painting, source };
 		if (prompts.length === 0) return;
 		this.#kept = new Map(prompts.map(({ prompt, embeds }) => [prompt, embeds]));
-		this.#seen = [seen];
+		this.#seen = [source];
 		this.#batchesSinceRefresh = 0;
 	}
 
 	async *encode(batches: AsyncIterable<MovingBatch>): AsyncGenerator<EncodedBatch, void, undefined> {
-		const { device, observer } = this.#settings;
+		const { device, observer, causal: family } = this.#settings;
 		for await (const batch of batches) {
 			if (batch.isReused || batch.parameters.style === PASSTHROUGH) {
 				yield { ...batch, encoding: undefined };
 				continue;
 			}
 			const { parameters, pictures } = batch;
-			const weights = weightsOf(parameters);
+			const weights = weightsOf(parameters, family?.referencePrompt);
 			const shown = parameters.tuning.teBatchOne ? pictures.slice(0, 1) : pictures;
 			this.#batchesSinceRefresh++;
 			if (await this.#isRefreshDue(shown, parameters.tuning.teRefreshEvery)) {
@@ -80,9 +91,54 @@ export class EncoderStream {
 			if (stagesMs.teMs !== undefined) observer.stage('te', stagesMs.teMs);
 			observer.stage('vaeEncode', stagesMs.vaeEncodeMs);
 			const prompt = mixEmbeds([...weights].map(([text, weight]) => ({ embeds: this.#kept.get(text)!, weight })));
+			const causal = family && (await this.#causalOf(parameters, weights, family.painted));
 			const sideMs = (nowUs() - batch.sideStartUs) / 1000;
-			yield { ...batch, encoding: { prompt, sourceLatents, details, sideMs } };
+			yield { ...batch, encoding: { prompt, sourceLatents, details, ...(causal && { causal }), sideMs } };
 		}
+	}
+
+	/** The heaviest condition says which style it is; how the prompts are mixed is no other style. */
+	async #causalOf(
+		{ conditioning, seed }: Parameters,
+		weights: Weights,
+		painted: Size,
+	): Promise<NonNullable<Encoding['causal']>> {
+		const before = this.#before && (await this.#latentsOf([this.#before.painting, this.#before.source]));
+		this.#before = undefined;
+		await this.#encodeReferences(conditioning, painted);
+		const { prompt, reference } = heaviest(conditioning) ?? {};
+		const mixed = [...weights].filter(([, weight]) => weight > 0);
+		return {
+			style: JSON.stringify([seed, reference ? { reference: reference.id } : prompt]),
+			mixture: JSON.stringify(mixed),
+			...(reference && { reference: this.#references.get(reference.id)! }),
+			...(before && { before: { painting: element(before, 0), sourceLatents: element(before, 1) } }),
+		};
+	}
+
+	/** Those that have no weight yet, too: a switch to them is not to wait. What is not in use is forgotten. */
+	async #encodeReferences(conditioning: readonly Condition[], painted: Size): Promise<void> {
+		const known = this.#references;
+		this.#references = new Map();
+		for (const { reference } of conditioning) {
+			if (!reference || this.#references.has(reference.id)) continue;
+			const latents = known.get(reference.id) ?? (await this.#latentsOf([await this.#atSize(reference, painted)]));
+			this.#references.set(reference.id, latents);
+		}
+	}
+
+	async #atSize({ picture }: ReferencePicture, painted: Size): Promise<Picture> {
+		const layout = rgbLayout(painted);
+		const target = { ...layout, data: new Uint8Array(pictureByteLength(layout)) };
+		await this.#settings.native.convert(picture, target, 'cover');
+		return target;
+	}
+
+	async #latentsOf(pictures: readonly Picture[]): Promise<Tensor<Float32Array>> {
+		const { device, observer } = this.#settings;
+		const { sourceLatents, stagesMs } = await device.encode({ pictures: stack(pictures) });
+		observer.stage('vaeEncode', stagesMs.vaeEncodeMs);
+		return sourceLatents;
 	}
 
 	async #isRefreshDue(shown: readonly Picture[], teRefreshEvery: number): Promise<boolean> {
@@ -121,13 +177,24 @@ export class EncoderStream {
 /** By prompt; undefined is the model's neutral one. */
 type Weights = ReadonlyMap<string | undefined, number>;
 
-const weightsOf = ({ conditioning }: Parameters): Weights => {
+/** referencePrompt: said where a picture shows the style; undefined where that is not for the model. */
+const weightsOf = ({ conditioning }: Parameters, referencePrompt: string | undefined): Weights => {
 	const weights = new Map<string | undefined, number>();
-	for (const { prompt, weight } of conditioning) weights.set(prompt, (weights.get(prompt) ?? 0) + weight);
+	for (const { prompt, weight, reference } of conditioning) {
+		const said = reference ? (referencePrompt ?? prompt) : prompt;
+		weights.set(said, (weights.get(said) ?? 0) + weight);
+	}
 	const neutral = 1 - conditioning.reduce((sum, { weight }) => sum + weight, 0);
 	if (neutral > 1e-6 || weights.size === 0) weights.set(undefined, Math.max(neutral, 0));
 	return weights;
 };
+
+/** Of equals the first one, which is the older in a cross-fade; undefined where there is none. */
+const heaviest = (conditioning: readonly Condition[]): Condition | undefined =>
+	conditioning.reduce<Condition | undefined>(
+		(most, one) => (most && most.weight >= one.weight ? most : one),
+		undefined,
+	);
 
 /** The weighted sum of embeddings of one shape; a token counts where it counts in any that has weight. */
 export const mixEmbeds = (all: readonly { embeds: PromptEmbeds; weight: number }[]): PromptEmbeds => {

@@ -11,6 +11,7 @@ import {
 	ENDS_FD,
 	LINES_MAX,
 	pictureSequences,
+	toSend,
 	type Answer,
 	type FromEngine,
 	type LineRequest,
@@ -327,8 +328,8 @@ class EngineLine implements EngineHandle {
 	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
 		const line = this.number;
 		if (parameters !== this.#parameters) {
+			this.#process.tell({ type: 'parameters', line, parameters: toSend(parameters, this.#parameters) });
 			this.#parameters = parameters;
-			this.#process.tell({ type: 'parameters', line, parameters });
 		}
 		const slot = this.#frames.write(frame, data);
 		this.#process.tell({ type: 'frame', line, frame: { ...frame, slot } });

@@ -4,7 +4,7 @@ import type { Device } from '../inference/devices.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';
 import type { Provider } from '../inference/session.ts';
 import type { Fit } from '../native.ts';
-import { isStreamBatched, type Parameters } from '../parameters.ts';
+import { isStreamBatched, type Condition, type Parameters, type ReferencePicture } from '../parameters.ts';
 import type { EncodedPrompt, LineState, StageName } from './engine.ts';
 import type { StreamsSettings } from './streams.ts';
 
@@ -51,12 +51,41 @@ export interface LineRequest {
 	tellsPrompts?: boolean;
 }
 
+/** Parameters on their way: of a reference that those before them had, the pixels are left out. */
+export interface SentParameters extends Omit<Parameters, 'conditioning'> {
+	conditioning: readonly (Omit<Condition, 'reference'> & {
+		reference?: Pick<ReferencePicture, 'id'> & Partial<ReferencePicture>;
+	})[];
+}
+
+export const toSend = (parameters: Parameters, before: Parameters): SentParameters => {
+	const known = referencesOf(before);
+	const conditioning = parameters.conditioning.map(({ reference, ...condition }) => {
+		if (!reference) return condition;
+		return { ...condition, reference: known.has(reference.id) ? { id: reference.id } : reference };
+	});
+	return { ...parameters, conditioning };
+};
+
+export const received = (sent: SentParameters, before: Parameters): Parameters => {
+	const known = referencesOf(before);
+	const conditioning = sent.conditioning.map(({ reference, ...condition }): Condition => {
+		if (!reference) return condition;
+		const { id, picture } = reference;
+		return { ...condition, reference: picture ? { id, picture } : known.get(id)! };
+	});
+	return { ...sent, conditioning };
+};
+
+const referencesOf = ({ conditioning }: Parameters): Map<string, ReferencePicture> =>
+	new Map(conditioning.flatMap(({ reference }) => (reference ? [[reference.id, reference] as const] : [])));
+
 export type ToEngine =
 	| ({ type: 'open' } & OpenRequest)
 	/** Once the model is open. */
 	| ({ type: 'line'; line: number } & LineRequest)
 	/** In force from the next batch on. */
-	| { type: 'parameters'; line: number; parameters: Parameters }
+	| { type: 'parameters'; line: number; parameters: SentParameters }
 	/** Before the first frame: where another engine was. */
 	| { type: 'resume'; line: number; state: LineState }
 	/** Answers one `pull`; `slot` is of the line's ring of frames. */

@@ -9,6 +9,7 @@ import {
 	answersMax,
 	ENDS_FD,
 	pictureSequences,
+	received,
 	type FromEngine,
 	type LineRequest,
 	type OpenRequest,
@@ -183,7 +184,7 @@ class PaintedLine {
 	hear(message: Exclude<ToEngine, { type: 'open' | 'line' }>): void {
 		switch (message.type) {
 			case 'parameters':
-				return void (this.#parameters = message.parameters);
+				return void (this.#parameters = received(message.parameters, this.#parameters));
 			case 'resume':
 				return this.#engine.resume(message.state);
 			case 'frame':

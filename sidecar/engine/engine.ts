@@ -52,6 +52,7 @@ export type StageName =
 	| 'noise' // the noise field along the flow
 	| 'cond' // embeddings of the temporal adapter
 	| 'unet'
+	| 'dit' // in the stead of a U-Net: the causal transformer
 	| 'vaeDecode'
 	| 'blend';
 

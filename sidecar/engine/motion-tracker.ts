@@ -26,16 +26,29 @@ export class MotionTracker {
 	readonly #native: NativeAddon;
 	readonly #noise: NoiseField;
 	readonly #observer: EngineObserver;
+	readonly #tellsCuts: boolean;
 	#last: LastBatch | undefined;
 	/** Motion and noise of one batch follow from those of the batch before. */
 	#settled: Promise<unknown> = Promise.resolve();
 	#batchesSinceRefresh = Infinity;
 	#pixelsSinceRefresh = 0;
 
-	constructor({ native, noise, observer }: { native: NativeAddon; noise: NoiseField; observer: EngineObserver }) {
+	/** tellsCuts: whether somebody wants to know where scenes begin, whatever the tuning. */
+	constructor({
+		native,
+		noise,
+		observer,
+		tellsCuts = false,
+	}: {
+		native: NativeAddon;
+		noise: NoiseField;
+		observer: EngineObserver;
+		tellsCuts?: boolean;
+	}) {
 		this.#native = native;
 		this.#noise = noise;
 		this.#observer = observer;
+		this.#tellsCuts = tellsCuts;
 	}
 
 	/** Goes on from a picture that another painted last, with parameters of that epoch. */
@@ -81,14 +94,16 @@ export class MotionTracker {
 		const streams = isStreamBatched(batch.parameters.tuning);
 		const adapts = !streams && condRefreshEvery > 0 && temporalMultiplier > 0;
 		const carries = noise === 'advected' || outputBlend > 0;
-		if (!adapts && !carries && !streams) return STILL;
+		if (!adapts && !carries && !streams && !this.#tellsCuts) return STILL;
 
 		let previous = last?.picture;
 		let sameScene = last?.epoch === batch.parameters.epoch;
 		const fromPrevious: (Flow | undefined)[] = [];
+		const cuts: boolean[] = [];
 		for (const picture of batch.pictures) {
 			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) >= SCENE_CUT_DIFFERENCE;
 			sameScene &&= !cut;
+			cuts.push(cut);
 			const flow = cut || !carries ? undefined : await this.#flow(previous!, picture);
 			if (adapts && !cut) this.#pixelsSinceRefresh += await this.#moved(previous!, picture, flow);
 			fromPrevious.push(flow);
@@ -108,7 +123,7 @@ export class MotionTracker {
 				fromLastBatch.push((i === 0 ? fromPrevious[0] : undefined) ?? (await this.#flow(last!.picture, picture)));
 		}
 		this.#observer.stage('flow', (nowUs() - startUs) / 1000);
-		return { fromPrevious, fromLastBatch, isNewScene: !sameScene };
+		return { fromPrevious, fromLastBatch, cuts, isNewScene: !sameScene };
 	}
 
 	/** Mean length of the motion, in pixels. */

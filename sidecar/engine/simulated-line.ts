@@ -30,6 +30,7 @@ export const STILL_WORLD: NativeAddon = {
 	opticalFlow: async () => {},
 	warp: async () => {},
 	blend: async () => {},
+	paintRegion: async () => {},
 	advectNoise: async (field, _from, _shape, _flow, _to, samples) => samples.set(field),
 	thumbnailDifference: async () => 0,
 	blockDifference: async () => 0,

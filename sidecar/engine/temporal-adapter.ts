@@ -64,7 +64,7 @@ export class TemporalAdapter {
 	}
 
 	async #conditionBatch({ parameters, motion, noise }: EncodedBatch): Promise<Conditioning> {
-		const { fromLastBatch, isNewScene } = await motion;
+		const { fromLastBatch, isNewScene, cuts = [] } = await motion;
 		const last = fromLastBatch && (await this.#lastShown);
 		const startUs = nowUs();
 		const refreshes = fromLastBatch !== undefined && last !== undefined;
@@ -73,7 +73,7 @@ export class TemporalAdapter {
 		const images = refreshes && stack(await Promise.all(fromLastBatch.map((flow) => this.#warp(last, flow))));
 		if (images) this.#observer.stage('warp', (nowUs() - startUs) / 1000);
 		const multiplier = this.#isConditioned ? parameters.tuning.temporalMultiplier : 0;
-		return { noise: await noise, temporal: { multiplier, ...(images && { images }) } };
+		return { noise: await noise, temporal: { multiplier, ...(images && { images }) }, cuts };
 	}
 
 	async #show(batch: DenoisedBatch, last: Promise<Picture | undefined>): Promise<readonly Picture[]> {

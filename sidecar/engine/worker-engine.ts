@@ -47,7 +47,10 @@ export class WorkerEngine implements Engine {
 
 	private constructor(streams: Streams, settings: LineSettings, closeStreams: () => Promise<void>) {
 		const { painted, native, observer, ring, fit } = settings;
-		const { latents, textEncoder } = streams.folder.manifest;
+		const { manifest } = streams.folder;
+		const { latents, textEncoder } = manifest;
+		const isCausal = manifest.family === 'causal-dit';
+		const causal = isCausal && { painted, referencePrompt: manifest.textEncoder.referencePrompt };
 		this.provider = streams.provider;
 		this.int8Graphs = streams.int8Graphs;
 		const device = streams.newLine();
@@ -59,8 +62,19 @@ export class WorkerEngine implements Engine {
 			batcher: new Batcher({ parametersNow: settings.parametersNow, deadlineMs: settings.batchDeadlineMs }),
 			converter: new Converter({ native, ring, painted, fit, observer }),
 			similarityFilter: new SimilarityFilter({ native, observer }),
-			motionTracker: new MotionTracker({ native, noise: new NoiseField({ native, painted, latents }), observer }),
-			encoderStream: new EncoderStream({ device, native, vision: textEncoder.image, observer }),
+			motionTracker: new MotionTracker({
+				native,
+				noise: new NoiseField({ native, painted, latents }),
+				observer,
+				tellsCuts: isCausal,
+			}),
+			encoderStream: new EncoderStream({
+				device,
+				native,
+				vision: textEncoder.image,
+				...(causal && { causal }),
+				observer,
+			}),
 			temporalAdapter: new TemporalAdapter({ native, observer }),
 			denoiserStream: new DenoiserStream({ device, observer }),
 		};
@@ -83,9 +97,10 @@ export class WorkerEngine implements Engine {
 	}
 
 	/** Before the first frame: goes on where another engine was, so that neither style nor strokes jump. */
-	resume({ epoch, source, painting, prompts }: LineState): void {
+	resume(state: LineState): void {
 		const { encoderStream, motionTracker, temporalAdapter } = this.#stages;
-		encoderStream.resume(prompts, source);
+		const { epoch, source, painting } = state;
+		encoderStream.resume(state);
 		motionTracker.resume(source, epoch);
 		temporalAdapter.resume(painting);
 	}

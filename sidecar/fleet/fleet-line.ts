@@ -1,17 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { modelHashOf } from '../config/model-hash.ts';
-import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema.ts';
+import { FLEET_PROTOCOL, FromWorker, takesReferences, type FleetOpen } from '../config/schema.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
-import type { Frame, Picture } from '../frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Frame, type Picture } from '../frame/frame.ts';
 import { PASSTHROUGH, type Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { ClockOffset } from './clock-offset.ts';
 import type { FleetContext, FleetStream, LineWish } from './fleet-engines.ts';
 import { revoke } from './leases.ts';
 import type { Direction } from './link-meter.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
-import { expectWire, fromWire, toRgb, toWire, wireBytes, type WirePicture } from './pictures.ts';
+import { decodeMessage, encodeInRoom, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import {
+	expectWire,
+	fromWire,
+	outgoingBytes,
+	toNv12,
+	toRgb,
+	toWire,
+	wireBytes,
+	type OutgoingPicture,
+	type WirePicture,
+} from './pictures.ts';
 import { EXPECTED_FPS } from './placement.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -33,9 +44,9 @@ type Answer = Extract<FromWorker, { type: 'answer' }>;
 /** A frame at the worker. */
 interface Sent {
 	/** RGB at the painted size, for whoever shows the painting. */
-	source: Picture;
+	source: Promise<Picture>;
 	/** The same as it was sent. */
-	wire: WirePicture;
+	wire: OutgoingPicture;
 	/** The style paints nothing. */
 	isPassed: boolean;
 	sentUs: number;
@@ -62,8 +73,18 @@ export class FleetLine implements EngineHandle {
 	#worker: string | undefined;
 	#lease: number | undefined;
 	#hearLease: ((lease: number | undefined) => void) | undefined;
-	#parameters: Parameters;
+	/** Those that the worker has; of those that it was opened with, it has no references. */
+	#parameters: Parameters | undefined;
+	/** The ids of its references. */
+	#references: ReadonlySet<string> = new Set();
+	readonly #takesReferences: boolean;
 	readonly #sent = new Map<number, Sent>();
+	/** Of frames as they came, until they are converted. */
+	readonly #copies = new BufferPool();
+	/** Of those that were sent: one that was answered is on its way no more. */
+	readonly #outgoing = new BufferPool();
+	/** Of the last one that was painted. */
+	#lastMemory: Uint8Array | undefined;
 	#heardUs = 0;
 	#lookedUs = 0;
 	#lateSinceUs: number | undefined;
@@ -80,14 +101,17 @@ export class FleetLine implements EngineHandle {
 		this.#stream = stream;
 		this.#settings = settings;
 		this.#listener = listener;
-		this.#parameters = settings.parameters;
+		this.#takesReferences = takesReferences(settings.folder.manifest);
+		if (!this.#takesReferences) this.#parameters = settings.parameters;
 		this.#keepsAll = settings.batchDeadlineMs === Infinity;
 		this.#rate = new RateMeter(fleet.nowUs);
 		void this.#open().catch((error: unknown) => this.#fail(error));
 	}
 
 	send(frame: Frame, data: Uint8Array, parameters: Parameters): void {
-		const picture = { ...frame.layout, data: data.slice() };
+		const copy = this.#copies.take(data.length);
+		copy.set(data);
+		const picture = { ...frame.layout, data: copy };
 		const sentUs = this.#fleet.nowUs();
 		this.#inOrder(() => this.#sendFrame(frame, picture, parameters, sentUs));
 	}
@@ -115,7 +139,8 @@ export class FleetLine implements EngineHandle {
 		// A server that is not there says nothing of how much it passes on.
 		while (!bus.isConnected && !this.#isOver) await sleep(RECONNECTED_MS);
 		if (this.#isOver) return;
-		const needed = wireBytes(painted) + HEAD_BYTES_MAX;
+		const referenceBytes = this.#takesReferences ? pictureByteLength(rgbLayout(painted)) : 0;
+		const needed = Math.max(wireBytes(painted), referenceBytes) + HEAD_BYTES_MAX;
 		if (needed > bus.payloadMax)
 			throw new SidecarError(
 				'ERR_FLEET',
@@ -128,7 +153,7 @@ export class FleetLine implements EngineHandle {
 			painted,
 			batchDeadlineMs: Number.isFinite(batchDeadlineMs) ? batchDeadlineMs : null,
 			inFlightMax,
-			parameters: plain(parameters),
+			parameters: plain(parameters, false),
 		};
 		this.#worker = await this.#fleet.place(
 			request,
@@ -176,9 +201,13 @@ export class FleetLine implements EngineHandle {
 
 	async #sendFrame(frame: Frame, picture: Picture, parameters: Parameters, sentUs: number): Promise<void> {
 		const { native, bus, deadlineMs } = this.#fleet;
-		const source = await toRgb(picture, this.#settings.painted, this.#settings.fit, native);
+		const { painted, fit } = this.#settings;
 		// Where every frame is painted, however long it takes, it is painted as well as it can be.
-		const wire = await toWire(source, this.#keepsAll ? 'nv12' : this.#stream.link.encoding, native);
+		const isJpeg = !this.#keepsAll && this.#stream.link.encoding === 'jpeg';
+		let source = isJpeg ? toRgb(picture, painted, fit, native) : undefined;
+		const wire = source
+			? await toWire(await source, 'jpeg', native)
+			: await toNv12(picture, painted, fit, native, this.#outgoing.take(outgoingBytes(painted)));
 		if (this.#isOver) return;
 		if (this.#lease === undefined) {
 			await this.#takeLease();
@@ -187,9 +216,13 @@ export class FleetLine implements EngineHandle {
 		}
 		const { sequence, capturedUs, timestampUs, durationUs } = frame;
 		if (!bus.isConnected && !this.#keepsAll) return this.#drop(sequence, 'asked again');
-		const aheadUs = this.#ahead.aheadUs;
 		const isNew = parameters !== this.#parameters;
+		if (isNew && this.#takesReferences) await this.#sendReferences(parameters);
+		if (this.#isOver) return;
+		const aheadUs = this.#ahead.aheadUs;
 		this.#parameters = parameters;
+		// Nobody waits for it before the painting is there.
+		source ??= toRgb(picture, painted, fit, native);
 		this.#sent.set(sequence, { source, wire, isPassed: parameters.style === PASSTHROUGH, sentUs: this.#fleet.nowUs() });
 		this.#rate.add(1);
 		this.#tell(
@@ -202,10 +235,25 @@ export class FleetLine implements EngineHandle {
 				durationUs,
 				encoding: wire.encoding,
 				...(!this.#keepsAll && aheadUs !== undefined && { untilUs: sentUs + 1000 * deadlineMs + aheadUs }),
-				...(isNew && { parameters: plain(parameters) }),
+				...(isNew && { parameters: plain(parameters, this.#takesReferences) }),
 			},
-			wire.data,
+			wire,
 		);
+		await source;
+		this.#copies.give(picture.data);
+	}
+
+	/** Those that the worker lacks: it keeps what its last parameters name. */
+	async #sendReferences({ conditioning }: Parameters): Promise<void> {
+		const references = new Set<string>();
+		for (const { reference } of conditioning) {
+			if (!reference || references.has(reference.id)) continue;
+			references.add(reference.id);
+			if (this.#references.has(reference.id)) continue;
+			const { data } = await toRgb(reference.picture, this.#settings.painted, 'cover', this.#fleet.native);
+			this.#tell({ type: 'reference', id: reference.id }, { data });
+		}
+		this.#references = references;
 	}
 
 	/** Errors: ERR_ENGINE. */
@@ -252,11 +300,11 @@ export class FleetLine implements EngineHandle {
 		const { epoch } = last;
 		if (prompts) {
 			this.#hasUntriedPrompts = true;
-			this.#tell({ type: 'prompts', prompts: prompts.prompts }, prompts.payload);
+			this.#tell({ type: 'prompts', prompts: prompts.prompts }, { data: prompts.payload });
 		}
 		for (const of of ['source', 'painting'] as const) {
 			const { encoding, data } = last[of];
-			this.#tell({ type: 'last', of, epoch, encoding }, data);
+			this.#tell({ type: 'last', of, epoch, encoding }, { data });
 		}
 	}
 
@@ -347,16 +395,16 @@ export class FleetLine implements EngineHandle {
 
 	async #deliver(
 		{ sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused, stages, batches }: Answer,
-		sent: WirePicture,
+		came: WirePicture,
 	): Promise<void> {
 		const { native } = this.#fleet;
 		const { painted } = this.#settings;
 		const frame = this.#sent.get(sequence);
 		if (!frame) return; // a worker that says everything twice
-		const { source, wire } = frame;
+		const { encoding, data, memory } = frame.wire;
 		const { last } = this.#stream;
 		const isSameSize = last?.size.width === painted.width && last.size.height === painted.height;
-		const painting = isReused ? isSameSize && last.painting : { ...sent, data: sent.data.slice() };
+		const painting = isReused ? isSameSize && last.painting : came;
 		const answer = { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused };
 		let pictures: { source: Picture; picture: Picture } | undefined;
 		if (kind === 'painting') {
@@ -365,10 +413,15 @@ export class FleetLine implements EngineHandle {
 				this.taken();
 				return this.#drop(sequence);
 			}
-			pictures = { source, picture: await fromWire(painting, painted, native) };
+			const [source, picture] = await Promise.all([frame.source, fromWire(painting, painted, native)]);
 			if (this.#isOver) return;
-			this.#stream.last = { size: painted, epoch, source: wire, painting };
+			pictures = { source, picture };
+			this.#stream.last = { size: painted, epoch, source: { encoding, data }, painting };
 			this.#hasUntriedPrompts = false;
+			if (this.#lastMemory) this.#outgoing.give(this.#lastMemory);
+			this.#lastMemory = memory;
+		} else if (memory) {
+			this.#outgoing.give(memory);
 		}
 		this.#sent.delete(sequence);
 		this.#lateSinceUs = undefined;
@@ -420,9 +473,10 @@ export class FleetLine implements EngineHandle {
 			.catch((error: unknown) => this.#fail(error));
 	}
 
-	#tell(head: object, payload?: Uint8Array): void {
+	#tell(head: object, { data, memory }: Partial<OutgoingPicture> = {}): void {
 		if (this.#isOver || !this.#subjects) return;
-		this.#fleet.bus.publish(this.#subjects.in, encodeMessage(head, payload), this.#subjects.out);
+		const message = memory ? encodeInRoom(head, memory) : encodeMessage(head, data);
+		this.#fleet.bus.publish(this.#subjects.in, message, this.#subjects.out);
 	}
 
 	#fail(error: unknown): void {
@@ -454,11 +508,18 @@ export class FleetLine implements EngineHandle {
 	}
 }
 
-/** Without what is read-only about them. */
-const plain = ({ epoch, style, conditioning, seed, tuning }: Parameters): FleetOpen['parameters'] => ({
+/** Without what is read-only about them, and with no more of a reference than its name. */
+const plain = (
+	{ epoch, style, conditioning, seed, tuning }: Parameters,
+	namesReferences: boolean,
+): FleetOpen['parameters'] => ({
 	epoch,
 	style,
-	conditioning: conditioning.map(({ prompt, weight }) => ({ prompt, weight })),
+	conditioning: conditioning.map(({ prompt, weight, reference }) => ({
+		prompt,
+		weight,
+		...(namesReferences && reference && { reference: reference.id }),
+	})),
 	seed,
 	tuning,
 });

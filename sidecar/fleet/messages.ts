@@ -15,6 +15,9 @@ export interface Message<Head> {
 /** 32 prompts of 500 characters, escaped, and what else there may be. */
 export const HEAD_BYTES_MAX = 64 * 1024;
 
+/** Before pixels, for the length and the words that usually go with them. */
+export const ROOM_BYTES = 4096;
+
 const LENGTH_BYTES = 4;
 const NOTHING = new Uint8Array();
 
@@ -25,6 +28,19 @@ export const encodeMessage = (head: object, payload: Uint8Array = NOTHING): Uint
 	bytes.set(words, LENGTH_BYTES);
 	bytes.set(payload, LENGTH_BYTES + words.length);
 	return bytes;
+};
+
+/**
+ * The same of what lies in `memory` behind ROOM_BYTES, which the words are put before: a view of that memory, which is to be left
+ * alone until the message has come to where it goes.
+ */
+export const encodeInRoom = (head: object, memory: Uint8Array): Uint8Array => {
+	const words = Buffer.from(JSON.stringify(head));
+	const start = ROOM_BYTES - words.length - LENGTH_BYTES;
+	if (start < 0) return encodeMessage(head, memory.subarray(ROOM_BYTES));
+	memory.set(words, start + LENGTH_BYTES);
+	new DataView(memory.buffer, memory.byteOffset).setUint32(start, words.length, true);
+	return memory.subarray(start);
 };
 
 /** Errors: ERR_FLEET, saying what is wrong and never what was said. */

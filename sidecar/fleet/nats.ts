@@ -3,6 +3,7 @@ import { connect, createInbox, credsAuthenticator, type Msg, type NatsConnection
 import type { FleetAccess } from '../config/fleet-access.ts';
 import { SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
+import { collectWholeHeapSeldom } from './collector.ts';
 import type { LeaseStore } from './leases.ts';
 
 /** NATS as the fleet uses it; the only file that knows the client's library. */
@@ -62,6 +63,7 @@ export class NatsBus implements Bus, AsyncDisposable {
 	/** Errors: ERR_FLEET. */
 	static async connect(access: FleetAccess): Promise<NatsBus> {
 		const { server, servers, token, user, password, credentials, tls } = access;
+		collectWholeHeapSeldom();
 		try {
 			const connection = await connect({
 				// Where all the ways are known, what the server says of itself adds none.

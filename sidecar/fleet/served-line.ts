@@ -6,12 +6,21 @@ import { SidecarError } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import type { Provider } from '../inference/session.ts';
-import type { Parameters } from '../parameters.ts';
+import type { Condition, Parameters, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { Lease, type LeaseStore } from './leases.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
+import { decodeMessage, encodeInRoom, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';
 import type { Bus } from './nats.ts';
-import { expectWire, fromWire, toWire, wireLayout, type Converter } from './pictures.ts';
+import {
+	expectWire,
+	fromWire,
+	outgoingBytes,
+	toWire,
+	wireLayout,
+	type Converter,
+	type OutgoingPicture,
+} from './pictures.ts';
 import { areOfModel, decodePrompts, encodePrompts } from './prompts.ts';
 import { RateMeter } from './rate-meter.ts';
 import { lineSubjects, type LineSubjects } from './subjects.ts';
@@ -24,6 +33,8 @@ const HELD_UP_US = 1_000_000;
 /** A sidecar that calls the engine stuck is believed from here on: the process has other sidecars' streams, too. */
 const STUCK_AFTER_US = 2_000_000;
 const LOG_LEVEL = 'warn';
+/** As many as parameters may name. */
+const REFERENCES_MAX = 32;
 
 export interface ServedLineSettings {
 	bus: Bus;
@@ -58,10 +69,16 @@ export class ServedLine {
 	#wanted = 0;
 	/** Those that the engine has, by their sequence number: when they came, and how their paintings are to be sent. */
 	readonly #frames = new Map<number, { heardUs: number; encoding: WireEncoding }>();
+	/** Of paintings that are sent. */
+	readonly #outgoing = new BufferPool();
+	/** Of the answers that the sidecar has not taken yet, in their order, where they have any: an engine gives only a few. */
+	readonly #untaken: (Uint8Array | undefined)[] = [];
 	/** Frames that it has got and not answered, and since when it owes the next of them. */
 	#owed = 0;
 	#owingSinceUs = 0;
 	#parameters: Parameters;
+	/** Those that the parameters name, and those that the next ones may. */
+	#references = new Map<string, ReferencePicture>();
 	/** Where another engine was, until the first frame. */
 	#before: { epoch: number; source?: Picture; painting?: Picture; prompts: readonly EncodedPrompt[] } | undefined;
 	#heardUs: number;
@@ -95,7 +112,7 @@ export class ServedLine {
 		this.request = request;
 		this.#settings = settings;
 		this.#subjects = lineSubjects(request.line);
-		this.#parameters = request.parameters;
+		this.#parameters = this.#withReferences(request.parameters);
 		this.#promptShapes = promptShapesOf(folder.manifest);
 		this.#heardUs = this.#lookedUs = nowUs();
 		this.rate = new RateMeter(nowUs);
@@ -108,7 +125,7 @@ export class ServedLine {
 				paintedBeside,
 				fit: 'stretch',
 				batchDeadlineMs: request.batchDeadlineMs ?? Infinity,
-				parameters: request.parameters,
+				parameters: this.#parameters,
 				logLevel: LOG_LEVEL,
 				frameBytes: pictureByteLength(rgbLayout(request.painted)),
 				inFlightMax: request.inFlightMax,
@@ -179,7 +196,7 @@ export class ServedLine {
 				if (!areOfModel(words.prompts, this.#promptShapes)) return;
 				// And where they are too much for a message.
 				if (payload.length + HEAD_BYTES_MAX > this.#settings.bus.payloadMax) return;
-				this.#tell({ type: 'prompts', ...words }, payload);
+				this.#tell({ type: 'prompts', ...words }, { data: payload });
 			},
 			gone: (error) => this.#fail(error),
 		};
@@ -190,7 +207,9 @@ export class ServedLine {
 		const { sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused = false } = answer;
 		const { heardUs, encoding: wanted } = this.#frames.get(sequence) ?? { heardUs: nowUs(), encoding: 'nv12' };
 		for (const earlier of this.#frames.keys()) if (earlier <= sequence) this.#frames.delete(earlier);
-		const wire = painting && !isReused ? await toWire(painting, wanted, native) : undefined;
+		const memory =
+			painting && !isReused && wanted === 'nv12' ? this.#outgoing.take(outgoingBytes(painting)) : undefined;
+		const wire = painting && !isReused ? await toWire(painting, wanted, native, memory) : undefined;
 		if (this.#isOver) return;
 		if (kind === 'painting') {
 			this.#settings.count('painted');
@@ -214,8 +233,9 @@ export class ServedLine {
 				sentUs: nowUs(),
 				...timings,
 			},
-			wire?.data,
+			wire,
 		);
+		this.#untaken.push(memory);
 	}
 
 	#read(data: Uint8Array): void {
@@ -261,8 +281,13 @@ export class ServedLine {
 				this.#before = { ...(this.#before ?? { epoch: 0 }), prompts };
 				return;
 			}
-			case 'taken':
+			case 'reference':
+				return this.#keepReference(said.id, payload);
+			case 'taken': {
+				const memory = this.#untaken.shift();
+				if (memory) this.#outgoing.give(memory);
 				return this.#engine.taken();
+			}
 			case 'end':
 				return this.#engine.end();
 		}
@@ -292,7 +317,7 @@ export class ServedLine {
 		const { painted } = this.request;
 		const { lease, sequence, capturedUs, timestampUs, durationUs, encoding, untilUs = Infinity, parameters } = said;
 		expectWire({ encoding, data: payload }, painted);
-		if (parameters) this.#parameters = parameters;
+		if (parameters) this.#parameters = this.#withReferences(parameters);
 		if (!this.isLeased || lease !== this.#lease!.number) return; // nobody waits for it any more
 		if (this.#wanted === 0 || nowUs() > untilUs) {
 			this.#settings.count('dropped');
@@ -316,6 +341,33 @@ export class ServedLine {
 		this.#frames.set(sequence, { heardUs, encoding });
 		const { data, ...layout } = picture;
 		this.#engine.send({ sequence, slot: 0, capturedUs, timestampUs, durationUs, layout }, data, this.#parameters);
+	}
+
+	#keepReference(id: string, data: Uint8Array): void {
+		const layout = rgbLayout(this.request.painted);
+		const wanted = pictureByteLength(layout);
+		if (data.length !== wanted)
+			throw new SidecarError('ERR_FLEET', `A reference has ${data.length} bytes, expected ${wanted}.`);
+		if (this.#references.size === REFERENCES_MAX && !this.#references.has(id))
+			throw new SidecarError(
+				'ERR_FLEET',
+				`More than ${REFERENCES_MAX} references came before a frame that names them.`,
+			);
+		this.#references.set(id, { id, picture: { ...layout, data: data.slice() } });
+	}
+
+	/** What they do not name is forgotten. Errors: ERR_FLEET. */
+	#withReferences({ conditioning, ...rest }: FleetOpen['parameters']): Parameters {
+		const known = this.#references;
+		this.#references = new Map();
+		const named = conditioning.map(({ reference: id, ...condition }): Condition => {
+			if (id === undefined) return condition;
+			const reference = known.get(id);
+			if (!reference) throw new SidecarError('ERR_FLEET', 'A reference is named that did not come.');
+			this.#references.set(id, reference);
+			return { ...condition, reference };
+		});
+		return { ...rest, conditioning: named };
 	}
 
 	#look(): void {
@@ -342,7 +394,9 @@ export class ServedLine {
 		void this.close();
 	}
 
-	#tell(head: object, payload?: Uint8Array): void {
-		if (!this.#isOver) this.#settings.bus.publish(this.#subjects.out, encodeMessage(head, payload), this.#subjects.in);
+	#tell(head: object, { data, memory }: Partial<OutgoingPicture> = {}): void {
+		if (this.#isOver) return;
+		const message = memory ? encodeInRoom(head, memory) : encodeMessage(head, data);
+		this.#settings.bus.publish(this.#subjects.out, message, this.#subjects.in);
 	}
 }

@@ -86,6 +86,23 @@ export interface AudioTrack {
 	startUs: number;
 }
 
+/** Where a painting is shown, a byte a pixel, row by row, laid over the painting: 255 shows it, 0 does not. */
+export interface Mask extends Size {
+	data: Uint8Array;
+}
+
+/** The part of a picture that is painted, where that is not all of it. */
+export interface Region {
+	/** What moves or moved lately, what stands before a still background, or what the mask in a file shows. */
+	of: 'changed' | 'subject' | { file: string };
+	/** Everything but that. */
+	isInverted: boolean;
+	/** How far its edge is soft, inside it, in px of the source. */
+	featherPx: number;
+	/** Another number is another wish: what is known of the background was then seen after it. */
+	revision: number;
+}
+
 /** A finished frame on its way to the sinks, with its pixels in memory of its own, for the sink to keep. */
 export interface StyledFrame {
 	sequence: number;
@@ -105,4 +122,8 @@ export interface StyledFrame {
 	source: Picture;
 	/** The painting at the painted size; where there is none, the source's own picture. */
 	picture: Picture;
+	/** As the engine gives it, where a part is to be painted: the rest is shown as it is in `original`, the source's own picture. */
+	region?: { of: Region; original?: Picture };
+	/** Where `picture` shows a painting in a part of it alone: the whole painting, and which part. */
+	part?: { painting: Picture; mask: Mask };
 }

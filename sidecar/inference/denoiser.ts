@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import type { GraphRole } from '../config/schema.ts';
+import type { EditUnetManifest, GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { concatenate, split, zeros, type Tensor } from '../frame/tensor.ts';
+import type { WindowSize } from './causal/frame-window.ts';
 import type { PromptEmbeds } from './encoder.ts';
 import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
@@ -19,6 +20,39 @@ export interface DenoiseRequest {
 	sourceLatents: Tensor<Float32Array>;
 	prompt: PromptEmbeds;
 	temporal: TemporalConditioning;
+	/** For a model that paints each frame from the paintings before it. */
+	causal?: CausalConditioning;
+}
+
+export interface CausalConditioning {
+	/** Names the style that the batch is painted in: where it is another than before, the style is another. */
+	style: string;
+	/** Names the mixture of prompts: where it is another than before, the whole picture is painted anew. */
+	mixture: string;
+	/** Latents of the painting that shows the style, [1, channels, height / scale, width / scale]. */
+	reference?: Tensor<Float32Array>;
+	/** Whether each frame is of another scene than the one before it; the others where it ends. */
+	cuts: readonly boolean[];
+	/** Left out, as the model has it. */
+	window: Partial<WindowSize>;
+	/** Paints anew only where the last painting is farthest from its source. */
+	usesMask: boolean;
+	/** What another engine painted last, in latents like the source's: this one goes on from there. */
+	before?: { painting: Tensor<Float32Array>; sourceLatents: Tensor<Float32Array> };
+}
+
+/** Paints latents for any number of lines. Its requests come one after the other. */
+export interface LatentDenoiser extends AsyncDisposable {
+	readonly provider: Provider;
+	/** The others run in fp32. */
+	readonly int8Graphs: readonly GraphRole[];
+	/** Whether requests of several lines may be run together. */
+	readonly joinsLines: boolean;
+	/** A result for each request, in their order. */
+	denoise(requests: readonly DenoiseRequest[]): Promise<DenoiseResult[]>;
+	advance(request: AdvanceRequest): Promise<AdvanceResult>;
+	/** The line is over. */
+	forget(line: number): void;
 }
 
 export interface TemporalConditioning {
@@ -31,7 +65,7 @@ export interface TemporalConditioning {
 export interface DenoiseResult {
 	/** For the decoder: [batch, channels, height / scale, width / scale]. */
 	latents: Tensor<Float32Array>;
-	stagesMs: { condMs?: number; unetMs: number };
+	stagesMs: { condMs?: number; unetMs?: number; ditMs?: number };
 }
 
 /** One run of a line's stream batch. */
@@ -58,11 +92,12 @@ interface StreamedBatch {
 const ROLES = ['lllite_cond', 'unet'] as const;
 
 /** From noise to latents: lllite_cond, unet. Holds the conditioning embeddings between refreshes. */
-export class Denoiser implements AsyncDisposable {
+export class Denoiser implements LatentDenoiser {
 	readonly provider: Provider;
 	/** The others run in fp32. */
 	readonly int8Graphs: readonly GraphRole[];
-	readonly #folder: ModelFolder;
+	readonly joinsLines = true;
+	readonly #folder: ModelFolder<EditUnetManifest>;
 	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
 	/** By line, until the next refresh. */
 	readonly #condEmbeds = new Map<number, Record<string, Tensor>>();
@@ -70,7 +105,7 @@ export class Denoiser implements AsyncDisposable {
 	readonly #streams = new Map<number, StreamBatch<StreamedBatch>>();
 
 	private constructor(
-		folder: ModelFolder,
+		folder: ModelFolder<EditUnetManifest>,
 		provider: Provider,
 		{ graphs, int8Graphs }: { graphs: Record<(typeof ROLES)[number], GraphSession>; int8Graphs: readonly GraphRole[] },
 	) {
@@ -80,7 +115,7 @@ export class Denoiser implements AsyncDisposable {
 		this.int8Graphs = int8Graphs;
 	}
 
-	static async open(folder: ModelFolder, settings: OpenGraphsSettings): Promise<Denoiser> {
+	static async open(folder: ModelFolder<EditUnetManifest>, settings: OpenGraphsSettings): Promise<Denoiser> {
 		return new Denoiser(folder, settings.provider, await openGraphs(folder, ROLES, settings));
 	}
 

@@ -4,10 +4,12 @@ import type { Tensor } from '../frame/tensor.ts';
 import { loadNative } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
 import { Decoder, keyOfDecoding, type DecodeRequest, type DecodeResult } from './decoder.ts';
-import { Denoiser, keyOfDenoising, type DenoiseRequest, type DenoiseResult } from './denoiser.ts';
+import { CausalPainter } from './causal/causal-painter.ts';
+import { Denoiser, keyOfDenoising, type DenoiseRequest, type DenoiseResult, type LatentDenoiser } from './denoiser.ts';
 import { Encoder, type EncodeRequest, type EncodeResult } from './encoder.ts';
 import { Gatherer } from './gatherer.ts';
-import type { PaintRequest, PaintResult, WorkerReply, WorkerRequest } from './worker-protocol.ts';
+import { isOfFamily } from './manifest.ts';
+import type { OpenRequest, PaintRequest, PaintResult, WorkerReply, WorkerRequest } from './worker-protocol.ts';
 
 /**
  * The denoiser's stream is the longer one, so the encoder works in the gaps that it leaves: 21.6 instead of 20.8 frames/s
@@ -18,7 +20,7 @@ const ENCODER_PRIORITY_STEPS = 5;
 /** Requests of several lines that are run together. A CPU gains nothing from that (`passes.ts`). */
 const TOGETHER_MAX = 8;
 
-let denoiser: Denoiser | undefined;
+let denoiser: LatentDenoiser | undefined;
 let encoding: Gatherer<EncodeRequest, EncodeResult> | undefined;
 let denoising: Gatherer<DenoiseRequest, DenoiseResult> | undefined;
 let decoding: Gatherer<DecodeRequest, DecodeResult> | undefined;
@@ -33,10 +35,20 @@ const isTooMuch = (error: unknown): boolean => {
 	return is;
 };
 
-const paint = async (by: Denoiser, decoder: Decoder, requests: readonly PaintRequest[]): Promise<PaintResult[]> => {
+const paint = async (
+	by: LatentDenoiser,
+	decoder: Decoder,
+	requests: readonly PaintRequest[],
+): Promise<PaintResult[]> => {
 	const denoised = await by.denoise(requests);
 	const decoded = await decoder.decode(denoised.map(({ latents }, i) => ({ latents, details: requests[i]!.details })));
 	return decoded.map((result, i) => ({ ...result, stagesMs: denoised[i]!.stagesMs }));
+};
+
+const openDenoiser = ({ folder, ...settings }: OpenRequest): Promise<LatentDenoiser> => {
+	if (isOfFamily(folder, 'causal-dit')) return CausalPainter.open(folder, settings);
+	if (isOfFamily(folder, 'edit-unet')) return Denoiser.open(folder, settings);
+	throw new TypeError('a model of no family');
 };
 
 const carryOut = async (message: WorkerRequest): Promise<unknown> => {
@@ -53,12 +65,12 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			return encoder.int8Graphs;
 		}
 		case 'openDenoiser': {
-			const opened = await Denoiser.open(message.request.folder, message.request);
+			const opened = await openDenoiser(message.request);
 			denoiser = opened;
 			denoising = new Gatherer({
 				run: (requests) => opened.denoise(requests),
 				keyOf: keyOfDenoising,
-				most: mostOn(opened.provider),
+				most: opened.joinsLines ? mostOn(opened.provider) : 1,
 				isTooMuch,
 			});
 			return opened.int8Graphs;
@@ -70,7 +82,7 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			painting = new Gatherer<PaintRequest, PaintResult>({
 				run: (requests) => paint(denoiser!, decoder, requests),
 				keyOf: keyOfDenoising,
-				most,
+				most: denoiser?.joinsLines ? most : 1,
 				isTooMuch,
 			});
 			return decoder.int8Graphs;

@@ -4,17 +4,25 @@ import { open, readFile, readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ModelManifest, parse, type GraphRole, type GraphSpec } from '../config/schema.ts';
+import { graphOf, int8GraphsOf, ModelManifest, parse, type GraphRole, type GraphSpec } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
+import { checkCausalModel } from './causal/cache-shape.ts';
 import { externalTensors, type ExternalTensor } from './external-data.ts';
 import { GraphSession, type SessionSettings } from './session.ts';
 import { readTokenizer } from './tokenizer.ts';
 
 /** A model folder whose manifest and file hashes were checked. */
-export interface ModelFolder {
+export interface ModelFolder<Manifest extends ModelManifest = ModelManifest> {
 	path: string;
-	manifest: ModelManifest;
+	manifest: Manifest;
 }
+
+type Family = ModelManifest['family'];
+
+export const isOfFamily = <Own extends Family>(
+	folder: ModelFolder,
+	family: Own,
+): folder is ModelFolder<Extract<ModelManifest, { family: Own }>> => folder.manifest.family === family;
 
 /** Folders that hold models by name: the one we ship, then the user's own. */
 export const modelRoots = (environment: NodeJS.ProcessEnv = process.env): string[] => [
@@ -56,7 +64,9 @@ export const readManifest = async (path: string): Promise<{ manifest: ModelManif
 	} catch (cause) {
 		throw new SidecarError('ERR_MODEL', `${manifestPath} is not JSON: ${(cause as Error).message}`, { cause });
 	}
-	return { manifest: parse(ModelManifest, json, manifestPath, 'ERR_MODEL'), text };
+	const manifest = parse(ModelManifest, json, manifestPath, 'ERR_MODEL');
+	if (manifest.family === 'causal-dit') checkCausalModel(manifest);
+	return { manifest, text };
 };
 
 /** Reads a model folder and checks its manifest and the sha256 of every file. Errors: ERR_MODEL. */
@@ -72,12 +82,16 @@ export interface ModelFile {
 	sha256: string;
 }
 
-/** Every file that a manifest names. */
-export const filesOf = ({ graphs, int8, textEncoder }: ModelManifest): ModelFile[] => [
-	...Object.values(graphs).flatMap(filesOfGraph),
-	...Object.values(int8 ?? {}),
-	{ file: textEncoder.tokenizer, sha256: textEncoder.tokenizerSha256 },
-];
+/** Every file that a manifest names, each once: graphs may share their weights. */
+export const filesOf = (manifest: ModelManifest): ModelFile[] => {
+	const { graphs, textEncoder } = manifest;
+	const named = [
+		...Object.values(graphs).flatMap(filesOfGraph),
+		...Object.values(int8GraphsOf(manifest)),
+		{ file: textEncoder.tokenizer, sha256: textEncoder.tokenizerSha256 },
+	];
+	return [...new Map(named.map(({ file, sha256 }) => [`${file} ${sha256}`, { file, sha256 }])).values()];
+};
 
 /** A graph and its weights. */
 export const filesOfGraph = ({ file, sha256, externalData = [] }: GraphSpec): ModelFile[] => [
@@ -127,7 +141,7 @@ export const verifyModel = async (path: string): Promise<ModelManifest> => {
 	await readTokenizer(folder);
 	for (const [precision, graphs] of [
 		['fp32', folder.manifest.graphs],
-		['int8', folder.manifest.int8 ?? {}],
+		['int8', int8GraphsOf(folder.manifest)],
 	] as const)
 		for (const role of Object.keys(graphs) as GraphRole[]) {
 			await using session = await openGraph(folder, role, 'cpu', precision);
@@ -147,7 +161,7 @@ export const openGraph = async (
 	precision: Precision = 'fp32',
 	settings?: SessionSettings,
 ): Promise<GraphSession> => {
-	const spec = { ...manifest.graphs[role], ...(precision === 'int8' && manifest.int8?.[role]) };
+	const spec = { ...graphOf(manifest, role), ...(precision === 'int8' && int8GraphsOf(manifest)[role]) };
 	const what = `model ${manifest.name}, graph ${role}${precision === 'int8' ? ' in int8' : ''}`;
 	await checkExternalData(path, spec, what);
 	return await GraphSession.open(join(path, spec.file), spec, provider, what, settings);

@@ -1,4 +1,4 @@
-import type { GraphRole, Tuning } from '../config/schema.ts';
+import { int8GraphsOf, type GraphRole, type ModelManifest, type Tuning } from '../config/schema.ts';
 import type { Size } from '../frame/frame.ts';
 import { openGraph, type ModelFolder, type Precision } from './manifest.ts';
 import type { GraphSession, Provider, SessionSettings, Sizes } from './session.ts';
@@ -38,8 +38,8 @@ export interface OpenGraphsSettings {
  * Opens and warms up the graphs of one stream, each in fp32 or int8; call it on the thread that runs them.
  * Errors: ERR_MODEL, ERR_PROVIDER.
  */
-export const openGraphs = async <Role extends GraphRole>(
-	folder: ModelFolder,
+export const openGraphs = async <Manifest extends ModelManifest, Role extends keyof Manifest['graphs'] & GraphRole>(
+	folder: ModelFolder<Manifest>,
 	roles: readonly Role[],
 	{ provider, painted, precision: wish, session }: OpenGraphsSettings,
 ): Promise<{ graphs: Record<Role, GraphSession>; int8Graphs: Role[] }> => {
@@ -52,7 +52,7 @@ export const openGraphs = async <Role extends GraphRole>(
 		return graph;
 	};
 	for (const role of roles) {
-		const wished = wishFor(wish, { hasInt8: folder.manifest.int8?.[role] !== undefined, provider, role });
+		const wished = wishFor(wish, { hasInt8: int8GraphsOf(folder.manifest)[role] !== undefined, provider, role });
 		let precision: Precision;
 		if (wished === 'auto') {
 			const both = { fp32: await open(role, 'fp32'), int8: await open(role, 'int8') };

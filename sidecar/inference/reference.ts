@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
-import type { GraphRole, GraphSpec } from '../config/schema.ts';
+import { graphOf, type GraphRole, type GraphSpec } from '../config/schema.ts';
 import { expectShape, type Tensor } from '../frame/tensor.ts';
 import { GraphCache, graphCacheFolder, graphKey, thisProcessor } from './graph-cache.ts';
 import { checkFiles, filesOfGraph, openGraph, type ModelFolder } from './manifest.ts';
@@ -30,7 +30,7 @@ export const referenceOutputs = async (
 	role: GraphRole,
 	given: { inputs: Tensors; sizes: Sizes },
 ): Promise<Tensors> => {
-	const spec = folder.manifest.graphs[role];
+	const spec = graphOf(folder.manifest, role);
 	const cache = new GraphCache(graphCacheFolder(), 'outputs');
 	const key = graphKey(digestOf(spec, given.inputs), runtimeVersion(), await thisProcessor());
 	const kept = await cache.read(key);

@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import { graphOf, type GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
 import { elementCount, type Tensor } from '../frame/tensor.ts';
 import { gaussianNoise } from './gaussian-noise.ts';
@@ -49,14 +49,18 @@ const inputsOf = ({ manifest }: ModelFolder, role: GraphRole, tokenize: PromptTo
 		input_ids: inputIds,
 		attention_mask: attentionMask,
 		encoder_attention_mask: { data: attentionMask.data.slice(dropTokens), shape: [1, maxLength - dropTokens] },
-		timestep: { data: Float32Array.of(1000), shape: [1] },
 		multiplier: { data: Float32Array.of(1), shape: [1] },
 	};
 	return Object.fromEntries(
-		manifest.graphs[role].inputs.map((spec, seed): [string, Tensor] => {
+		graphOf(manifest, role).inputs.map((spec, seed): [string, Tensor] => {
 			const given = known[spec.name];
 			if (given) return [spec.name, given];
 			const shape = resolveShape(spec, sizes);
+			if (spec.name === 'timestep')
+				return [spec.name, { data: new Float32Array(elementCount(shape)).fill(1000), shape }];
+			// Places, each once.
+			if (spec.type === 'int64')
+				return [spec.name, { data: BigInt64Array.from({ length: elementCount(shape) }, (_, i) => BigInt(i)), shape }];
 			const noise = gaussianNoise(seed, elementCount(shape));
 			return [spec.name, { data: spec.type === 'uint8' ? Uint8Array.from(noise, (z) => 128 + 50 * z) : noise, shape }];
 		}),

@@ -3,12 +3,14 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
-import type { RecordingEvent, RecordingHeader } from '../config/schema.ts';
+import type { Preset, RecordingEvent, RecordingHeader } from '../config/schema.ts';
 import type { Controller, ControlInput } from '../control/controller.ts';
 import type { EngineListener } from '../engine/engine-process.ts';
 import { SidecarError } from '../errors.ts';
 import type { FfmpegChild } from '../ffmpeg.ts';
 import { pictureByteLength, type Frame } from '../frame/frame.ts';
+import { encodePng } from '../control/png.ts';
+import type { ReadPreset, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { startVideoWriter } from './lossless-video.ts';
 
@@ -16,7 +18,10 @@ export const HEADER_FILE = 'recording.json';
 export const EVENTS_FILE = 'events.jsonl';
 
 /** What the controller begins with. */
-type Beginning = Pick<RecordingHeader, 'version' | 'preset' | 'presets' | 'fadeS'>;
+type Beginning = Pick<RecordingHeader, 'version' | 'fadeS' | 'region'> & {
+	preset: ReadPreset;
+	presets: readonly ReadPreset[];
+};
 type RecordedCanvas = Pick<RecordingHeader, 'source' | 'model' | 'painted' | 'fit' | 'tuning'>;
 
 /** Frames that may wait for the encoder: half a second of video. */
@@ -38,6 +43,8 @@ export class Recording implements AsyncDisposable {
 	#failure: SidecarError | undefined;
 	/** What is asked while the last frames are written belongs to none of them. */
 	#isEnding = false;
+	/** Pictures that show styles, by their names in the folder. */
+	readonly #pictures = new Map<string, Promise<void>>();
 	#wake = () => {};
 
 	private constructor(folder: string, beginning: Beginning, events: WriteStream) {
@@ -68,7 +75,7 @@ export class Recording implements AsyncDisposable {
 
 	/** At once after the controller was made, of what is given to `open`. */
 	follow(controller: Controller): Disposable {
-		const stop = controller.witness((input) => this.#write(eventOf(input)));
+		const stop = controller.witness((input) => this.#write(this.#eventOf(input)));
 		return { [Symbol.dispose]: stop };
 	}
 
@@ -80,6 +87,8 @@ export class Recording implements AsyncDisposable {
 			startedAt: new Date().toISOString(),
 			...canvas,
 			...this.#beginning,
+			preset: this.#plain(this.#beginning.preset),
+			presets: this.#beginning.presets.map((preset) => this.#plain(preset)),
 		};
 		try {
 			await writeFile(join(this.#folder, HEADER_FILE), `${JSON.stringify(header, null, '\t')}\n`);
@@ -137,6 +146,7 @@ export class Recording implements AsyncDisposable {
 		encoder?.stdin.end();
 		const code = encoder && (await encoder.exited);
 		await finished(this.#events).catch((cause: unknown) => this.#fail(cause));
+		await Promise.all(this.#pictures.values());
 		if (encoder && code !== 0) this.#fail(new Error(encoder.reason));
 		if (this.#failure) throw this.#failure;
 		if (this.#lost > 0) log.warn({ frames: this.#frames, lost: this.#lost }, 'the recording lacks frames');
@@ -147,6 +157,39 @@ export class Recording implements AsyncDisposable {
 		this.#isEnding = true;
 		this.#events.destroy();
 		await this.#encoder?.stop();
+	}
+
+	#eventOf(input: ControlInput): RecordingEvent {
+		switch (input.type) {
+			case 'armed':
+				return { type: 'armed', ...(input.name !== undefined && { name: input.name }) };
+			case 'presets':
+				return { ...input, presets: input.presets.map((preset) => this.#plain(preset)) };
+			case 'reference': {
+				const { picture, ...rest } = input;
+				return { ...rest, ...(picture && { name: picture.name, file: this.#keepPicture(picture.reference) }) };
+			}
+			default:
+				return input;
+		}
+	}
+
+	/** With its picture as a file of the recording. */
+	#plain({ shown, ...own }: ReadPreset): Preset {
+		const preset: Preset = own;
+		delete preset.reference; // a file beside the preset's
+		return { ...preset, ...(shown && { reference: this.#keepPicture(shown) }) };
+	}
+
+	#keepPicture({ id, picture }: ReferencePicture): string {
+		const file = `${id}.png`;
+		const keep = async () => writeFile(join(this.#folder, file), await encodePng(picture));
+		if (!this.#pictures.has(file) && !this.#isEnding)
+			this.#pictures.set(
+				file,
+				keep().catch((cause: unknown) => void this.#fail(cause)),
+			);
+		return file;
 	}
 
 	#write(event: RecordingEvent): void {
@@ -168,14 +211,3 @@ export class Recording implements AsyncDisposable {
 		return this.#failure;
 	}
 }
-
-const eventOf = (input: ControlInput): RecordingEvent => {
-	switch (input.type) {
-		case 'armed':
-			return { type: 'armed', ...(input.name !== undefined && { name: input.name }) };
-		case 'presets':
-			return { ...input, presets: [...input.presets] };
-		default:
-			return input;
-	}
-};

@@ -9,10 +9,13 @@ import {
 	type Configuration,
 	type GraphRole,
 	type ModelManifest,
+	type Preset,
 } from '../config/schema.ts';
 import type { Controller, ControlInput } from '../control/controller.ts';
+import { readReference } from '../control/reference-image.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import type { Frame } from '../frame/frame.ts';
+import type { ReadPreset, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { VIDEO_FILE } from './lossless-video.ts';
 import { EVENTS_FILE, HEADER_FILE } from './recording.ts';
@@ -34,15 +37,28 @@ interface Cue {
 export class Replay {
 	readonly folder: string;
 	readonly header: RecordingHeader;
+	/** What the controller began with. */
+	readonly preset: ReadPreset;
+	readonly presets: readonly ReadPreset[];
+	readonly #pictures: RecordedPictures;
 	/** Those of the engine of then; undefined where it never began. */
 	readonly int8Graphs: readonly GraphRole[] | undefined;
 	readonly #cues: Cue[] = [];
 	#inputs: ControlInput[] = [];
 	#nowUs = 0;
 
-	private constructor(folder: string, header: RecordingHeader, int8Graphs: readonly GraphRole[] | undefined) {
+	private constructor(
+		folder: string,
+		header: RecordingHeader,
+		{ preset, presets }: Pick<Replay, 'preset' | 'presets'>,
+		pictures: RecordedPictures,
+		int8Graphs: readonly GraphRole[] | undefined,
+	) {
 		this.folder = folder;
 		this.header = header;
+		this.preset = preset;
+		this.presets = presets;
+		this.#pictures = pictures;
 		this.int8Graphs = int8Graphs;
 	}
 
@@ -56,7 +72,9 @@ export class Replay {
 			if (event.type === 'engine') int8Graphs = event.int8Graphs;
 			if (event.type === 'frame') break;
 		}
-		return new Replay(folder, header, int8Graphs);
+		const pictures = new RecordedPictures(folder);
+		const [preset, ...presets] = await pictures.of([header.preset, ...header.presets]);
+		return new Replay(folder, header, { preset: preset!, presets }, pictures, int8Graphs);
 	}
 
 	/** The configuration of then, where this one says nothing else. */
@@ -114,6 +132,15 @@ export class Replay {
 				case 'armed':
 					this.#inputs.push({ type: 'armed', name: event.name });
 					break;
+				case 'presets':
+					this.#inputs.push({ ...event, presets: await this.#pictures.of(event.presets) });
+					break;
+				case 'reference': {
+					const { file, name = '', ...rest } = event;
+					const reference = file === undefined ? undefined : await this.#pictures.read(file);
+					this.#inputs.push({ ...rest, picture: reference && { name, reference } });
+					break;
+				}
 				default:
 					this.#inputs.push(event);
 			}
@@ -139,6 +166,43 @@ export class Replay {
 			if (!isSidecarError(error)) throw error;
 			log.warn({ error }, 'a recorded command was refused');
 		}
+	}
+}
+
+/** A recording may have as many as it likes; as many are held. */
+const PICTURES_MAX = 64;
+
+/** The pictures that show styles, each read once. */
+class RecordedPictures {
+	readonly #folder: string;
+	readonly #read = new Map<string, ReferencePicture>();
+
+	constructor(folder: string) {
+		this.#folder = folder;
+	}
+
+	async of(presets: readonly Preset[]): Promise<ReadPreset[]> {
+		const read: ReadPreset[] = [];
+		for (const preset of presets) {
+			const { reference } = preset;
+			read.push(reference === undefined ? preset : { ...preset, shown: await this.read(reference) });
+		}
+		return read;
+	}
+
+	/** Errors: ERR_SOURCE_READ. */
+	async read(file: string): Promise<ReferencePicture> {
+		const known = this.#read.get(file);
+		if (known) return known;
+		const path = join(this.#folder, file);
+		await expectFile(path);
+		const { picture } = await readReference(path).catch((cause: Error) => {
+			throw new SidecarError('ERR_SOURCE_READ', cause.message, { cause });
+		});
+		const [oldest] = this.#read.keys();
+		if (this.#read.size >= PICTURES_MAX && oldest !== undefined) this.#read.delete(oldest);
+		this.#read.set(file, picture);
+		return picture;
 	}
 }
 

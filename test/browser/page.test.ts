@@ -424,6 +424,18 @@ describe('the controls', () => {
 		await expect.poll(() => seed.inputValue(), PATIENCE).toBe(String(random));
 	});
 
+	test('say what is painted of the picture, and show what was said elsewhere', async () => {
+		const region = page.getByRole('combobox', { name: 'Painted' });
+		await region.selectOption('background');
+		await expect.poll(async () => (await control()).region, PATIENCE).toBe('background');
+		await region.blur();
+		await ask({ type: 'region', region: { mask: 'subject', feather: 8 } });
+		await expect.poll(() => region.inputValue(), PATIENCE).toBe('subject');
+		expect(await page.locator('#region-file').textContent()).toBe('subject,feather=8');
+		await region.selectOption('preset');
+		await expect.poll(async () => (await control()).isRegionOfPreset, PATIENCE).toBe(true);
+	});
+
 	test('let a style wait for the beat that was tapped', async () => {
 		const tap = page.getByRole('button', { name: 'Tap' });
 		const waits = page.getByRole('combobox', { name: 'When a switch of style is made' });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FLEET_PROTOCOL } from '../../sidecar/config/schema.ts';
 import { encodeMessage } from '../../sidecar/fleet/messages.ts';
 import { NatsBus } from '../../sidecar/fleet/nats.ts';
 import { STATUS } from '../../sidecar/fleet/subjects.ts';
@@ -93,7 +94,7 @@ describe('allaprima worker list', () => {
 	it('shows those that it understands beside one that it does not', async () => {
 		const bus = await NatsBus.connect({ url: nats.url, server: nats.url.replace('nats://', '') });
 		const status = {
-			protocol: 3,
+			protocol: FLEET_PROTOCOL,
 			version: '1.0.0',
 			worker: 'newer',
 			host: 'test',

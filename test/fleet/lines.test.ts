@@ -1,6 +1,7 @@
 // Streams painted by workers at a real nats-server on loopback. The engine is an echo: a negative of what came.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FLEET_PROTOCOL } from '../../sidecar/config/schema.ts';
 import { until } from '../support/engines.ts';
 import {
 	EchoWorker,
@@ -383,7 +384,13 @@ describe('whoever talks nonsense', () => {
 			words('{'),
 			words('{"type":"frame"}'),
 			words('[]'),
-			words(JSON.stringify({ protocol: 3, model: { name: '../..', sha256: 'x' }, painted: { width: 1e9, height: 1 } })),
+			words(
+				JSON.stringify({
+					protocol: FLEET_PROTOCOL,
+					model: { name: '../..', sha256: 'x' },
+					painted: { width: 1e9, height: 1 },
+				}),
+			),
 			Buffer.alloc(100_000, 7),
 		];
 		for (const data of nonsense) {

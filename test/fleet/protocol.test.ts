@@ -1,6 +1,6 @@
 // One end of a line is spoken by hand, over a real nats-server, to see what the other does with words that should not come.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
 import { decodeMessage, encodeMessage } from '../../sidecar/fleet/messages.ts';
 import type { Received } from '../../sidecar/fleet/nats.ts';
 import { wireBytes } from '../../sidecar/fleet/pictures.ts';
@@ -34,7 +34,15 @@ const puppetWorker = async (
 	let tellLast: (head: object, pixels?: Uint8Array) => void = () => {};
 	const ends: (() => void)[] = [];
 	const lines: string[] = [];
-	const status = { protocol: 3, worker: name, host: 'test', capacity: 1e9, load: 0, lines: 0, linesMax: 9 };
+	const status = {
+		protocol: FLEET_PROTOCOL,
+		worker: name,
+		host: 'test',
+		capacity: 1e9,
+		load: 0,
+		lines: 0,
+		linesMax: 9,
+	};
 	ends.push(await bus.subscribe(STATUS, (message) => message.respond(encodeMessage(status))));
 	ends.push(await bus.subscribe(OFFER, (message) => message.respond(encodeMessage(status))));
 	const open = async (message: Received) => {
@@ -178,7 +186,7 @@ describe('a worker', () => {
 			if (!isNobody) heard.push(decodeMessage(FromWorker, data, 'it').head);
 		});
 		const request: FleetOpen = {
-			protocol: 3,
+			protocol: FLEET_PROTOCOL,
 			stream,
 			line,
 			model: { name: 'lite', sha256: 'a'.repeat(64) },
@@ -304,7 +312,7 @@ describe('a worker', () => {
 		await openLine(worker, 'twice');
 		const ask = async (over: object) => {
 			const request = {
-				protocol: 3,
+				protocol: FLEET_PROTOCOL,
 				stream: 's',
 				line: 'other',
 				model: { name: 'lite', sha256: 'a'.repeat(64) },
@@ -319,7 +327,7 @@ describe('a worker', () => {
 		};
 		expect(await ask({ line: 'twice' })).toMatchObject({ isOpen: false, refuses: 'request' });
 		expect(await ask({ painted: { width: 8192, height: 8192 } })).toMatchObject({ refuses: 'request' });
-		expect(await ask({ protocol: 4 })).toMatchObject({ refuses: 'protocol' });
+		expect(await ask({ protocol: FLEET_PROTOCOL + 1 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ more: 1 })).toMatchObject({ refuses: 'protocol' });
 		expect(await ask({ model: { name: 'other', sha256: 'a'.repeat(64) } })).toMatchObject({ refuses: 'model' });
 		await bus.request(drainSubject(worker.name), new Uint8Array(), 1000);

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { GraphRole } from '../../sidecar/config/schema.ts';
+import { graphOf, type GraphRole } from '../../sidecar/config/schema.ts';
 import { openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
 import { until } from '../support/engines.ts';
@@ -45,7 +45,7 @@ test.each(ROLES)('damaged copies of the graph %s', { timeout: patienceMs() }, as
 test.each(['te_text', 'unet'] satisfies GraphRole[])('an engine whose graph %s is cut off says so', async (role) => {
 	const path = await copyOfLite();
 	const folder = await openModelFolder(path);
-	await truncate(join(path, folder.manifest.graphs[role].file), 1000);
+	await truncate(join(path, graphOf(folder.manifest, role).file), 1000);
 	const painted = { width: 64, height: 64 };
 	const parameters = parametersOf();
 	let gone: { code: string } | undefined;

@@ -1,34 +1,29 @@
 // A causal transformer of random weights: its graphs in onnxruntime with the cache of keys and values, against torch.
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GraphSpec } from '../../sidecar/config/schema.ts';
-import { element, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { CausalDenoiser, type CausalGraphs } from '../../sidecar/inference/causal/causal-denoiser.ts';
-import { GraphSession } from '../../sidecar/inference/session.ts';
+import { PaintedFrames, WHOLE_FRAME_EVERY } from '../../sidecar/inference/causal/causal-painter.ts';
+import { isOfFamily, openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
+import { flowMatchSigmas, imageSeqLen } from '../../sidecar/inference/noise-schedule.ts';
+import type { GraphSession } from '../../sidecar/inference/session.ts';
+import type { CausalDitManifest } from '../../sidecar/config/schema.ts';
+import { element, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { readParityFixture, relativeError, type ParityFixture } from '../support/parity.ts';
+import { exportTinyDit, TINY } from '../support/tiny-dit.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept'] as const;
 
-/** causal-dit.json, as training.causal_dit.export writes it. */
-interface Made {
-	window: { frames: number; sinkFrames: number };
-	sigmas: number[];
-	graphs: Record<(typeof ROLES)[number], GraphSpec>;
-}
 interface Switch {
 	frame: number;
 	prompt: string;
 	reference?: string;
 }
 
-let folder: string;
-let made: Made;
+let exported: Awaited<ReturnType<typeof exportTinyDit>>;
+let made: CausalDitManifest;
+/** As torch has them. */
+let sigmas: number[];
 let switches: Switch[];
 /** Those of which a few tokens are painted. */
 let keptFrames: number[];
@@ -36,25 +31,22 @@ let fixture: ParityFixture;
 let graphs: Record<(typeof ROLES)[number], GraphSession>;
 
 beforeAll(async () => {
-	folder = await mkdtemp(join(tmpdir(), 'allaprima-causal-dit-'));
-	const flags = ['--tiny', '--frames', '3', '--sinks', '1', '--stream', '12', '--out', folder];
-	await promisify(execFile)('/usr/bin/python3', ['-m', 'training.causal_dit.export', ...flags], {
-		cwd: root,
-		env: { ...process.env, OMP_NUM_THREADS: '1' },
-	});
-	made = JSON.parse(await readFile(join(folder, 'causal-dit.json'), 'utf8')) as Made;
-	({ switches, keptFrames } = JSON.parse(await readFile(join(folder, 'parity.json'), 'utf8')) as {
+	exported = await exportTinyDit();
+	const folder = await openModelFolder(exported.folder);
+	if (!isOfFamily(folder, 'causal-dit')) throw new TypeError('not what was exported');
+	made = folder.manifest;
+	({ sigmas, switches, keptFrames } = JSON.parse(await readFile(join(folder.path, 'parity.json'), 'utf8')) as {
+		sigmas: number[];
 		switches: Switch[];
 		keptFrames: number[];
 	});
-	fixture = await readParityFixture(folder);
-	const open = async (role: (typeof ROLES)[number]) =>
-		[role, await GraphSession.open(join(folder, made.graphs[role].file), made.graphs[role], 'cpu', role)] as const;
-	graphs = Object.fromEntries(await Promise.all(ROLES.map(open))) as typeof graphs;
+	fixture = await readParityFixture(folder.path);
+	const opened = ROLES.map(async (role) => [role, await openGraph(folder, role, 'cpu')] as const);
+	graphs = Object.fromEntries(await Promise.all(opened)) as typeof graphs;
 });
 afterAll(async () => {
 	for (const graph of Object.values(graphs)) await graph[Symbol.asyncDispose]();
-	await rm(folder, { recursive: true, force: true });
+	await exported[Symbol.asyncDispose]();
 });
 
 const floats = (name: string) => fixture.tensor(name) as Tensor<Float32Array>;
@@ -73,7 +65,7 @@ const frameOf = (frame: number) => ({
 	frame,
 	noise: element(floats('noise'), frame),
 	sourceLatents: element(floats('source_latents'), frame),
-	sigmas: made.sigmas,
+	sigmas,
 });
 
 const started = async (used: CausalGraphs = graphs) => {
@@ -83,6 +75,12 @@ const started = async (used: CausalGraphs = graphs) => {
 };
 
 describe('the causal transformer', () => {
+	test('has the levels of its schedule in torch', () => {
+		const own = flowMatchSigmas(made.scheduler, made.steps.default, imageSeqLen(TINY.width, TINY.height));
+		for (const [i, level] of sigmas.entries()) expect(own[i]).toBeCloseTo(level, 6);
+		expect(own).toHaveLength(sigmas.length);
+	});
+
 	test('paints a stream as torch does, through evictions, switches of prompt and reference, and frames painted in part', async () => {
 		const denoiser = new CausalDenoiser(graphs, made.window);
 		const painted = floats('painted');
@@ -123,8 +121,40 @@ describe('the causal transformer', () => {
 		const third = await denoiser.paint({ ...frameOf(2), kept });
 		expect(third.data.every((value, at) => value !== second.data[at])).toBe(true);
 		await expect(denoiser.paint({ ...frameOf(3), kept: kept.subarray(1) })).rejects.toThrow(
-			`kept (dit_step_kept) has shape [${kept.length - 1}]`,
+			`kept (model tiny-dit, graph dit_step_kept) has shape [${kept.length - 1}]`,
 		);
+	});
+
+	test('other words are said without losing a painting, and another scene begins with the reference alone', async () => {
+		const [denoiser, fresh] = [await started(), await started()];
+		for (const frame of [0, 1]) await denoiser.paint(frameOf(frame));
+		await denoiser.say(floats('prompt_b'));
+		expect(denoiser.cache.window.map(({ frame }) => frame)).toEqual([0, 1]);
+		const said = await denoiser.paint(frameOf(2));
+		expect(relativeError(said, element(floats('painted'), 2))).toBeGreaterThan(1e-3);
+		await denoiser.say(floats('prompt_a'));
+		denoiser.beginScene();
+		// Not even the tokens that are left out come from the scene before.
+		const begun = await denoiser.paint({ ...frameOf(3), kept: keptOf(keptFrames[0]!) });
+		expect(begun.data).toEqual((await fresh.paint(frameOf(3))).data);
+	});
+
+	test('a window may be shorter than the graphs have room for', async () => {
+		const [short, long] = [new CausalDenoiser(graphs, { frames: 1, sinkFrames: 0 }), await started()];
+		await short.switchTo(styleOf(switches[0]!));
+		for (const frame of [0, 1]) {
+			const expected = await long.paint(frameOf(frame));
+			expect((await short.paint(frameOf(frame))).data).toEqual(expected.data);
+		}
+		expect(relativeError(await short.paint(frameOf(2)), await long.paint(frameOf(2)))).toBeGreaterThan(1e-3);
+		expect(short.cache.window.map(({ frame }) => frame)).toEqual([2]);
+	});
+
+	test('goes on from what another has painted as if it had painted it', async () => {
+		const [before, after] = [await started(), await started()];
+		const painted = await before.paint(frameOf(0));
+		await after.remember(0, painted, frameOf(0).sourceLatents);
+		expect((await after.paint(frameOf(1))).data).toEqual((await before.paint(frameOf(1))).data);
 	});
 
 	test('a frame that was painted is not painted again', async () => {
@@ -169,9 +199,94 @@ describe('the causal transformer', () => {
 		expect(() => new CausalDenoiser(odd, made.window)).toThrow('for 95 tokens of the past');
 		spec.inputs = spec.inputs.filter(({ name }) => name !== 'past_key_0');
 		expect(() => new CausalDenoiser(odd, made.window)).toThrow("The transformer's past_key_0 is [missing]");
-		expect(() => new CausalDenoiser(graphs, { sinkFrames: 3 })).toThrow('3 frames of the window are sinks');
+		expect(() => new CausalDenoiser(graphs, { frames: 3, sinkFrames: 3 })).toThrow('3 frames of the window are sinks');
 		await expect(new CausalDenoiser(graphs, made.window).paint(frameOf(0))).rejects.toThrow(
 			'a style has to come first',
 		);
+	});
+});
+
+describe('the frames of a line', () => {
+	/** The graphs, and the names of those that were run since it was last asked. */
+	const counted = () => {
+		let ran: string[] = [];
+		const count = (role: (typeof ROLES)[number]) => ({
+			spec: graphs[role].spec,
+			run: (...given: Parameters<GraphSession['run']>) => {
+				ran.push(role);
+				return graphs[role].run(...given);
+			},
+		});
+		const wrapped = Object.fromEntries(ROLES.map((role) => [role, count(role)])) as unknown as CausalGraphs;
+		return { wrapped, ran: () => [ran, (ran = [])][0] };
+	};
+	const WINDOW = { frames: 3, sinkFrames: 1 };
+	const WHOLE = ['dit_step', 'dit_step', 'dit_step'];
+	const IN_PART = ['dit_step_kept', 'dit_step_kept', 'dit_step_kept'];
+
+	const line = () => {
+		const { wrapped, ran } = counted();
+		const frames = new PaintedFrames(wrapped, WINDOW);
+		let frame = 0;
+		const paint = async (
+			style: Partial<Parameters<PaintedFrames['paint']>[1]> = {},
+			{ prompt = 'prompt_a', isCut = false } = {},
+		) => {
+			const { noise, sourceLatents } = frameOf(frame++ % 12);
+			await frames.paint(
+				{ noise, sourceLatents, promptEmbeds: floats(prompt), sigmas, isCut },
+				{ style: 'a', mixture: 'a', usesMask: false, ...style },
+			);
+			return { ran: ran(), held: frames.held.map((held) => held.frame) };
+		};
+		return paint;
+	};
+
+	test('a style is taken up once, its words when they change, and another style leaves the last painting', async () => {
+		const paint = line();
+		expect(await paint()).toEqual({ ran: ['dit_prompt', ...WHOLE], held: [0] });
+		expect(await paint()).toEqual({ ran: WHOLE, held: [0, 1] });
+		expect(await paint({ mixture: 'ab' }, { prompt: 'prompt_b' })).toEqual({
+			ran: ['dit_prompt', ...WHOLE],
+			held: [0, 1, 2],
+		});
+		const shown = { style: 'r', reference: floats('reference_a') };
+		expect(await paint(shown)).toEqual({ ran: ['dit_prompt', 'dit_reference', ...WHOLE], held: [2, 3] });
+		expect(await paint(shown)).toEqual({ ran: WHOLE, held: [2, 3, 4] });
+		expect(await paint()).toEqual({ ran: ['dit_prompt', ...WHOLE], held: [4, 5] });
+	});
+
+	test('a cut forgets the scene before, also where the style changes with it', async () => {
+		const paint = line();
+		await paint();
+		await paint();
+		expect((await paint({}, { isCut: true })).held).toEqual([2]);
+		expect((await paint({ style: 'b' }, { isCut: true })).held).toEqual([3]);
+	});
+
+	test('under the mask eleven frames of twelve are painted in part, and none whose style, words or scene are others', async () => {
+		const paint = line();
+		const masked = { usesMask: true };
+		await paint(masked);
+		for (let i = 1; i < WHOLE_FRAME_EVERY; i++) expect((await paint(masked)).ran, `frame ${i}`).toEqual(IN_PART);
+		expect((await paint(masked)).ran).toEqual(WHOLE);
+		expect((await paint(masked)).ran).toEqual(IN_PART);
+		expect((await paint({ ...masked, mixture: 'ab' })).ran).toEqual(WHOLE);
+		expect((await paint({ ...masked, mixture: 'ab' })).ran).toEqual(IN_PART);
+		expect((await paint({ ...masked, mixture: 'ab', style: 'b' })).ran).toEqual(['dit_prompt', ...WHOLE]);
+		expect((await paint({ ...masked, mixture: 'ab', style: 'b' })).ran).toEqual(IN_PART);
+		expect((await paint({ ...masked, mixture: 'ab', style: 'b' }, { isCut: true })).ran).toEqual(WHOLE);
+		// An embedding that was only refreshed is no other mixture.
+		expect((await paint({ ...masked, mixture: 'ab', style: 'b' }, { prompt: 'prompt_b' })).ran).toEqual([
+			'dit_prompt',
+			...IN_PART,
+		]);
+		expect((await paint({ mixture: 'ab', style: 'b' }, { prompt: 'prompt_b' })).ran).toEqual(WHOLE);
+	});
+
+	test('a first frame follows from what another engine painted, unless another scene begins with it', async () => {
+		const before = { painting: element(floats('painted'), 0), sourceLatents: frameOf(0).sourceLatents };
+		expect(await line()({ before })).toEqual({ ran: ['dit_prompt', 'dit_step', ...WHOLE], held: [0, 1] });
+		expect(await line()({ before }, { isCut: true })).toEqual({ ran: ['dit_prompt', ...WHOLE], held: [0] });
 	});
 });

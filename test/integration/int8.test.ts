@@ -13,7 +13,7 @@ import { copyOfLite, editManifest, LITE } from '../support/lite.ts';
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const { Configuration, parse } = (await import(
+const { Configuration, int8GraphsOf, parse } = (await import(
 	dist('config/schema.js')
 )) as typeof import('../../sidecar/config/schema.ts');
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
@@ -23,7 +23,7 @@ const { openModelFolder, verifyModel } = (await import(
 setLog({ level: 'error' });
 
 const { manifest } = await openModelFolder(LITE);
-const int8Roles = Object.keys(manifest.int8 ?? {});
+const int8Roles = Object.keys(int8GraphsOf(manifest));
 
 const run = (...args: string[]) =>
 	spawnSync(process.execPath, [cli, 'run', '--pace', 'max', '--provider', 'cpu', '--frames', '2', ...args], {
@@ -44,7 +44,7 @@ const copyWithInt8 = async (): Promise<string> => {
 describe('a model with graphs in int8', () => {
 	it('is verified with them, and a damaged one is refused with exit code 3', async () => {
 		const folder = await copyWithInt8();
-		expect(Object.keys((await verifyModel(folder)).int8!)).toEqual(['unet']);
+		expect(Object.keys(int8GraphsOf(await verifyModel(folder)))).toEqual(['unet']);
 		const path = join(folder, 'unet.other.onnx');
 		const bytes = await readFile(path);
 		bytes[bytes.length >> 1]! ^= 1;

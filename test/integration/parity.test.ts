@@ -4,13 +4,13 @@ import type { GraphRole } from '../../sidecar/config/schema.ts';
 import type { Tensor } from '../../sidecar/frame/tensor.ts';
 import { Decoder } from '../../sidecar/inference/decoder.ts';
 import { Denoiser } from '../../sidecar/inference/denoiser.ts';
-import { openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
+import { openGraph } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
-import { LITE } from '../support/lite.ts';
+import { LITE, openLite } from '../support/lite.ts';
 import { readParityFixture, relativeError } from '../support/parity.ts';
 
 const { prompt, timestep, tensor: unpack } = await readParityFixture(LITE);
-const folder = await openModelFolder(LITE);
+const folder = await openLite();
 const SIZES = { batch: 1, height: 64, width: 64 };
 
 const run = async (role: GraphRole, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> => {

@@ -6,6 +6,7 @@ import {
 	appendFileSync,
 	mkdirSync,
 	readFileSync,
+	readdirSync,
 	renameSync,
 	statSync,
 	symlinkSync,
@@ -23,7 +24,7 @@ import { ReplaySource } from '../../sidecar/recording/replay-source.ts';
 import { Replay } from '../../sidecar/recording/replay.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 import { until } from '../support/engines.ts';
-import { frameOf, presetOf, tuningOf } from '../support/frames.ts';
+import { frameOf, presetOf, referenceOfGrey, tuningOf } from '../support/frames.ts';
 import { freePort } from '../support/free-port.ts';
 
 const dist = (path: string) => new URL(`../../dist/${path}`, import.meta.url);
@@ -232,6 +233,58 @@ describe('a recording that is being finished', () => {
 		await finished;
 		controller.apply({ type: 'strength', value: 0.6 });
 		expect((await replayed(at('finished'))).sequences).toEqual([0]);
+	});
+});
+
+describe('pictures that show styles', () => {
+	it('are in the recording as files, and are given again', async () => {
+		const layout = layoutOf({});
+		const [own, sent] = [referenceOfGrey(30), referenceOfGrey(220)];
+		const preset = { ...header.preset, reference: 'starry.png', shown: own };
+		const presets = [preset, ...header.presets];
+		const options = { presets, preset, tuning: tuningOf(), fadeS: 0, takesReferences: true };
+		{
+			await using recording = await Recording.open(at('pictured'), { version: '0.1.0', preset, presets, fadeS: 0 });
+			const controller = new Controller({ ...options, nowUs: () => 0 });
+			using _followed = recording.follow(controller);
+			await recording.begin({
+				source: { name: 'test', layout, frameRate: { num: 25, den: 1 } },
+				model: { name: 'lite', sha256: '0'.repeat(64) },
+				painted: { width: 64, height: 64 },
+				fit: 'cover',
+				tuning: tuningOf(),
+			});
+			recording.keep({ ...frameOf(0), layout }, noise(layout)[0]!, 0);
+			controller.show({ name: 'sent.jpg', reference: sent });
+			recording.keep({ ...frameOf(1), layout }, noise(layout)[0]!, 0);
+			controller.show(undefined);
+			controller.setPresets(presets);
+			recording.keep({ ...frameOf(2), layout }, noise(layout)[0]!, 0);
+			await recording.finish();
+		}
+		expect(
+			readdirSync(at('pictured'))
+				.filter((name) => name.endsWith('.png'))
+				.sort(),
+		).toEqual([own, sent].map(({ id }) => `${id}.png`).sort());
+		expect(statSync(`${at('pictured')}/events.jsonl`).size).toBeLessThan(20_000);
+		const replay = await Replay.open(at('pictured'));
+		const controller = new Controller({
+			...options,
+			preset: replay.preset,
+			presets: replay.presets,
+			nowUs: replay.nowUs,
+		});
+		const seen: unknown[] = [];
+		for await (const { sequence } of replay.frames()) {
+			const { conditioning } = controller.parametersAt(replay.advance(controller, frameOf(sequence)));
+			seen.push([conditioning[0]!.reference!.id, controller.view().reference!.isOfPreset]);
+		}
+		expect(seen).toEqual([
+			[own.id, true],
+			[sent.id, false],
+			[own.id, true],
+		]);
 	});
 });
 

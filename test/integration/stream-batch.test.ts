@@ -9,11 +9,10 @@ import { elementCount, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { Denoiser, type DenoiseRequest } from '../../sidecar/inference/denoiser.ts';
 import { Encoder } from '../../sidecar/inference/encoder.ts';
 import { gaussianNoise } from '../../sidecar/inference/gaussian-noise.ts';
-import { openModelFolder } from '../../sidecar/inference/manifest.ts';
 import type { Provider } from '../../sidecar/inference/session.ts';
 import type { Report } from '../../sidecar/telemetry/report.ts';
 import { ffmpeg } from '../support/clips.ts';
-import { LITE } from '../support/lite.ts';
+import { openLite } from '../support/lite.ts';
 import { openLiveRun } from '../support/live-run.ts';
 
 const SIZE = { width: 128, height: 96 };
@@ -31,7 +30,7 @@ const grain = (seed: number, ...shape: number[]): Tensor<Uint8Array> => ({
 });
 
 beforeAll(async () => {
-	const folder = await openModelFolder(LITE);
+	const folder = await openLite();
 	const settings = { provider: 'cpu', painted: SIZE, precision: 'fp32' } as const;
 	const { latents, textEncoder } = folder.manifest;
 	await using encoder = await Encoder.open(folder, settings);

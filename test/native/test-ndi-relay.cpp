@@ -64,6 +64,12 @@ struct Rig {
 		relay->painted(sequence, SIZE, rgb);
 	}
 
+	/** In a part of the picture, `share` of it in each pixel. */
+	void paintPart(std::uint64_t sequence, std::uint8_t share) const {
+		const std::vector<std::uint8_t> rgb(static_cast<std::size_t>(3 * SIZE.area()), 100);
+		relay->painted(sequence, SIZE, rgb, OwnMask{{4, 2}, std::vector<std::uint8_t>(8, share)});
+	}
+
 	std::shared_ptr<FramePool> pool;
 	std::shared_ptr<Intake> intake;
 	std::shared_ptr<Relay> relay;
@@ -164,6 +170,41 @@ TEST_CASE("a frame leaves as the painting of it or of one before it, with its ow
 	CHECK(state.counts.painted == 3);
 	CHECK(state.counts.repeated == 2);
 	rig.paint(9'000'000); // of a frame that never was
+}
+
+TEST_CASE("around a part that is painted is the frame that leaves, and not the one that was painted") {
+	const Fake fake;
+	const Rig rig(fake, {.delayUs = 100'000});
+	for (int i = 0; i < 6; ++i) fake.push(i, static_cast<std::uint8_t>(SOURCE + i), i % 2 == 1);
+	REQUIRE(eventually([&] { return rig.intake->state().framesIn == 6; }));
+	rig.paintPart(0, 0);
+	rig.paintPart(4, 255);
+	REQUIRE(isSent(fake, 6));
+	for (int i = 0; i < 6; ++i) {
+		CHECK(fake.sent(i).luma == (i < 4 ? SOURCE + i : PAINTED));
+		CHECK(fake.sent(i).alpha == (i % 2 ? 77 : -1));
+		CHECK(fake.sent(i).timecode == i);
+	}
+	CHECK(rig.relay->state().counts.painted == 6);
+	CHECK(fake.counts().broken_frames == 0);
+}
+
+TEST_CASE("under slate all is painted where a part was to be, and hold keeps the picture as it left") {
+	for (const Policy policy : {Policy::SLATE, Policy::HOLD}) {
+		const Fake fake;
+		const Rig rig(fake, {.policy = policy, .staleAfterUs = 50'000});
+		fake.push(0, SOURCE);
+		REQUIRE(isSent(fake, 1));
+		rig.paintPart(0, 0);
+		REQUIRE(eventually([&] { return rig.relay->state().latencyUs.has_value(); }));
+		fake.push(1, SOURCE + 1);
+		REQUIRE(isSent(fake, 2));
+		CHECK(fake.sent(1).luma == (policy == Policy::SLATE ? PAINTED : SOURCE + 1));
+		std::this_thread::sleep_for(std::chrono::milliseconds(60));
+		fake.push(2, SOURCE + 2);
+		REQUIRE(isSent(fake, 3));
+		CHECK(fake.sent(2).luma == (policy == Policy::SLATE ? SLATE : SOURCE + 1));
+	}
 }
 
 TEST_CASE("under slate no frame of the source leaves, whatever is switched meanwhile") {

@@ -1,5 +1,6 @@
+import { referenceOf } from '../../sidecar/control/reference-image.ts';
 import { rgbLayout, type Frame } from '../../sidecar/frame/frame.ts';
-import { resolveParameters, type Parameters } from '../../sidecar/parameters.ts';
+import { resolveParameters, type Parameters, type ReferencePicture } from '../../sidecar/parameters.ts';
 import type { Preset, Tuning } from '../../sidecar/config/schema.ts';
 
 /** A frame of a source at 25 frames a second. */
@@ -42,6 +43,12 @@ export const presetOf = (name: string, overrides: Partial<Preset> = {}): Preset 
 	seed: 42,
 	...overrides,
 });
+
+/** A picture that shows a style, all of one grey. */
+export const referenceOfGrey = (level: number): ReferencePicture => {
+	const layout = rgbLayout({ width: 32, height: 24 });
+	return referenceOf({ ...layout, data: new Uint8Array(3 * 32 * 24).fill(level) });
+};
 
 export const parametersOf = (tuning: Partial<Tuning> = {}, epoch = 0, style = 'oil-painting'): Parameters =>
 	resolveParameters(presetOf(style), tuningOf(tuning), epoch);

@@ -19,7 +19,7 @@ export const ask = async (
 		method = 'GET',
 		headers = {},
 		body,
-	}: { host?: string; method?: string; headers?: Record<string, string>; body?: string } = {},
+	}: { host?: string; method?: string; headers?: Record<string, string>; body?: string | Buffer } = {},
 ): Promise<RawAnswer> => {
 	const request = httpRequest({ host, port, path, method, headers });
 	request.end(body);

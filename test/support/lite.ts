@@ -2,8 +2,17 @@ import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { EditUnetManifest } from '../../sidecar/config/schema.ts';
+import { isOfFamily, openModelFolder, type ModelFolder } from '../../sidecar/inference/manifest.ts';
 
 export const LITE = fileURLToPath(new URL('../../models/lite', import.meta.url));
+
+/** The embedded model, known to be of its family. */
+export const openLite = async (): Promise<ModelFolder<EditUnetManifest>> => {
+	const folder = await openModelFolder(LITE);
+	if (!isOfFamily(folder, 'edit-unet')) throw new TypeError(`${LITE} is of the family ${folder.manifest.family}`);
+	return folder;
+};
 
 /** A copy of the embedded model, to be damaged. */
 export const copyOfLite = async (): Promise<string> => {

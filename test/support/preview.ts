@@ -1,4 +1,3 @@
-import type { Preset } from '../../sidecar/config/schema.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import type { HttpAccess } from '../../sidecar/config/http-access.ts';
 import type {
@@ -14,6 +13,7 @@ import type {
 } from '../../sidecar/control/http/served.ts';
 import type { MidiServed } from '../../sidecar/control/midi/surface.ts';
 import { startHttpServer, type HttpServer } from '../../sidecar/control/http/server.ts';
+import type { ReadPreset } from '../../sidecar/parameters.ts';
 import { presetOf, tuningOf } from './frames.ts';
 
 export const PRESETS = [
@@ -85,8 +85,12 @@ export const workerView = (over: Partial<WorkerView> = {}): WorkerView => ({
 	...over,
 });
 
-export const newController = (nowUs = () => 0, presets: readonly Preset[] = PRESETS): Controller =>
-	new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs });
+export const newController = (
+	nowUs = () => 0,
+	presets: readonly ReadPreset[] = PRESETS,
+	takesReferences = false,
+): Controller =>
+	new Controller({ presets, preset: presets[0]!, tuning: tuningOf(), fadeS: 0.5, nowUs, takesReferences });
 
 /** A server on a free port, with a controller of its own and nothing to show unless it is given. */
 export const openServer = async ({
@@ -96,6 +100,7 @@ export const openServer = async ({
 	nowUs = () => 0,
 	access = {},
 	presets = PRESETS,
+	takesReferences = false,
 	requestMs,
 	nowMs,
 	name = 'main',
@@ -113,7 +118,8 @@ export const openServer = async ({
 	nowUs?: () => number;
 	/** What is not as by default: a free port of this machine, for everybody on it. */
 	access?: Partial<HttpAccess>;
-	presets?: readonly Preset[];
+	presets?: readonly ReadPreset[];
+	takesReferences?: boolean;
 	requestMs?: number;
 	/** Of the first channel. */
 	name?: string;
@@ -128,7 +134,7 @@ export const openServer = async ({
 	/** Of the first channel. */
 	remote?: ServedChannel['remote'];
 } = {}): Promise<{ server: HttpServer; controller: Controller }> => {
-	const controller = newController(nowUs, presets);
+	const controller = newController(nowUs, presets, takesReferences);
 	const server = await startHttpServer({
 		host: '127.0.0.1',
 		port: 0,

@@ -28,6 +28,14 @@ const deeds = fc.array(fc.constantFrom<Deed>('next', 'next', 'next', 'again', 's
 	maxLength: 60,
 });
 
+const deedsOrScenes = fc.array(
+	fc.oneof(
+		{ weight: 6, arbitrary: fc.constantFrom<Deed>('next', 'again', 'switch', 'switch with a reference') },
+		{ weight: 1, arbitrary: fc.constant('scene' as const) },
+	),
+	{ maxLength: 60 },
+);
+
 const numbers = (window: FrameWindow) => window.map(({ frame }) => frame);
 const sinksOf = (window: FrameWindow) => numbers(window.filter(({ isSink }) => isSink));
 
@@ -191,8 +199,9 @@ const expectClose = (found: readonly number[], expected: readonly number[]) => {
 describe('the cache', () => {
 	test('has what was made of each frame that is held, turned to how far back it is, and hides all else', () => {
 		fc.assert(
-			fc.property(sizes, deeds, (window, asked) => {
-				const cache = new KeyValueCache({ ...SHAPE, window });
+			fc.property(sizes, fc.integer({ min: 0, max: 2 }), deedsOrScenes, (window, spare, asked) => {
+				const slots = window.frames + spare;
+				const cache = new KeyValueCache({ ...SHAPE, slots, window });
 				const by = new Map<number, KeysAndValues>();
 				let reference: KeysAndValues | undefined;
 				let [frame, seed] = [-1, 0];
@@ -203,11 +212,17 @@ describe('the cache', () => {
 						cache.switchTo(reference);
 						continue;
 					}
+					if (deed === 'scene') {
+						cache.forgetFrames();
+						expect(cache.window).toEqual([]);
+						expect(cache.newest).toBeUndefined();
+						continue;
+					}
 					if (deed === 'next' || frame < 0) frame++;
 					by.set(frame, made(seed, SHAPE.frameTokens));
 					cache.write(frame, by.get(frame)!);
 				}
-				const past = SHAPE.referenceTokens + window.frames * SHAPE.frameTokens;
+				const past = SHAPE.referenceTokens + slots * SHAPE.frameTokens;
 				const shown = Array.from({ length: past + SHAPE.frameTokens }, (_, at) => (at < past ? -1e4 : 0));
 				if (reference) shown.fill(0, 0, SHAPE.referenceTokens);
 				const pieces = cache.window.map(({ frame: held, slot }, i) => ({
@@ -233,7 +248,7 @@ describe('the cache', () => {
 	}, 30_000);
 
 	test('has the same sink in the same place after thousands of frames', () => {
-		const cache = new KeyValueCache({ ...SHAPE, window: { frames: 3, sinkFrames: 1 } });
+		const cache = new KeyValueCache({ ...SHAPE, slots: 3, window: { frames: 3, sinkFrames: 1 } });
 		const frame = made(1, SHAPE.frameTokens);
 		for (let i = 0; i < 4; i++) cache.write(i, frame);
 		const early = cache.keys.map(({ data }) => data.slice());
@@ -247,7 +262,7 @@ describe('the cache', () => {
 	});
 
 	test('what does not fit is refused, and what was held is held', () => {
-		const cache = new KeyValueCache({ ...SHAPE, window: { frames: 2, sinkFrames: 0 } });
+		const cache = new KeyValueCache({ ...SHAPE, slots: 2, window: { frames: 2, sinkFrames: 0 } });
 		cache.write(0, made(1, SHAPE.frameTokens));
 		const before = cache.keys.map(({ data }) => data.slice());
 		const refused = (what: () => void, message: string) => {
@@ -261,16 +276,19 @@ describe('the cache', () => {
 		expect(cache.keys.map(({ data }) => data)).toEqual(before);
 	});
 
-	test('larger than a gibibyte is none', () => {
+	test('larger than a gibibyte, or than the graphs have room for, is none', () => {
 		const huge: CacheShape = {
 			layers: 30,
 			heads: 12,
 			headDim: 128,
 			referenceTokens: 1560,
 			frameTokens: 1560,
+			slots: 21,
 			window: { frames: 21, sinkFrames: 0 },
 		};
 		expect(() => new KeyValueCache(huge)).toThrow('A window of 21 frames takes 12066 MiB, expected 1024 at most');
 		expect(REFERENCE_DISTANCE).toBeGreaterThan(31);
+		const long = { ...SHAPE, slots: 3, window: { frames: 4, sinkFrames: 0 } };
+		expect(() => new KeyValueCache(long)).toThrow('The window has 4 frames, expected 1 to 3.');
 	});
 });

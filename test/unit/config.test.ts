@@ -4,7 +4,17 @@ import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configurationFolder, loadConfiguration, type ConfigurationOrigins } from '../../sidecar/config/load-config.ts';
-import { denoiserHashOf, ModelManifest, parse, promptShapesOf, resolveTuning } from '../../sidecar/config/schema.ts';
+import {
+	denoiserHashOf,
+	foreignTuning,
+	ModelManifest,
+	parse,
+	promptShapesOf,
+	resolveTuning,
+	takesReferences,
+	type CausalDitManifest,
+} from '../../sidecar/config/schema.ts';
+import { checkCausalModel } from '../../sidecar/inference/causal/cache-shape.ts';
 import { SETTINGS } from '../../sidecar/config/settings.ts';
 import { sinksOf } from '../../sidecar/config/sinks.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
@@ -172,6 +182,9 @@ describe('what is in force', () => {
 			'similarity-threshold',
 			'stream-batch',
 			'precision',
+			'window-frames',
+			'sink-frames',
+			'mask-cache',
 		]);
 		expect(tuning.every(({ help }) => help.length > 20)).toBe(true);
 		expect(SETTINGS.find(({ key }) => key === 'durationS')).toMatchObject({
@@ -419,6 +432,82 @@ describe('model manifest', () => {
 		const int8 = { unet: { file: 'unet.int8.onnx', sha256: hash } };
 		const tuning = { ...manifest.tuning, precision: 'int8' };
 		expect(read({ ...manifest, int8, tuning })).toMatchObject({ int8, tuning });
+	});
+
+	describe('of a causal transformer', () => {
+		const sized = (name: string, ...shape: number[]) => ({ name, type: 'float32', shape });
+		const { temporalAdapter: _, graphs: __, size: ___, ...common } = manifest;
+		const causal = {
+			...common,
+			name: 'lite-dit',
+			family: 'causal-dit',
+			size: { fixed: [256, 144] },
+			latents: { channels: 12, scale: 4 },
+			steps: { default: 2, supported: [1, 2] },
+			textEncoder: { ...manifest.textEncoder, referencePrompt: 'as the painting is' },
+			window: { frames: 6, sinkFrames: 1 },
+			tuning: { ...manifest.tuning, steps: 2 },
+			graphs: {
+				te_vision: graph,
+				te_text: graph,
+				vae_encoder: graph,
+				dit_prompt: graph,
+				dit_reference: { ...graph, outputs: [sized('key_0', 1, 4, 144, 64)] },
+				dit_step: {
+					...graph,
+					externalData: [{ file: 'x.weights', sha256: 'b'.repeat(64) }],
+					inputs: [sized('sample', 1, 12, 36, 64), sized('past_key_0', 1, 4, 1008, 64)],
+					outputs: [sized('key_0', 1, 4, 144, 64)],
+				},
+				dit_step_kept: graph,
+				vae_decoder: graph,
+			},
+		};
+
+		test('has its window in the tuning, and nothing of an adapter', () => {
+			const dit = read(causal);
+			const asked = { condRefreshEvery: 8, temporalMultiplier: 1, windowFrames: 3, maskCache: true } as const;
+			expect(resolveTuning(dit, asked)).toMatchObject({
+				steps: 2,
+				condRefreshEvery: 0,
+				temporalMultiplier: 0,
+				windowFrames: 3,
+				sinkFrames: 1,
+				maskCache: true,
+			});
+			expect(foreignTuning(dit, asked)).toEqual(['temporalMultiplier', 'condRefreshEvery']);
+			expect(resolveTuning(read(manifest), asked)).not.toHaveProperty('windowFrames');
+			expect(foreignTuning(read(manifest), asked)).toEqual(['windowFrames', 'maskCache']);
+			// As a recording has it of a model of its own family: what is off is not asked for.
+			expect(foreignTuning(dit, resolveTuning(dit, {}))).toEqual([]);
+			expect(denoiserHashOf(dit)).toBe('b'.repeat(64));
+			expect([takesReferences(dit), takesReferences(read(manifest))]).toEqual([true, false]);
+			expect(() => checkCausalModel(dit as CausalDitManifest)).not.toThrow();
+		});
+
+		test.each([
+			[{ family: 'dit' }, /expected edit-unet or causal-dit/],
+			[{ size: { multipleOf: 32, min: [64, 64], max: [64, 64], default: [64, 64] } }, /size/],
+			[{ size: { fixed: [254, 144] } }, /expected sides that are multiples of 4, got 254x144/],
+			[{ size: { fixed: [128, 144] } }, /expected sample \[1, 12, 36, 32\], got \[1, 12, 36, 64\]/],
+			[{ window: { frames: 2, sinkFrames: 2 } }, /expected less than frames \(2\), got 2/],
+			[{ window: { frames: 32, sinkFrames: 0 } }, /window\.frames/],
+			[{ tuning: { ...causal.tuning, precision: 'int8' } }, /the model has no int8 graphs/],
+			[{ tuning: { ...causal.tuning, steps: 4 } }, /expected one of the supported steps \(1, 2\), got 4/],
+			[{ textEncoder: manifest.textEncoder }, /referencePrompt/],
+			[{ temporalAdapter: manifest.temporalAdapter }, /temporalAdapter/],
+			[{ graphs: manifest.graphs }, /dit_step/],
+		])('refuses %j', (changed, message) => {
+			expect(() => read({ ...causal, ...changed })).toThrow(message);
+		});
+
+		test('refuses a window that its graphs have no room for', () => {
+			const long = read({ ...causal, window: { frames: 7, sinkFrames: 1 } }) as CausalDitManifest;
+			expect(() => checkCausalModel(long)).toThrow('a window of 7 frames, and its graphs have room for 6.');
+			const { dit_reference: __, ...graphs } = causal.graphs;
+			const odd = read({ ...causal, graphs: { ...graphs, dit_reference: graph } }) as CausalDitManifest;
+			expect(() => checkCausalModel(odd)).toThrow("The transformer's key_0 is [missing]");
+		});
 	});
 
 	test('may name modifiers, by words that a prompt can have between commas', () => {

@@ -7,11 +7,14 @@ import {
 	apply,
 	initialState,
 	parametersAt,
+	regionOf,
 	setPresets,
+	show,
 	type ControlState,
 } from '../../sidecar/control/control-state.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
-import { presetOf, tuningOf } from '../support/frames.ts';
+import { lookKey, REFERENCE_PROMPT, type ReadPreset } from '../../sidecar/parameters.ts';
+import { presetOf, referenceOfGrey, tuningOf } from '../support/frames.ts';
 
 const OIL = presetOf('oil-painting');
 const PENCIL = presetOf('pencil-sketch');
@@ -107,7 +110,7 @@ describe('a change of style', () => {
 	test('to what is there already does nothing', () => {
 		const state = start();
 		expect(apply(state, style('oil-painting'), 1)).toBe(state);
-		expect(apply(state, { type: 'prompt', text: OIL.prompt }, 1)).toBe(state);
+		expect(apply(state, { type: 'prompt', text: OIL.prompt! }, 1)).toBe(state);
 		expect(apply(state, { type: 'fade', seconds: 0.5 }, 1)).toBe(state);
 	});
 
@@ -428,6 +431,49 @@ test('what a witness heard gives another controller the same pictures at the sam
 	);
 });
 
+describe('the region', () => {
+	const masked = presetOf('masked', { region: { mask: 'face.png', feather: 2 } });
+	const region = (of: Extract<SettledCommand, { type: 'region' }>['region']): SettledCommand => ({
+		type: 'region',
+		region: of,
+	});
+	const begin = (own?: 'subject') =>
+		initialState(
+			{ presets: [...PRESETS, masked], preset: OIL, tuning: tuningOf(), fadeS: 0.5, ...(own && { region: own }) },
+			0,
+		);
+
+	test('is as the style says, all where it says nothing, and what was asked for in every style', () => {
+		const state = apply(begin(), style('masked'), 0);
+		expect(regionOf(begin())).toBe('all');
+		expect(regionOf(state)).toEqual({ mask: 'face.png', feather: 2 });
+		const own = apply(state, region('changed'), 0);
+		expect(regionOf(own)).toBe('changed');
+		expect(regionOf(apply(own, style('oil-painting'), 0))).toBe('changed');
+		expect(regionOf(apply(own, region('preset'), 0))).toEqual({ mask: 'face.png', feather: 2 });
+		expect(regionOf(apply(begin('subject'), style('masked'), 0))).toBe('subject');
+	});
+
+	test('is no other painting: neither epoch nor parameters change', () => {
+		const own = apply(begin(), region('changed'), 0);
+		expect(own.epoch).toBe(0);
+		expect(parametersAt(own, 0)).toBe(parametersAt(own, 0));
+		expect(own.settled).toBe(apply(own, region('subject'), 0).settled);
+	});
+
+	test('has another revision where the same is asked for again', () => {
+		const first = apply(begin(), region('subject'), 0);
+		expect(first.regionRevision).toBe(0);
+		expect(apply(first, region('background'), 0).regionRevision).toBe(0);
+		expect(apply(first, region('subject'), 0).regionRevision).toBe(1);
+	});
+
+	test('follows the file of the style in force', () => {
+		const state = setPresets(begin(), [{ ...OIL, region: 'background' }, PASS, PENCIL, WATER], 0);
+		expect(regionOf(state)).toBe('background');
+	});
+});
+
 describe('commands from outside', () => {
 	test.each([
 		[{ type: 'style', name: 'oil-painting' }],
@@ -439,6 +485,8 @@ describe('commands from outside', () => {
 		[{ type: 'fade', seconds: 0 }],
 		[{ type: 'toggle' }],
 		[{ type: 'panic', on: true }],
+		[{ type: 'region', region: 'subject' }],
+		[{ type: 'region', region: { mask: 'face.png', invert: true, feather: 4 } }],
 	])('%j is understood', (command) => {
 		expect(readCommand(command)).toEqual(command);
 	});
@@ -448,7 +496,12 @@ describe('commands from outside', () => {
 		['next', /expected an object/],
 		[
 			{},
-			/expected one of style, next, previous, prompt, strength, seed, fade, toggle, panic, tap, tempo, quantise, newStrokes/,
+			/expected one of style, next, previous, prompt, strength, seed, fade, toggle, panic, tap, tempo, quantise, region, newStrokes/,
+		],
+		[{ type: 'region' }, /expected all, changed, subject, background/],
+		[
+			{ type: 'region', region: { mask: '../face.png' } },
+			/expected a plain file name, without a folder\n.*region\.mask/,
 		],
 		[{ type: 'explode' }, /expected one of style/],
 		[{ type: '__proto__' }, /expected one of style/],
@@ -474,5 +527,180 @@ describe('commands from outside', () => {
 	test('a word of the command line', () => {
 		expect(styleCommand('next')).toEqual({ type: 'next' });
 		expect(styleCommand('watercolor')).toEqual({ type: 'style', name: 'watercolor' });
+	});
+});
+
+describe('a picture as a style', () => {
+	const [starry, wave] = [referenceOfGrey(40), referenceOfGrey(200)];
+	const like = (state: ControlState, reference = starry, nowUs = 0) =>
+		show(state, { name: 'starry.png', reference }, nowUs);
+	const { prompt: _, ...SHOWN } = presetOf('shown', { reference: 'wave.png' });
+	const shown: ReadPreset = { ...SHOWN, shown: wave };
+	const names = new Map([
+		[starry.id, 'starry'],
+		[wave.id, 'wave'],
+	]);
+	/** Weights by the picture and what is told beside it. */
+	const looks = (state: ControlState, nowUs: number) =>
+		parametersAt(state, nowUs).conditioning.map(({ prompt, reference, weight }) => [
+			names.get(reference?.id ?? '') ?? PRESETS.find((preset) => preset.prompt === prompt)?.name ?? prompt,
+			...(reference && prompt !== REFERENCE_PROMPT ? [prompt] : []),
+			Number(weight.toFixed(6)),
+		]);
+	const controllerOf = (options: { takesReferences?: boolean; presets?: readonly ReadPreset[] } = {}) =>
+		new Controller({
+			presets: PRESETS,
+			preset: OIL,
+			tuning: tuningOf(),
+			fadeS: 0,
+			nowUs: () => 0,
+			takesReferences: true,
+			...options,
+		});
+
+	test('is faded to from words, and from it to words and to another', () => {
+		const first = like(start());
+		expect(looks(first, 125_000)).toEqual([
+			['oil-painting', 0.75],
+			['starry', 0.25],
+		]);
+		expect(looks(first, 500_000)).toEqual([['starry', 1]]);
+		const second = like(first, wave, 1_000_000);
+		expect(looks(second, 1_250_000)).toEqual([
+			['starry', 0.5],
+			['wave', 0.5],
+		]);
+		const back = apply(second, style('pencil-sketch'), 2_000_000);
+		expect(looks(back, 2_250_000)).toEqual([
+			['wave', 0.5],
+			['pencil-sketch', 0.5],
+		]);
+		expect([first.epoch, second.epoch, back.epoch]).toEqual([1, 2, 3]);
+		expect(parametersAt(first, 500_000).conditioning[0]).toMatchObject({ prompt: REFERENCE_PROMPT, reference: starry });
+	});
+
+	test('has words beside it that are asked for then, and goes with the next style', () => {
+		const words = apply(like(start(OIL, 0)), { type: 'prompt', text: 'in thick strokes' }, 1);
+		expect(looks(words, 1)).toEqual([['starry', 'in thick strokes', 1]]);
+		expect(looks(apply(words, style('oil-painting'), 2), 2)).toEqual([['oil-painting', 1]]);
+	});
+
+	test('goes back to what the preset says, with strength and seed as they are', () => {
+		const strong = apply(
+			apply(like(start(OIL, 0)), { type: 'strength', value: 0.25 }, 1),
+			{ type: 'seed', value: 9 },
+			1,
+		);
+		const back = show(strong, undefined, 2);
+		expect(looks(back, 2)).toEqual([['oil-painting', 0.25]]);
+		expect(back.target).toEqual({ ...OIL, strength: 0.25, seed: 9 });
+		expect(show(back, undefined, 3)).toBe(back);
+		const own = initialState({ presets: [...PRESETS, shown], preset: shown, tuning: tuningOf(), fadeS: 0 }, 0);
+		expect(looks(show(like(own), undefined, 1), 1)).toEqual([['wave', 1]]);
+	});
+
+	test('the same again does nothing; the same words with another picture are another style', () => {
+		const state = like(start(OIL, 0));
+		expect(like(state, starry, 5)).toBe(state);
+		expect(like(state, wave, 5).epoch).toBe(state.epoch + 1);
+		expect(lookKey({ prompt: 'a', reference: starry })).not.toBe(lookKey({ prompt: 'a', reference: wave }));
+	});
+
+	test('asked for under passthrough is painted; taken back there, passthrough stays', () => {
+		const through = apply(start(OIL, 0), style('passthrough'), 0);
+		expect(parametersAt(like(through), 1)).toMatchObject({
+			style: 'oil-painting',
+			conditioning: [{ reference: starry }],
+		});
+		const hidden = apply(like(start(OIL, 0)), { type: 'toggle' }, 1);
+		const back = show(hidden, undefined, 2);
+		expect(parametersAt(back, 2).style).toBe('passthrough');
+		expect(looks(apply(back, { type: 'toggle' }, 3), 3)).toEqual([['oil-painting', 1]]);
+	});
+
+	test('of a preset is armed with no weight, and waits for the beat like any style', () => {
+		const presets = [...PRESETS, shown];
+		const state = initialState({ presets, preset: OIL, tuning: tuningOf(), fadeS: 0 }, 0);
+		expect(looks(arm(state, 'shown'), 0)).toEqual([
+			['oil-painting', 1],
+			['wave', 0],
+		]);
+		const counted = apply(apply(state, { type: 'tempo', bpm: 60 }, 0), { type: 'quantise', to: 'beat' }, 0);
+		const waiting = like(counted, starry, 100_000);
+		expect(looks(waiting, 200_000)).toEqual([
+			['oil-painting', 1],
+			['starry', 0],
+		]);
+		expect(looks(apply(waiting, { type: 'fade', seconds: 0 }, 1_000_001), 1_000_001)).toEqual([['starry', 1]]);
+	});
+
+	test('of a preset follows its file, unless another was asked for', () => {
+		const presets = [...PRESETS, shown];
+		const state = initialState({ presets, preset: shown, tuning: tuningOf(), fadeS: 0 }, 0);
+		const painted = [...PRESETS, { ...shown, shown: starry }];
+		expect(looks(setPresets(state, painted, 1), 1)).toEqual([['starry', 1]]);
+		const dropped = like(state, referenceOfGrey(7));
+		expect(parametersAt(setPresets(dropped, painted, 1), 1).conditioning[0]!.reference!.id).toBe(referenceOfGrey(7).id);
+	});
+
+	test('changed a hundred times within a fade keeps as many as words do, and ends with the last', () => {
+		let state = start();
+		for (let change = 0; change < 100; change++) state = like(state, referenceOfGrey(change), change * 20_000);
+		expect(parametersAt(state, 2_000_000).conditioning.length).toBeLessThanOrEqual(4);
+		const { conditioning } = parametersAt(state, 9_000_000);
+		expect(conditioning.map(({ reference }) => reference?.id)).toEqual([referenceOfGrey(99).id]);
+	});
+
+	test('is told of without its pixels', () => {
+		const controller = controllerOf();
+		expect(controller.view()).not.toHaveProperty('reference');
+		controller.show({ name: 'starry.png', reference: starry });
+		expect(controller.view()).toMatchObject({
+			style: 'oil-painting',
+			prompt: '',
+			reference: { id: starry.id, name: 'starry.png', width: 32, height: 24, isOfPreset: false },
+		});
+		expect(JSON.stringify(controller.view()).length).toBeLessThan(1000);
+		const own = controllerOf({ presets: [shown, ...PRESETS] });
+		own.apply(style('shown'));
+		expect(own.view().reference).toMatchObject({ name: 'wave.png', isOfPreset: true });
+	});
+
+	test('is refused where the model takes words alone, and nothing changes', async () => {
+		const controller = controllerOf({ takesReferences: false });
+		const before = controller.view();
+		expect(() => controller.show({ name: 'x', reference: starry })).toThrow(
+			/takes no picture as a style, but words alone/,
+		);
+		using _frames = controller.takeFramesFrom(async () => starry);
+		await expect(controller.carryOut({ type: 'reference', from: 'painting' })).rejects.toMatchObject({
+			code: 'ERR_MODEL',
+		});
+		expect(controller.view()).toEqual(before);
+	});
+
+	test('is taken from what is painted now, unless something else was chosen meanwhile', async () => {
+		const controller = controllerOf();
+		await expect(controller.carryOut({ type: 'reference', from: 'source' })).rejects.toMatchObject({
+			code: 'ERR_STYLE',
+		});
+		let give: (reference: typeof starry) => void = () => {};
+		const asked: string[] = [];
+		using _frames = controller.takeFramesFrom((from) => {
+			asked.push(from);
+			return new Promise((resolve) => (give = resolve));
+		});
+		const first = controller.carryOut({ type: 'reference', from: 'source' });
+		controller.apply({ type: 'strength', value: 0.5 }); // chooses nothing else
+		give(starry);
+		await first;
+		expect(controller.view()).toMatchObject({ strength: 0.5, reference: { id: starry.id, name: 'source' } });
+		const late = controller.carryOut({ type: 'reference', from: 'painting' });
+		controller.apply(style('pencil-sketch'));
+		give(wave);
+		await late;
+		expect(controller.view()).toMatchObject({ style: 'pencil-sketch' });
+		expect(controller.view()).not.toHaveProperty('reference');
+		expect(asked).toEqual(['source', 'painting']);
 	});
 });

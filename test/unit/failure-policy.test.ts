@@ -53,6 +53,25 @@ const shown = async (policy: FailurePolicy, kinds: StyledFrame['kind'][], panicA
 	return { pictures: pictures(), sources: sources() };
 };
 
+it('slate: all is painted where a part was to be, and the source around it does not leave', async () => {
+	const painting = pictureOf(100);
+	const part = { painting, mask: { width: 1, height: 1, data: Uint8Array.of(0) } };
+	for (const [failure, expected] of [
+		['slate', 100],
+		['passthrough', 7],
+		['hold', 7],
+	] as const) {
+		const rule: FailureRule = { failure, holdS: 'forever', afterHold: 'slate' };
+		const { egress, pictures } = openSink(
+			() => rule,
+			() => false,
+			() => 0,
+		);
+		await egress.present({ ...frame(0, 'painting'), picture: pictureOf(7), part });
+		expect(pictures()).toEqual([expected]);
+	}
+});
+
 describe('what is shown of a frame without a painting', () => {
 	it('passthrough: the source', async () => {
 		const { pictures } = await shown('passthrough', ['unpainted', 'painting', 'unpainted', 'painting']);

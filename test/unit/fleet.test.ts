@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL, FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
 import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
 import { leaseHolds } from '../../sidecar/fleet/leases.ts';
 import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';
-import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from '../../sidecar/fleet/messages.ts';
+import {
+	decodeMessage,
+	encodeInRoom,
+	encodeMessage,
+	HEAD_BYTES_MAX,
+	ROOM_BYTES,
+} from '../../sidecar/fleet/messages.ts';
 import { fromWire, toWire } from '../../sidecar/fleet/pictures.ts';
 import { place, type TimedBid } from '../../sidecar/fleet/placement.ts';
 import { decodePrompts, encodePrompts } from '../../sidecar/fleet/prompts.ts';
@@ -22,6 +28,18 @@ describe('a message', () => {
 		expect(head).toEqual(beat);
 		expect(read).toEqual(payload);
 	});
+
+	it.each([0, ROOM_BYTES - 38, ROOM_BYTES - 37, 40_000])(
+		'is the same in the room before its pixels, with %i more letters',
+		(more) => {
+			const memory = new Uint8Array(ROOM_BYTES + 3).fill(9);
+			memory.set([1, 2, 3], ROOM_BYTES);
+			const head = { ...beat, more: 'a'.repeat(more) };
+			const message = encodeInRoom(head, memory);
+			expect(Buffer.from(message)).toEqual(Buffer.from(encodeMessage(head, new Uint8Array([1, 2, 3]))));
+			expect(message.buffer === memory.buffer).toBe(more <= ROOM_BYTES - 38);
+		},
+	);
 
 	it('gives its payload as bytes of which a slice is a copy', () => {
 		const bytes = encodeMessage(beat, new Uint8Array([1, 2, 3]));
@@ -45,7 +63,7 @@ describe('a message', () => {
 
 	it('does not say in its error what was said', () => {
 		const parameters = { ...parametersOf(), conditioning: [{ prompt: 'a secret', weight: 7 }] };
-		const open = { protocol: 3, parameters };
+		const open = { protocol: FLEET_PROTOCOL, parameters };
 		expect(() => decodeMessage(FleetOpen, encodeMessage(open), 'it')).toThrow(/^(?![\s\S]*secret)/);
 	});
 
@@ -127,7 +145,7 @@ describe('embeddings', () => {
 describe('placement', () => {
 	const PIXELS = 64 * 64;
 	const bid = (worker: string, over: Partial<TimedBid> = {}): TimedBid => ({
-		protocol: 3,
+		protocol: FLEET_PROTOCOL,
 		worker,
 		host: worker,
 		capacity: 4e6,
@@ -344,7 +362,16 @@ describe('a rate', () => {
 
 describe('a bid', () => {
 	it('of a newer worker may say more', () => {
-		const bid = { protocol: 3, worker: 'a', host: 'a', capacity: 1, load: 0, lines: 0, linesMax: 1, gpu: 'new' };
+		const bid = {
+			protocol: FLEET_PROTOCOL,
+			worker: 'a',
+			host: 'a',
+			capacity: 1,
+			load: 0,
+			lines: 0,
+			linesMax: 1,
+			gpu: 'new',
+		};
 		expect(decodeMessage(FleetBid, encodeMessage(bid), 'it').head.worker).toBe('a');
 	});
 });

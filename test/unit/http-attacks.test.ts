@@ -30,6 +30,8 @@ const STATE_CHANGES: readonly [path: string, body: string, method: string][] = [
 	['/api/midi/learn', '{"command":{"type":"next"}}', 'POST'],
 	['/api/midi/forget', '{"control":"note 1"}', 'POST'],
 	['/api/scenes', '{"scenes":[]}', 'PUT'],
+	['/api/reference', 'a picture', 'POST'],
+	['/api/reference', '', 'DELETE'],
 ];
 /** What reached the controllers. */
 const asked: unknown[] = [];

@@ -12,6 +12,7 @@ import { openTemporaryFolder } from '../support/clips.ts';
 import { ask, upgradeStatusOf } from '../support/http.ts';
 import { complaintsOf as complaintsOfValue } from '../support/json-schema.ts';
 import { Cables } from '../support/midi.ts';
+import { pngOf } from '../support/images.ts';
 import { openServer, workerView } from '../support/preview.ts';
 
 setLog({ level: 'silent' });
@@ -46,6 +47,7 @@ beforeAll(async () => {
 	const table = new SceneTable({ rows: [{ scene: 'Interview', style: 'pencil-sketch' }], paint: () => {} });
 	const store = new SceneStore({ configurationFile: undefined });
 	({ server } = await openServer({
+		takesReferences: true,
 		access: { chat },
 		metrics: async () => 'up 1\n',
 		midi: controls,
@@ -79,6 +81,7 @@ const BODIES: Record<string, unknown> = {
 	'PUT /api/scenes': { scenes: [{ scene: 'Interview', style: 'oil-painting' }] },
 	'POST /api/chat': { style: 'Pencil sketch', user: 'somebody' },
 };
+const PICTURE = pngOf({ width: 16, height: 16 });
 const PATH_VALUES: Record<string, string> = { name: 'pencil-sketch', state: 'off' };
 
 const operations = (): [route: string, path: string, method: string, operation: OpenApiOperation][] =>
@@ -106,19 +109,21 @@ describe('the document', () => {
 
 	test('describes what is answered', async () => {
 		for (const [route, path, method, { responses, requestBody }] of operations()) {
-			const body = BODIES[route];
+			const json = requestBody?.content['application/json'];
+			const type = Object.keys(requestBody?.content ?? {})[0];
+			const given = BODIES[route] === undefined ? undefined : JSON.stringify(BODIES[route]);
+			const body = requestBody && !json ? PICTURE : given;
 			expect(body !== undefined, route).toBe(requestBody !== undefined);
-			if (requestBody)
-				expect(complaintsOf(requestBody.content['application/json']!.schema, body), route).toBeUndefined();
+			if (json) expect(complaintsOf(json.schema, BODIES[route]), route).toBeUndefined();
 			if (route === 'POST /api/midi/forget') cables.send('Pads', 0x90, 1, 1); // so that something was learned
 			const answer = await ask(server.port, path, {
 				method,
-				...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+				...(body !== undefined && type !== undefined && { body, headers: { 'content-type': type } }),
 			});
 			const success = Object.keys(responses).find((status) => status.startsWith('2'))!;
 			expect(answer.status, `${route}: ${answer.body}`).toBe(Number(success));
-			const [type, content] = Object.entries(responses[success]!.content!)[0]!;
-			expect(answer.headers['content-type'], route).toMatch(type);
+			const [answered, content] = Object.entries(responses[success]!.content!)[0]!;
+			expect(answer.headers['content-type'], route).toMatch(answered);
 			if (content.schema) expect(complaintsOf(content.schema, JSON.parse(answer.body)), route).toBeUndefined();
 		}
 	});
@@ -135,6 +140,7 @@ describe('the document', () => {
 			['/api/styles/%ff/activate', 'POST', undefined, 404],
 			['/api/thumbnails/oil', 'GET', undefined, 404],
 			['/api/panic/maybe', 'POST', undefined, 404],
+			['/api/reference', 'POST', '{}', 415],
 			['/api/chat', 'POST', chat, 404],
 		] as const) {
 			const answer = await ask(server.port, path, { method, headers, ...(body !== undefined && { body }) });

@@ -63,6 +63,7 @@ describe('the page', () => {
 		['/styles.js', 'text/javascript'],
 		['/thumbnails.js', 'text/javascript'],
 		['/scenes.js', 'text/javascript'],
+		['/reference.js', 'text/javascript'],
 		['/fleet.js', 'text/javascript'],
 		['/modifiers.js', 'text/javascript'],
 	])('%s is served as %s, under a policy that lets nothing else in', async (path, type) => {
@@ -128,6 +129,7 @@ describe('the API', () => {
 			channel: 'main',
 			control: expect.objectContaining({ style: 'oil-painting', epoch: 0, strength: 1, fadeS: 0.5 }),
 			modifiers: [{ name: 'muted', phrase: 'muted colors' }],
+			takesReferences: false,
 			run: runView(),
 		});
 		const presets = await (await fetch(new URL('/api/presets', server.url))).json();

@@ -64,7 +64,7 @@ const connect = async (server: OscServer, options: { from?: string } = {}): Prom
 };
 
 /** Everything that one channel tells. */
-const VALUES = 7 + PRESETS.length;
+const VALUES = 8 + PRESETS.length;
 
 /** A client that has been told everything. */
 const subscriber = async (server: OscServer): Promise<OscClient> => {
@@ -100,6 +100,8 @@ describe('is obeyed', () => {
 		['/allaprima/strokes', [], { seed: 4_000_000_000 }],
 		['/allaprima/tempo', [120], { tempo: { bpm: 120, beatsPerBar: 4 } }],
 		['/allaprima/quantise', ['bar'], { quantise: 'bar' }],
+		['/allaprima/region', ['subject,feather=8'], { region: 'subject,feather=8', isRegionOfPreset: false }],
+		['/allaprima/region', ['preset'], { region: 'all', isRegionOfPreset: true }],
 		['/allaprima/channel/main/next', [], { style: 'pencil-sketch' }],
 	])('%s %o', async (address, args, expected) => {
 		const { server, controller } = await open();
@@ -165,7 +167,7 @@ describe('is obeyed', () => {
 
 	test('every address of the table is in one of these tests or of those below', () => {
 		const paths =
-			'style style/NAME next previous toggle prompt strength crossfade panic seed strokes tap tempo quantise state subscribe';
+			'style style/NAME next previous toggle prompt reference strength crossfade panic seed strokes tap tempo quantise region state subscribe';
 		expect(OSC_ADDRESSES.map(({ path }) => path)).toEqual(paths.split(' '));
 	});
 });
@@ -187,6 +189,7 @@ describe('is told', () => {
 			['/allaprima/panic', 'i', 0],
 			['/allaprima/seed', 'i', 42],
 			['/allaprima/quantise', 's', 'off'],
+			['/allaprima/region', 's', 'all'],
 		]);
 	});
 

@@ -92,6 +92,24 @@ describe('a bundle', () => {
 		expect(bundleOf(await readPicturedPreset(path))).toBe(text);
 	});
 
+	test('takes the mask of its region along', async () => {
+		const masked = { ...preset, region: { mask: 'anything.png', feather: 4 } } as const;
+		const text = bundleOf({ preset: masked, pictures: { mask: { type: 'png', bytes: pictures['png']! } } });
+		const path = await importFile(await write(text));
+		expect(await readFile(`${own}/mine.mask.png`)).toEqual(pictures['png']);
+		expect(await readPreset(path)).toEqual({ ...masked, region: { mask: 'mine.mask.png', feather: 4 } });
+		expect(Object.keys((await readPicturedPreset(path)).pictures)).toEqual(['mask']);
+	});
+
+	test('whose region has a mask that is not in it is refused; one of a word needs none', async () => {
+		expect(await refusalOf(bundle({ preset: { ...preset, region: { mask: '../../face.png' } } }))).toMatch(/region/);
+		expect(await refusalOf(bundle({ preset: { ...preset, region: { mask: 'face.png' } } }))).toMatch(
+			/preset\.region: expected a region whose mask is in the bundle/,
+		);
+		const path = await importFile(await write(bundle({ preset: { ...preset, region: 'subject' } })));
+		expect(await readPreset(path)).toMatchObject({ region: 'subject' });
+	});
+
 	test('without pictures, of an older version, and as a plain preset file', async () => {
 		const older = { ...preset, formatVersion: 1, $schema: './style.schema.json' };
 		const path = await importFile(await write(bundle({ preset: older })));
@@ -105,6 +123,20 @@ describe('a bundle', () => {
 		const file = (await readPreset(`${own}/mine.style.json`)).thumbnail!;
 		expect(file).toBe(`mine.thumbnail.${name.split('.').at(-1)}`);
 		expect(await readFile(`${own}/${file}`)).toEqual(pictures[name]);
+	});
+
+	test('of a style that is shown by a picture alone keeps it, and is none without it', async () => {
+		const { prompt: _, ...shown } = preset;
+		const reference = { type: 'webp', bytes: pictures['lossy.webp']! } as const;
+		const text = bundleOf({ preset: shown, pictures: { reference } });
+		const path = await importFile(await write(text));
+		expect(await readPreset(path)).toEqual({ ...shown, reference: 'mine.reference.webp' });
+		expect(bundleOf(await readPicturedPreset(path))).toBe(text);
+		const { reference: _lost, ...wordless } = JSON.parse(text) as Record<string, unknown>;
+		await removePreset('mine', own);
+		expect(await refusalOf(wordless)).toMatch(
+			/reference: is missing, expected a picture in base64, for there is no prompt$/,
+		);
 	});
 
 	test('names line, column and reason of what is wrong in it', async () => {

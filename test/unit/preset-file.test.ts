@@ -75,7 +75,7 @@ describe('a preset file that is not valid names line, column, key and reason', (
 		[
 			'a misspelt key',
 			{ 5: '\t"titel": "Mine", "title": "Mine",' },
-			'FILE:5:2 titel: is no key that is known. Expected one of $schema, format, formatVersion, name, title, model, prompt, strength, seed, thumbnail, reference',
+			'FILE:5:2 titel: is no key that is known. Expected one of $schema, format, formatVersion, name, title, model, prompt, strength, seed, thumbnail, reference, region',
 		],
 		['a key twice', { 5: '\t"title": "Mine", "title": "Yours",' }, 'FILE:5:19 title: is there twice'],
 		['no comma', { 5: '\t"title": "Mine"' }, 'FILE:6:2 is not JSON: expected a comma'],
@@ -141,6 +141,22 @@ describe('versions', () => {
 	test.each(['0', '-1', '1.5', '"2"', 'null', '"__proto__"', '"constructor"'])('%s is none', async (version) => {
 		expect(await refusalOf(fileWith({ 3: `\t"formatVersion": ${version},` }))).toBe(
 			`FILE:3:19 formatVersion: expected 1 or 2, found ${version}`,
+		);
+	});
+
+	test('a preset has words, or a picture that shows the style, or both', async () => {
+		const pictured = '\t"title": "Mine", "reference": "mine.png",';
+		expect(await refusalOf(fileWith({ 7: '\t"seed": 1' }))).toBe(
+			'FILE:1:1 prompt: is missing, expected text of 1 to 500 characters, or a reference beside it',
+		);
+		const shown = await readPreset(await write(fileWith({ 5: pictured, 7: '\t"seed": 1' })));
+		expect(shown).toMatchObject({ reference: 'mine.png', seed: 1 });
+		expect(shown).not.toHaveProperty('prompt');
+		expect(await readPreset(await write(fileWith({ 5: pictured })))).toMatchObject({
+			prompt: 'transfer this to my style',
+		});
+		expect(await refusalOf(fileWith({ 5: pictured, 7: '\t"prompt": ""' }))).toBe(
+			'FILE:7:12 prompt: expected text of 1 to 500 characters, found ""',
 		);
 	});
 

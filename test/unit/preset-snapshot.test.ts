@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readPicturedPreset } from '../../sidecar/control/preset-bundle.ts';
 import { encodePng, shrink } from '../../sidecar/control/png.ts';
 import { presetOfNow } from '../../sidecar/control/preset-snapshot.ts';
+import { savePreset } from '../../sidecar/control/preset-store.ts';
+import { readReference } from '../../sidecar/control/reference-image.ts';
 import { FILES_MAX, readPreset } from '../../sidecar/control/presets.ts';
 import type { PreviewFeed } from '../../sidecar/control/http/served.ts';
 import { PreviewSink } from '../../sidecar/egress/preview-sink.ts';
@@ -10,7 +12,7 @@ import { rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/f
 import { loadNative } from '../../sidecar/native.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
-import { frameOf } from '../support/frames.ts';
+import { frameOf, referenceOfGrey } from '../support/frames.ts';
 import { ask } from '../support/http.ts';
 import { decodePng, pixelAt } from '../support/png.ts';
 import { newController, openServer } from '../support/preview.ts';
@@ -84,6 +86,24 @@ describe('what is painted now', () => {
 		expect([thumbnail.width, thumbnail.height]).toEqual([256, 144]);
 		expect(pixelAt(thumbnail, 0.5, 0.25)).toEqual([255, 0, 0, 255]);
 		expect(pixelAt(thumbnail, 0.5, 0.75)).toEqual([0, 0, 255, 255]);
+	});
+
+	test('is kept with the picture that shows it, which is then read as it was', async () => {
+		const controller = newController(() => 0, undefined, true);
+		const reference = referenceOfGrey(77);
+		controller.show({ name: 'a photo.heic.png', reference });
+		const { preset, pictures } = await presetOfNow(
+			{ controller, preview: await previewOf(64, 64) },
+			{ name: 'like-that' },
+		);
+		expect(preset).not.toHaveProperty('shown');
+		expect(preset).not.toHaveProperty('prompt');
+		const path = await savePreset({ preset, pictures }, { folder: own, replace: false });
+		expect(await readPreset(path)).toMatchObject({
+			reference: 'like-that.reference.png',
+			thumbnail: expect.anything(),
+		});
+		expect((await readReference(`${own}/like-that.reference.png`)).picture.id).toBe(reference.id);
 	});
 
 	test('is never written over one that is there', async () => {

@@ -94,9 +94,7 @@ test('the user’s own presets are found first, and a broken one does not hide t
 test('the configuration overrides what the preset says', async () => {
 	const configuration = parse(Configuration, { style: 'pencil-sketch', strength: 0, prompt: 'in red chalk' }, 'test');
 	expect(await choosePreset(configuration, shipped)).toMatchObject({
-		name: 'pencil-sketch',
-		prompt: 'in red chalk',
-		strength: 0,
-		seed: 42,
+		path: expect.stringMatching(/\/pencil-sketch\.style\.json$/),
+		preset: { name: 'pencil-sketch', prompt: 'in red chalk', strength: 0, seed: 42 },
 	});
 });

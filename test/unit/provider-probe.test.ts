@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
-import { modelBytes, openModelFolder } from '../../sidecar/inference/manifest.ts';
+import { modelBytes } from '../../sidecar/inference/manifest.ts';
 import { probeTimeoutMs } from '../../sidecar/inference/provider-probe.ts';
-import { LITE } from '../support/lite.ts';
+import { openLite } from '../support/lite.ts';
 
 it('gives a probe half a minute, and as much again for each gigabyte of the model', () => {
 	expect([0, 1e9, 5e9].map(probeTimeoutMs)).toEqual([30_000, 60_000, 180_000]);
 });
 
 it('counts the graphs of a model as they are loaded', async () => {
-	const { path, manifest } = await openModelFolder(LITE);
+	const { path, manifest } = await openLite();
 	const bytes = await modelBytes({ path, manifest });
 	expect(bytes).toBeGreaterThan(1e6);
 	expect(probeTimeoutMs(bytes)).toBeLessThan(32_000);

@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkTuning } from '../../sidecar/app/streams.ts';
 import { framesInEngine } from '../../sidecar/engine/engine-protocol.ts';
-import { openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { StreamBatch } from '../../sidecar/inference/stream-batch.ts';
 import { tuningOf } from '../support/frames.ts';
-import { LITE } from '../support/lite.ts';
+import { openLite } from '../support/lite.ts';
 
 describe('the stream batch', () => {
 	it('has a batch at each step once it is full, and finishes one with each run', () => {
@@ -55,7 +54,7 @@ describe('the stream batch', () => {
 	});
 
 	it('is refused where the graph takes one timestep for all frames', async () => {
-		const { manifest } = await openModelFolder(LITE);
+		const { manifest } = await openLite();
 		const { unet } = manifest.graphs;
 		const inputs = unet.inputs.map((input) => (input.name === 'timestep' ? { ...input, shape: [1] } : input));
 		const other = { ...manifest, graphs: { ...manifest.graphs, unet: { ...unet, inputs } } };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineHandle, EngineListener } from '../../sidecar/engine/engine-process.ts';
 import { SupervisedEngine, type SupervisedEngineSettings } from '../../sidecar/engine/supervised-engine.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
-import { rgbLayout, type Frame, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { rgbLayout, type Frame, type Region, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf, parametersOf } from '../support/frames.ts';
@@ -89,6 +89,7 @@ const open = ({
 	keepsAll = false,
 	batchSize = 1,
 	hasFallback = false,
+	regionNow,
 	stall = Promise.resolve(),
 }: Partial<SupervisedEngineSettings> & { stall?: Promise<void> } = {}) => {
 	const engines: PuppetEngine[] = [];
@@ -112,6 +113,8 @@ const open = ({
 			release: ({ sequence }) => void released.push(sequence),
 		},
 		parametersNow: () => parameters,
+		...(regionNow && { regionNow }),
+		keepsSource: true,
 		batchSize,
 		keepsAll,
 		hasFallback,
@@ -195,6 +198,28 @@ describe('an engine that works', () => {
 		expect(shown[0]).toMatchObject({ sequence: 7, kind: 'source' });
 		expect(shown[0]!.picture.data[0]).toBe(7);
 		expect(shown[0]!.source).toBe(shown[0]!.picture);
+	});
+
+	it('gives with a painting of a part the source’s own picture of that frame, and the part as it was when it was sent', async () => {
+		const regions: Region[] = ['changed', 'subject'].map((of) => ({
+			of: of as 'changed' | 'subject',
+			isInverted: false,
+			featherPx: 0,
+			revision: 0,
+		}));
+		let region: Region | undefined = regions[0];
+		const { engines, offer, shown } = open({ regionNow: () => region });
+		engines[0]!.ready(3);
+		await offer(5);
+		region = regions[1];
+		await offer(6);
+		region = undefined;
+		await offer(7);
+		for (const sequence of [5, 6, 7]) engines[0]!.answer(sequence);
+		await settle();
+		expect(shown.map((frame) => frame.region?.of)).toEqual([...regions, undefined]);
+		expect(shown.map((frame) => frame.region?.original?.data[0])).toEqual([5, 6, undefined]);
+		expect(shown[0]!.region!.original!.data).not.toBe(shown[0]!.picture.data);
 	});
 
 	it('ends when the source has ended and every frame was answered', async () => {

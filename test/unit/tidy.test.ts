@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	errors: { values: [] },
 	config: { values: [] },
-	parameters: { values: [], types: ['config'] },
+	parameters: { values: [], types: ['config', 'frame'] },
 	native: { values: [], types: ['frame'] },
 	ndi: { values: ['native'], types: ['egress', 'frame'] },
 	ffmpeg: { values: ['frame'] },
@@ -27,11 +27,12 @@ const MAY_IMPORT: Record<string, { values: string[]; types?: string[] }> = {
 	egress: { values: ['frame', 'native', 'ndi', 'ffmpeg', 'srt', 'video-device'] },
 	inference: { values: ['frame', 'native', 'config'] },
 	engine: { values: ['frame', 'inference', 'native', 'parameters'], types: ['config'] },
-	control: { values: ['config', 'parameters'] },
+	// Pictures that show styles are decoded where they come in.
+	control: { values: ['config', 'ffmpeg', 'frame', 'parameters'] },
 	// Both ends of it; what it paints with is given to it.
 	fleet: { values: ['config', 'frame', 'parameters'], types: ['engine', 'inference', 'native'] },
 	// What was painted, and by whom it was asked: both ends of it.
-	recording: { values: ['config', 'ffmpeg', 'frame', 'ingest'], types: ['control', 'engine'] },
+	recording: { values: ['config', 'control', 'ffmpeg', 'frame', 'ingest'], types: ['engine', 'parameters'] },
 	telemetry: { values: ['frame', 'native'], types: ['config'] },
 	app: {
 		values: [

@@ -1,9 +1,8 @@
-"""Writes the transformer's graphs into a folder, their weights in one file that they share, and what torch paints with them.
+"""Writes a model folder: the transformer's graphs, their weights in one file that they share; the base's graphs and tokenizer; model.json.
 
-    python3 -m training.causal_dit.export --checkpoint CACHE/dit/last.pt --out FOLDER [--picture 256x144] [--frames 6]
+    python3 -m training.causal_dit.export --checkpoint CACHE/dit/last.pt --base CACHE/base.pt --out models/lite-dit [--picture 256x144] [--frames 6]
 
-FOLDER/causal-dit.json names the graphs, their tensors and the window; parity.json has a stream of frames with two switches of style as
-torch painted it. It is not yet a folder for `--model`: docs/causal-dit.md says what is missing. --tiny makes a model of random weights for tests.
+parity.json beside them has a stream of frames with two switches of style as torch painted it. --tiny makes a model of random weights for tests.
 """
 
 import argparse
@@ -19,12 +18,16 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from training import export as lite
+from training import graphs as base_graphs
+from training import prompts
 from training.causal_dit import graphs
+from training.causal_dit.sequences import REFERENCE_PROMPT
 from training.causal_dit.model import PATCH, TINY, CausalDit, Size, multiply_adds
 from training.causal_dit.streaming import Window, paint_frame, sigmas
 from training.dreamlite.parity import packed
 from training.export import HALF_FROM, OPSET, half_rounded, name_dims, sha256
-from training.model import LATENT_CHANNELS, QUERIES
+from training.model import LATENT_CHANNELS, QUERIES, TOKENS, VISION_SIDE, Lite
 from training.model import WIDTH as PROMPT_WIDTH
 
 WEIGHTS = "causal-dit.weights"
@@ -88,31 +91,56 @@ def export_graph(module, inputs, outputs, path, weights):
     path.write_bytes(model.SerializeToString())
 
 
-def export(model, out, grid, frames, sinks, steps, share=0.3):
-    """Writes the graphs and causal-dit.json into the folder out and returns the latter; share: of the tokens, for `dit_step_kept`."""
+def base_modules(base):
+    """Role -> module, of what the transformer stands on."""
+    return {
+        "te_vision": base_graphs.TeVision(base), "te_text": base_graphs.TeText(base),
+        "vae_encoder": base_graphs.VaeEncoder(base), "vae_decoder": base_graphs.VaeDecoder(base),
+    }
+
+
+def manifest(name, size, window, steps, entries, tokenizer_hash):
+    return {
+        "format": "allaprima-model", "formatVersion": 1, "name": name, "version": "0.1.0", "title": "Lite DiT", "family": "causal-dit", "licence": "MIT",
+        "size": {"fixed": size},
+        "latents": {"channels": LATENT_CHANNELS, "scale": SCALE},
+        "scheduler": {"type": "flow-match-euler", "baseShift": 0.5, "maxShift": 1.15, "baseSeqLen": 256, "maxSeqLen": 4096},
+        "steps": {"default": steps, "supported": [1, 2]},
+        "textEncoder": {
+            "tokenizer": "tokenizer.json", "tokenizerSha256": tokenizer_hash, "template": "{prompt}", "maxLength": TOKENS, "dropTokens": 0,
+            "padTokenId": 0, "neutralPrompt": prompts.NEUTRAL_PROMPT, "referencePrompt": REFERENCE_PROMPT,
+            "image": {"width": VISION_SIDE, "height": VISION_SIDE},
+        },
+        "window": window,
+        "tuning": {"batchSize": 1, "steps": steps, "noise": "fixed", "teRefreshEvery": 8, "teBatchOne": True, "precision": "fp32"},
+        "styles": list(prompts.PRESETS),
+        "graphs": entries,
+    }
+
+
+def export(model, base, out, grid, frames, sinks, steps, share=0.3, name="lite-dit"):
+    """Writes graphs, tokenizer and model.json into the folder out and returns the manifest; base: training.model.Lite; share: of the tokens, for `dit_step_kept`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     size, (rows, columns) = model.size, grid
     own = rows * columns
-    kept, past = max(1, int(share * own)), (1 + frames) * own
+    kept = max(1, int(share * own))
     tensors, weights = graphs.tensors(size, grid, frames, kept), SharedWeights(out / WEIGHTS)
     for role, module in graphs.modules(half_rounded(model).eval(), grid).items():
         export_graph(module, *tensors[role], out / f"{role}.onnx", weights)
     weights.close()
-    specs = lambda own: [{"name": name, "type": kind, "shape": shape} for name, kind, shape in own]
-    entries = {}
+    specs = lambda own: [{"name": tensor, "type": kind, "shape": shape} for tensor, kind, shape in own]
+    of_base = base_modules(half_rounded(base).eval())
+    entries = {role: lite.export_graph(role, module, out / f"{role}.onnx") for role, module in of_base.items()}
     for role, (inputs, outputs) in tensors.items():
         path = out / f"{role}.onnx"
         onnx.checker.check_model(str(path))
         shared = [{"file": WEIGHTS, "sha256": sha256(out / WEIGHTS)}]
         entries[role] = {"file": path.name, "sha256": sha256(path), "externalData": shared, "inputs": specs(inputs), "outputs": specs(outputs)}
-    height, width = rows * PATCH * SCALE, columns * PATCH * SCALE
-    made = {
-        "format": "allaprima-causal-dit", "formatVersion": 1, "size": [width, height], "window": {"frames": frames, "sinkFrames": sinks},
-        "sigmas": sigmas(steps, height, width), "graphs": entries,
-        "multiplyAdds": {"dit_step": multiply_adds(size, own, past), "dit_step_kept": multiply_adds(size, own, past, kept=kept)},
-    }
-    (out / "causal-dit.json").write_text(json.dumps(made, indent=2) + "\n")
+    (out / "tokenizer.json").write_text(prompts.tokenizer_json() + "\n", encoding="utf-8")
+    painted = [columns * PATCH * SCALE, rows * PATCH * SCALE]
+    made = manifest(name, painted, {"frames": frames, "sinkFrames": sinks}, steps, entries, sha256(out / "tokenizer.json"))
+    (out / "model.json").write_text(json.dumps(made, indent=2) + "\n")
     return made
 
 
@@ -124,7 +152,8 @@ def parity(model, made, count):
     """
     generator = torch.Generator().manual_seed(7)
     random = lambda *shape: torch.randn(shape, generator=generator)
-    width, height = made["size"]
+    width, height = made["size"]["fixed"]
+    levels = sigmas(made["tuning"]["steps"], height, width)
     latents = (LATENT_CHANNELS, height // SCALE, width // SCALE)
     values = {
         "noise": random(count, *latents), "source_latents": random(count, *latents),
@@ -149,9 +178,9 @@ def parity(model, made, count):
                     window.switch(model.anchor(values[switch["reference"]]) if "reference" in switch else None)
             one = slice(frame, frame + 1)
             some = {"kept": values["kept"][kept_frames.index(frame)], "rest": painted[-1]} if frame in kept_frames else {}
-            painted.append(paint_frame(model, values["noise"][one], values["source_latents"][one], words, made["sigmas"], window, **some))
+            painted.append(paint_frame(model, values["noise"][one], values["source_latents"][one], words, levels, window, **some))
     values["painted"] = torch.cat(painted)
-    return {"switches": switches, "keptFrames": kept_frames, "tensors": {name: packed(value) for name, value in values.items()}}
+    return {"sigmas": levels, "switches": switches, "keptFrames": kept_frames, "tensors": {name: packed(value) for name, value in values.items()}}
 
 
 def load(path):
@@ -165,6 +194,7 @@ def load(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", help="of training.causal_dit.train; random weights without it")
+    parser.add_argument("--base", help="of training.causal_dit.base; random weights without it")
     parser.add_argument("--out", required=True)
     parser.add_argument("--tiny", action="store_true", help="a model of two narrow layers, 96x64")
     parser.add_argument("--picture", default="256x144", help="the size that is painted")
@@ -184,10 +214,15 @@ def main():
         parser.error(f"--sinks is {args.sinks}, expected 0 to {args.frames - 1}, fewer than --frames")
     if not 0 < args.kept <= 1:
         parser.error(f"--kept is {args.kept}, expected a share, 0 to 1")
-    made = export(model, args.out, (height // token, width // token), args.frames, args.sinks, args.steps, args.kept)
+    base = Lite(len(prompts.vocabulary()))
+    if args.base:
+        base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
+    grid, name = (height // token, width // token), "tiny-dit" if args.tiny else "lite-dit"
+    made = export(model, base, args.out, grid, args.frames, args.sinks, args.steps, args.kept, name)
     (Path(args.out) / "parity.json").write_text(json.dumps(parity(model, made, args.stream)) + "\n")
-    passes = ", ".join(f"{role} {count / 1e9:.2f}" for role, count in made["multiplyAdds"].items())
-    print(f"{args.out}: G multiply-adds a pass: {passes}; {(Path(args.out) / WEIGHTS).stat().st_size / 1e6:.1f} MB of weights", file=sys.stderr)
+    own, stored = grid[0] * grid[1], sum(path.stat().st_size for path in Path(args.out).iterdir())
+    adds = multiply_adds(model.size, own, (1 + args.frames) * own)
+    print(f"{args.out}: {adds / 1e9:.2f} G multiply-adds a pass, {stored / 1e6:.1f} MB", file=sys.stderr)
 
 
 if __name__ == "__main__":

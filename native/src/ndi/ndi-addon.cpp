@@ -194,6 +194,16 @@ std::pair<cv::Size, std::span<std::uint8_t>> rgbPictureOf(const Napi::Value& val
 	return {size, pictureBytesOf(value, name, layout)};
 }
 
+/** A mask of whatever size it says, or none. */
+std::optional<OwnMask> maskOf(const Napi::Value& value, const std::string& name) {
+	if (value.IsUndefined()) return std::nullopt;
+	const Napi::Object object = objectOf(value, name, "a mask");
+	const cv::Size size = sizeOf(object, name);
+	const auto bytes = static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
+	const auto data = bytesOf(object.Get("data"), name + ".data", bytes).first(bytes);
+	return OwnMask{size, {data.begin(), data.end()}};
+}
+
 IntakeOptions intakeOptionsOf(const Napi::Value& value, const std::string& name) {
 	const Napi::Object object = objectOf(value, name, "an input");
 	IntakeOptions options;
@@ -691,12 +701,16 @@ public:
 	}
 
 private:
-	/** (sequence, picture) */
+	/** (sequence, picture, mask | undefined) */
 	void painted(const Napi::CallbackInfo& info) {
 		const auto sequence = static_cast<std::uint64_t>(integerOf(info[0], "sequence", 0, INT64_C(1) << 53));
+		// Copied before anything else is read: that may run JavaScript.
+		auto mask = maskOf(info[2], "mask");
 		const auto picture = rgbPictureOf(info[1], "picture");
 		if (Relay* relay = session_->relay())
-			rethrowing(info.Env(), [&] { relay->painted(sequence, picture.first, picture.second); });
+			rethrowing(info.Env(), [&] {
+				relay->painted(sequence, picture.first, picture.second, std::move(mask));
+			});
 	}
 
 	void setDirect(const Napi::CallbackInfo& info) {

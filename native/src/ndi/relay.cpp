@@ -55,6 +55,19 @@ bool tryConvert(PixelConverter& converter, const Picture& source, const Picture&
 	}
 }
 
+/** The share of a painting in each pixel; nothing where there is no memory for it: then all of it is shown.
+ */
+std::shared_ptr<const std::vector<std::uint8_t>>
+sharesOf(RegionPainter& region, OwnMask& mask, const Picture& painting, const Picture& picture, Fit fit) {
+	try {
+		auto shares = std::make_shared<std::vector<std::uint8_t>>();
+		region.lay({mask.size, mask.data}, painting, picture, fit, *shares);
+		return shares;
+	} catch (const std::exception&) {
+		return nullptr;
+	}
+}
+
 bool sameSize(const FrameFacts& a, const FrameFacts& b) {
 	return a.width == b.width && a.height == b.height;
 }
@@ -147,7 +160,9 @@ bool Relay::shed() {
 
 // -- The painter's side
 
-void Relay::painted(std::uint64_t sequence, cv::Size size, std::span<const std::uint8_t> rgb) {
+void Relay::painted(
+	std::uint64_t sequence, cv::Size size, std::span<const std::uint8_t> rgb, std::optional<OwnMask> mask
+) {
 	std::vector<std::uint8_t> copy;
 	{
 		const std::scoped_lock lock(mutex_);
@@ -163,12 +178,13 @@ void Relay::painted(std::uint64_t sequence, cv::Size size, std::span<const std::
 	lastPainted_ = sequence;
 	paintedUs_ = nowUs();
 	if (handedOver_.size() >= HANDED_OVER_MAX) handedOver_.pop_front();
-	handedOver_.push_back({sequence, size, std::move(copy)});
+	handedOver_.push_back({sequence, size, std::move(copy), std::move(mask)});
 	paintWake_.all();
 }
 
 void Relay::preparePaintings() {
 	PixelConverter converter;
+	RegionPainter region;
 	std::unique_lock lock(mutex_);
 	for (;;) {
 		while (!isStopped_ && (handedOver_.empty() || ready_.size() >= READY_MAX)) paintWake_.wait(lock);
@@ -188,17 +204,22 @@ void Relay::preparePaintings() {
 		facts.height = arrival.height;
 		facts.sequence = item.sequence;
 		FrameRef canvas = canvases_->take(facts.byteLength());
+		std::shared_ptr<const std::vector<std::uint8_t>> shares;
 		if (canvas) {
 			static_cast<FrameFacts&>(*canvas) = std::move(facts);
-			const Picture painting = rgbOf(item.size, item.rgb);
-			if (!tryConvert(converter, painting, pictureOf(*canvas), backFrom(options_.fit))) canvas = {};
+			const Picture painting = rgbOf(item.size, item.rgb), picture = pictureOf(*canvas);
+			const Fit fit = backFrom(options_.fit);
+			if (!tryConvert(converter, painting, picture, fit))
+				canvas = {};
+			else if (item.mask)
+				shares = sharesOf(region, *item.mask, painting, picture, fit);
 		}
 
 		lock.lock();
 		if (spare_.size() < SPARE_MAX) spare_.push_back(std::move(item.rgb));
 		if (!canvas || era != era_) continue;
 		const std::int64_t now = nowUs();
-		ready_.push_back(std::move(canvas));
+		ready_.push_back({std::move(canvas), std::move(shares)});
 		paintLatencies_.add(now - arrival.us);
 		delay_.addLatency(now - arrival.us, now, arrival.periodUs);
 		outWake_.all();
@@ -255,8 +276,8 @@ Situation Relay::situation(std::int64_t now) const {
 	situation.policy = policy_;
 	situation.isPanic = isPanic_;
 	situation.isDirect = isDirect_;
-	situation.hasPainting = static_cast<bool>(painting_);
-	situation.hasHeld = painting_ || heldSource_;
+	situation.hasPainting = static_cast<bool>(painting_.pixels);
+	situation.hasHeld = painting_.pixels || heldSource_;
 	if (paintedUs_) situation.paintedAgeUs = now - *paintedUs_;
 	situation.staleAfterUs = staleAfterUs_;
 	if (heldSinceUs_) situation.heldAgeUs = now - *heldSinceUs_;
@@ -268,7 +289,7 @@ Situation Relay::situation(std::int64_t now) const {
 
 void Relay::takePaintings(std::uint64_t sequence, std::int64_t now) {
 	bool isTaken = false;
-	while (!ready_.empty() && ready_.front()->sequence <= sequence) {
+	while (!ready_.empty() && ready_.front().pixels->sequence <= sequence) {
 		painting_ = std::move(ready_.front());
 		ready_.pop_front();
 		heldSource_ = {};
@@ -288,11 +309,11 @@ std::optional<Relay::Leaving> Relay::leavingOf(const FrameRef& frame, std::int64
 		++counts_.painted;
 		if (isPaintingShown_) ++counts_.repeated;
 		isPaintingShown_ = true;
-		return withPixels(withAlphaOf(painting_, frame), frame);
+		return withPixels(paintedOver(frame), frame);
 	case Shown::HOLD:
 		++counts_.held;
 		if (heldSource_) return Leaving{heldSource_, frame};
-		return withPixels(withAlphaOf(painting_, frame), frame);
+		return withPixels(withAlphaOf(painting_.pixels, frame), frame);
 	case Shown::DIRECT:
 		heldSource_ = frame;
 		heldSinceUs_ = now;
@@ -329,6 +350,21 @@ std::optional<Relay::Leaving> Relay::filling(std::int64_t now) {
 std::optional<Relay::Leaving> Relay::withPixels(FrameRef pixels, const FrameRef& frame) {
 	if (!pixels) return std::nullopt;
 	return Leaving{std::move(pixels), frame};
+}
+
+/** The frame, with the painting in that part of it that is to be painted; under `slate` nothing of the source
+ * leaves. */
+FrameRef Relay::paintedOver(const FrameRef& frame) {
+	const auto& [painting, shares] = painting_;
+	if (!shares || policy_ == Policy::SLATE || frame->kind == FrameKind::BGRA || !sameSize(*painting, *frame))
+		return withAlphaOf(painting, frame);
+	FrameRef joined = canvases_->take(frame->byteLength());
+	if (!joined) return {};
+	static_cast<FrameFacts&>(*joined) = *painting;
+	joined->kind = frame->kind;
+	std::ranges::copy(frame->pixels(), joined->pixels().begin());
+	region_.blend(*shares, pictureOf(*painting), pictureOf(*joined));
+	return heldSource_ = joined;
 }
 
 /** The painting, with the alpha of a frame where that has some and fits. */

@@ -16,10 +16,17 @@
 #include "frame-pool.hpp"
 #include "intake.hpp"
 #include "pixels.hpp"
+#include "region.hpp"
 #include "sender.hpp"
 #include "shown.hpp"
 
 namespace allaprima::ndi {
+
+/** A mask with bytes of its own (region.hpp). */
+struct OwnMask {
+	cv::Size size;
+	std::vector<std::uint8_t> data;
+};
 
 struct RelayOptions {
 	std::string outputName, outputGroups;
@@ -52,8 +59,13 @@ public:
 	/** After the intake has stopped. */
 	void stop();
 
-	/** Copies `rgb`, of any size. */
-	void painted(std::uint64_t sequence, cv::Size size, std::span<const std::uint8_t> rgb);
+	/** Copies `rgb`, of any size. With a mask it is shown in a part of the picture. */
+	void painted(
+		std::uint64_t sequence,
+		cv::Size size,
+		std::span<const std::uint8_t> rgb,
+		std::optional<OwnMask> mask = std::nullopt
+	);
 	void setDirect(bool isDirect);
 	void setPanic(bool isPanic);
 	void setPolicy(Policy policy);
@@ -89,6 +101,13 @@ private:
 		std::uint64_t sequence;
 		cv::Size size;
 		std::vector<std::uint8_t> rgb;
+		std::optional<OwnMask> mask;
+	};
+	/** At the size of the source. */
+	struct Painting {
+		FrameRef pixels;
+		/** Of it in each pixel, where it is shown in a part alone. */
+		std::shared_ptr<const std::vector<std::uint8_t>> shares;
 	};
 	struct Arrival {
 		std::uint64_t sequence = UINT64_MAX;
@@ -111,6 +130,7 @@ private:
 	std::optional<Leaving> leavingOf(const FrameRef& frame, std::int64_t now);
 	std::optional<Leaving> filling(std::int64_t now);
 	std::optional<Leaving> withPixels(FrameRef pixels, const FrameRef& frame);
+	FrameRef paintedOver(const FrameRef& frame);
 	FrameRef withAlphaOf(const FrameRef& painting, const FrameRef& frame);
 	FrameRef slateFor(const FrameRef& frame);
 	void takePaintings(std::uint64_t sequence, std::int64_t now);
@@ -141,16 +161,16 @@ private:
 	std::deque<Note> notes_;
 	std::deque<HandedOver> handedOver_;
 	std::vector<std::vector<std::uint8_t>> spare_;
-	std::deque<FrameRef> ready_; // paintings at the size of the source
+	std::deque<Painting> ready_;
 	std::uint64_t era_ = 0; // of the paintings: ends with direct mode
 	std::array<Arrival, 512> arrivals_{};
 	std::optional<std::uint64_t> lastPainted_;
 	std::optional<std::int64_t> paintedUs_;
 
 	// Of the output's thread, under the mutex all the same.
-	FrameRef painting_; // the newest of those that may be shown
+	Painting painting_; // the newest of those that may be shown
 	bool isPaintingShown_ = false;
-	FrameRef heldSource_; // the last frame of direct mode, for `hold`
+	FrameRef heldSource_; // the last frame of direct mode, or with a painting in a part of it, for `hold`
 	std::optional<std::int64_t> heldSinceUs_; // when one of those two could first be shown
 	FrameRef slate_;
 	Leaving last_;
@@ -160,6 +180,7 @@ private:
 	Counts counts_;
 	Latencies paintLatencies_, directLatencies_;
 	PixelConverter slateConverter_;
+	RegionPainter region_;
 
 	std::mutex failoverMutex_;
 	std::string failoverName_, failoverUrl_;

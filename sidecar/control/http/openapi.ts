@@ -73,7 +73,7 @@ const ERROR = { 'application/json': { schema: { $ref: '#/components/schemas/Erro
 
 const operationOf = (
 	path: string,
-	{ summary, body, ofChannel, refusals = {}, status = 200, answer }: Operation,
+	{ summary, body, bodyTypes, query = {}, ofChannel, refusals = {}, status = 200, answer }: Operation,
 	examples: Record<string, readonly string[]>,
 ): OpenApiOperation => {
 	const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]): OpenApiParameter => ({
@@ -84,6 +84,12 @@ const operationOf = (
 	}));
 	const parameters: OpenApiParameter[] = [
 		...inPath,
+		...Object.entries(query).map(([name, description]): OpenApiParameter => ({
+			name,
+			in: 'query',
+			description,
+			schema: { type: 'string' },
+		})),
 		...(ofChannel
 			? [
 					{
@@ -96,6 +102,10 @@ const operationOf = (
 			: []),
 	];
 	const content = 'schema' in answer ? { 'application/json': { schema: answer.schema } } : { [answer.type]: {} };
+	const bodies = {
+		...(body && { 'application/json': { schema: body } }),
+		...Object.fromEntries(bodyTypes?.map((type) => [type, { schema: {} }]) ?? []),
+	};
 	const isText = 'type' in answer && answer.type.startsWith('text/');
 	const refused = Object.entries(refusals).map(([status, description]) => [
 		status,
@@ -105,7 +115,7 @@ const operationOf = (
 		summary,
 		...(path === '/healthz' && { security: [] }),
 		...(parameters.length > 0 && { parameters }),
-		...(body && { requestBody: { required: true as const, content: { 'application/json': { schema: body } } } }),
+		...(Object.keys(bodies).length > 0 && { requestBody: { required: true as const, content: bodies } }),
 		responses: {
 			[status]: { description: summary, content },
 			...(Object.fromEntries(refused) as OpenApiOperation['responses']),

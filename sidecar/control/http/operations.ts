@@ -7,6 +7,7 @@ import {
 	SavePreset,
 	SetScenes,
 } from '../../config/schema.ts';
+import { REFERENCE_MEDIA_TYPES } from './references.ts';
 import type { RouteName } from './routes.ts';
 import {
 	chatAnswer,
@@ -26,6 +27,10 @@ export interface Operation {
 	summary: string;
 	/** Of the body, as JSON. */
 	body?: object;
+	/** What the body may be instead. */
+	bodyTypes?: readonly string[];
+	/** Besides the channel. */
+	query?: Record<string, string>;
 	/** Whether `?channel=` says which channel is meant. */
 	ofChannel?: boolean;
 	/** Of the answer; 200 where absent. */
@@ -76,7 +81,38 @@ export const OPERATIONS: Record<RouteName, Operation> = {
 		summary: 'Carries out one command',
 		ofChannel: true,
 		body: jsonSchemaOf(Command),
-		refusals: { 400: 'A command that is none', 413: 'Too long', 415: 'Not sent as application/json' },
+		refusals: {
+			400: 'A command that is none, or cannot be carried out now',
+			409: 'The model takes no picture as a style',
+			413: 'Too long',
+			415: 'Not sent as application/json',
+		},
+		answer: STATE,
+	},
+	'POST /api/reference': {
+		summary:
+			'Paints like the picture that is sent: up to 64 MiB, 16 to 8192 px a side; of an animated one the first frame',
+		ofChannel: true,
+		query: { name: 'What the picture is called, for people' },
+		bodyTypes: REFERENCE_MEDIA_TYPES,
+		refusals: {
+			400: 'No picture that can be decoded',
+			409: 'The model takes words alone, or something else was chosen meanwhile',
+			413: 'Too long',
+			415: 'Not sent as a picture',
+			503: 'Other pictures are being sent: again after the seconds of Retry-After',
+		},
+		answer: STATE,
+	},
+	'GET /api/reference': {
+		summary: 'The picture that shows the style, small',
+		ofChannel: true,
+		refusals: { 404: 'No picture shows it', 409: 'Not while panic is on' },
+		answer: { type: 'image/png' },
+	},
+	'DELETE /api/reference': {
+		summary: 'Paints as the preset says again',
+		ofChannel: true,
 		answer: STATE,
 	},
 	'POST /api/styles/{name}/activate': {

@@ -12,6 +12,7 @@ const PAGE_FILES: Record<string, [file: string, type: string]> = {
 	'/stage.js': ['stage.js', 'text/javascript'],
 	'/plot.js': ['plot.js', 'text/javascript'],
 	'/modifiers.js': ['modifiers.js', 'text/javascript'],
+	'/reference.js': ['reference.js', 'text/javascript'],
 	'/scenes.js': ['scenes.js', 'text/javascript'],
 	'/fleet.js': ['fleet.js', 'text/javascript'],
 	'/thumbnails.js': ['thumbnails.js', 'text/javascript'],

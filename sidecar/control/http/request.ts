@@ -17,6 +17,19 @@ export const channelNameOf = (request: IncomingMessage): string | undefined =>
 export const readJson = async (request: IncomingMessage, byteLengthMax = BODY_BYTES): Promise<unknown> => {
 	if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
 		throw new Refusal(415, 'ERR_COMMAND', 'A command is sent as application/json.');
+	const body = await readBody(request, { byteLengthMax, what: 'A command', code: 'ERR_COMMAND' });
+	try {
+		return JSON.parse(body.toString('utf8'));
+	} catch (cause) {
+		throw new Refusal(400, 'ERR_COMMAND', `The command is not JSON: ${(cause as Error).message}.`);
+	}
+};
+
+/** Errors: `code`, as refusals: more than `byteLengthMax`, or cut off. */
+export const readBody = async (
+	request: IncomingMessage,
+	{ byteLengthMax, what, code }: { byteLengthMax: number; what: string; code: string },
+): Promise<Buffer> => {
 	const chunks: Buffer[] = [];
 	let byteLength = 0;
 	await new Promise<void>((resolve, reject) => {
@@ -25,14 +38,10 @@ export const readJson = async (request: IncomingMessage, byteLengthMax = BODY_BY
 			chunks.push(chunk);
 			if (byteLength <= byteLengthMax) return;
 			request.pause();
-			reject(new Refusal(413, 'ERR_COMMAND', `A command has at most ${byteLengthMax} bytes.`));
+			reject(new Refusal(413, code, `${what} has at most ${byteLengthMax} bytes.`));
 		});
 		request.on('end', resolve);
-		request.on('close', () => reject(new Refusal(400, 'ERR_COMMAND', 'The request was cut off.')));
+		request.on('close', () => reject(new Refusal(400, code, 'The request was cut off.')));
 	});
-	try {
-		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-	} catch (cause) {
-		throw new Refusal(400, 'ERR_COMMAND', `The command is not JSON: ${(cause as Error).message}.`);
-	}
+	return Buffer.concat(chunks);
 };

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, ForgetMidi, LearnMidi, parse, SavePreset, type Preset } from '../../config/schema.ts';
+import { ChatRequest, ForgetMidi, LearnMidi, maskFileOf, parse, SavePreset, type Preset } from '../../config/schema.ts';
 import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';
 import { IMAGE_MEDIA_TYPES } from '../image-header.ts';
+import { readMaskFile } from '../mask-file.ts';
 import { midiPage } from '../midi/page.ts';
 import type { MidiServed } from '../midi/surface.ts';
 import { oscPage } from '../osc/page.ts';
@@ -15,6 +16,7 @@ import type { Access } from './access.ts';
 import { json, Refusal, type Answer } from './answer.ts';
 import { apiAnswer } from './openapi.ts';
 import { channelNameOf, readJson } from './request.ts';
+import { expectReferences, forgetReference, paintLike, readReference } from './references.ts';
 import { readScenes, writeScenes } from './scenes.ts';
 import type { ErrorAnswer, PresetView, SavedPreset } from './schemas.ts';
 import {
@@ -53,6 +55,9 @@ export const ROUTES = {
 	'POST /api/presets': (call) => savePresetOfNow(call),
 	'GET /api/thumbnails/{name}': (call) => thumbnail(call),
 	'POST /api/commands': (call) => command(call),
+	'POST /api/reference': (call) => paintLike(call, channelOf(call)),
+	'GET /api/reference': (call) => readReference(channelOf(call)),
+	'DELETE /api/reference': (call) => forgetReference(call, channelOf(call)),
 	'POST /api/styles/{name}/activate': (call) => activate(call),
 	'POST /api/panic/{state}': (call) => panic(call),
 	'POST /api/chat': (call) => chat(call),
@@ -72,7 +77,7 @@ export const ROUTES = {
 	}),
 	'GET /osc': (call) => osc(call),
 	'GET /midi': ({ served }) => ({ type: 'text/html; charset=utf-8', body: midiPage(served.midi?.view()) }),
-} satisfies Record<`${'GET' | 'POST' | 'PUT'} /${string}`, Handler>;
+} satisfies Record<`${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`, Handler>;
 
 export type RouteName = keyof typeof ROUTES;
 
@@ -127,25 +132,36 @@ const channelOf = ({ request, served }: Call): ServedChannel => {
 };
 
 /** In the order of next and previous. */
-const presetsOf = ({ controller }: ServedChannel): PresetView[] =>
-	controller.presets.map(({ name, title, prompt, strength, seed }) => ({ name, title, prompt, strength, seed }));
+const presetsOf = ({ controller }: ServedChannel): PresetView[] => controller.presets.map(presetViewOf);
+
+const presetViewOf = ({ name, title, prompt = '', strength, seed }: Preset): PresetView => ({
+	name,
+	title,
+	prompt,
+	strength,
+	seed,
+});
 
 const savePresetOfNow = async (call: Call): Promise<Answer> => {
 	const channel = channelOf(call);
 	const wish = parse(SavePreset, await readJson(call.request), 'The preset', 'ERR_COMMAND');
 	const pictured = await presetOfNow(channel, wish);
-	const { name, title, prompt, strength, seed } = pictured.preset;
+	const view = presetViewOf(pictured.preset);
 	const path = await savePreset(pictured, { folder: presetFolders()[0]!, replace: false }).catch((error: Error) => {
 		if ((error.cause as NodeJS.ErrnoException | undefined)?.code !== 'EEXIST') throw error;
-		throw new Refusal(409, 'ERR_STYLE', `There is a preset ${name} of yours already. Choose another name.`);
+		throw new Refusal(409, 'ERR_STYLE', `There is a preset ${view.name} of yours already. Choose another name.`);
 	});
 	const hasThumbnail = pictured.pictures.thumbnail !== undefined;
-	return { ...json({ name, title, prompt, strength, seed, path, hasThumbnail } satisfies SavedPreset), status: 201 };
+	return { ...json({ ...view, path, hasThumbnail } satisfies SavedPreset), status: 201 };
 };
 
 const command = async (call: Call): Promise<Answer> => {
 	const channel = channelOf(call);
-	channel.controller.apply(readCommand(await readJson(call.request)));
+	const asked = readCommand(await readJson(call.request));
+	if (asked.type === 'reference' && asked.from !== 'preset') expectReferences(channel);
+	const mask = asked.type === 'region' && asked.region !== 'preset' ? maskFileOf(asked.region) : undefined;
+	if (mask !== undefined) await readMaskFile(mask, presetFolders());
+	await channel.controller.carryOut(asked);
 	return json(stateOf(call.served, channel));
 };
 

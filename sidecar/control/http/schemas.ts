@@ -1,5 +1,5 @@
 import type { Modifier, SceneStyle } from '../../config/schema.ts';
-import type { ControlView } from '../controller.ts';
+import type { ControlView, ReferenceView } from '../controller.ts';
 import type { MidiView } from '../midi/surface.ts';
 import type { ChatAnswer, FleetView, RemoteView, RunReport, RunView, ServerState, WorkerView } from './served.ts';
 
@@ -58,16 +58,32 @@ const controlView = object<ControlView>(
 		prompt: text,
 		strength: share,
 		seed: count,
+		reference: {
+			...object<ReferenceView>({
+				id: { ...text, description: 'Of its pixels' },
+				name: text,
+				width: count,
+				height: count,
+				isOfPreset: { ...flag, description: 'Whether the preset has it; else it was given since' },
+			}),
+			description: 'The picture that shows the style, where one does: GET /api/reference',
+		},
 		fadeS: number('How long a change of style fades, s'),
 		panic: flag,
-		epoch: { ...count, description: 'Rises with each change of style, prompt or seed' },
+		epoch: { ...count, description: 'Rises with each change of style, prompt, reference or seed' },
 		progress: { ...share, description: '0 when a fade begins, 1 when it is over or there is none' },
 		presetsRevision: { ...count, description: 'Rises with each change of what GET /api/presets gives' },
 		tempo: object<NonNullable<ControlView['tempo']>>({ bpm: number('Beats a minute'), beatsPerBar: count }),
 		quantise: { ...text, enum: ['off', 'beat', 'bar'], description: 'What a switch of style waits for' },
 		pending: { ...text, description: 'The style that waits for the beat' },
+		region: {
+			...text,
+			description:
+				'What is painted: all, changed, subject, background or the name of a mask; then ,invert and ,feather=PX',
+		},
+		isRegionOfPreset: { ...flag, description: 'Whether the style says so' },
 	},
-	['tempo', 'pending'],
+	['reference', 'tempo', 'pending'],
 );
 
 const size = () => object<{ width: number; height: number }>({ width: count, height: count });
@@ -177,6 +193,7 @@ export const serverState = object<ServerState>(
 			type: 'array',
 			items: object<Modifier>({ name: text, phrase: { ...text, description: 'What a prompt says of it' } }),
 		},
+		takesReferences: { ...flag, description: 'Whether a picture may show the style' },
 		scenesRevision: {
 			...count,
 			description: 'Rises with each change of what GET /api/scenes gives; absent where OBS is not in use',

@@ -130,6 +130,8 @@ export interface ServerState {
 	control: ControlView;
 	/** What the channel's model knows besides styles. */
 	modifiers: readonly Modifier[];
+	/** Whether a picture may show the style. */
+	takesReferences: boolean;
 	/** Of the table of scenes; absent where OBS is not in use. */
 	scenesRevision?: number;
 	run: RunView;
@@ -237,6 +239,7 @@ export const stateOf = (
 		channel: name,
 		control: controller.view(),
 		modifiers,
+		takesReferences: controller.takesReferences,
 		...(scenes && { scenesRevision: scenes.table.revision }),
 		run: run(),
 		...(elsewhere && { remote: remoteViewOf(elsewhere) }),

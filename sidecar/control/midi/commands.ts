@@ -88,6 +88,7 @@ const VALUE_OF: Readonly<Record<string, { key: string; isNumber: boolean }>> = {
 	styleAt: { key: 'index', isNumber: true },
 	prompt: { key: 'text', isNumber: false },
 	quantise: { key: 'to', isNumber: false },
+	reference: { key: 'from', isNumber: false },
 	strength: { key: 'value', isNumber: true },
 	fade: { key: 'seconds', isNumber: true },
 	tempo: { key: 'bpm', isNumber: true },

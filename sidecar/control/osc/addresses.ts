@@ -1,5 +1,7 @@
+import { regionOfText } from '../../config/region-text.ts';
 import type { Command } from '../../config/schema.ts';
 import { SidecarError } from '../../errors.ts';
+import { readCommand } from '../commands.ts';
 import type { Controller, ControlView } from '../controller.ts';
 import type { OscArgument } from './codec.ts';
 
@@ -26,6 +28,7 @@ export interface OscAddress {
 }
 
 const NOTHING = { type: 'nothing' } as const;
+const REFERENCES = ['painting', 'source', 'preset'] as const;
 const WAITS = ['off', 'beat', 'bar'] as const;
 const INT32_MAX = 2 ** 31 - 1;
 
@@ -108,6 +111,17 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 		values: ({ prompt }) => [['prompt', text(prompt)]],
 	},
 	{
+		path: 'reference',
+		takes: 's: painting, source or preset',
+		does: 'Paints like the painting or the source is now, or as the preset says again. Nothing is told: who sends back what it hears would ask for a picture each time.',
+		read: (args) =>
+			single(
+				args,
+				({ value }) => REFERENCES.find((from) => from === value),
+				(from) => ({ type: 'reference', from }),
+			),
+	},
+	{
 		path: 'strength',
 		takes: 'f: 0 to 1',
 		does: 'How far the painting goes to the style.',
@@ -155,6 +169,18 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 				(to) => ({ type: 'quantise', to }),
 			),
 		values: ({ quantise }) => [['quantise', text(quantise)]],
+	},
+	{
+		path: 'region',
+		takes: 's: all, changed, subject, background, preset or the name of a mask, then ,invert and ,feather=PX',
+		does: 'What is painted of the picture; preset: as the style says.',
+		read: (args) =>
+			single(
+				args,
+				({ value }) => (typeof value === 'string' ? regionOfText(value, (name) => name) : undefined),
+				(region) => readCommand({ type: 'region', region }),
+			),
+		values: ({ region }) => [['region', text(region)]],
 	},
 	button('state', { type: 'state' }, 'Asks for every value.'),
 	{

@@ -69,6 +69,22 @@ export const thumbnail = async (name) => {
 	return response.ok ? response.blob() : undefined;
 };
 
+/** The picture that shows the style, small; undefined where it cannot be had now. */
+export const referencePicture = async () => {
+	const response = await request(`/api/reference${query}`);
+	return response.ok ? response.blob() : undefined;
+};
+
+/** Paints like a picture file. Rejects with what the sidecar has to say against it. */
+export const sendReference = async (file) => {
+	const named = `${query === '' ? '?' : `${query}&`}name=${encodeURIComponent(file.name)}`;
+	const headers = { 'Content-Type': file.type || 'application/octet-stream' };
+	const response = await request(`/api/reference${named}`, { method: 'POST', headers, body: file }).catch(() => {
+		throw new Error('The sidecar does not answer, or the picture is too large for it.');
+	});
+	return answerOf(response);
+};
+
 /** The newest lines of the sidecar's log. */
 export const logLines = async () => (await (await request('/api/log')).json()).lines;
 

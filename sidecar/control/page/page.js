@@ -6,7 +6,9 @@ import {
 	listen,
 	logLines,
 	presets as fetchPresets,
+	referencePicture,
 	scenes as readScenes,
+	sendReference,
 	setScenes,
 	thumbnail,
 	watch,
@@ -16,6 +18,7 @@ import { hasToken } from './login.js';
 import { openModifiers } from './modifiers.js';
 import { openPlot } from './plot.js';
 import { openPrompt } from './prompt.js';
+import { openReference } from './reference.js';
 import { openScenes } from './scenes.js';
 import { openStage, readFrame } from './stage.js';
 import { openStyles, PASSTHROUGH } from './styles.js';
@@ -29,6 +32,7 @@ const fade = element('fade');
 const seed = element('seed');
 const panic = element('panic');
 const quantise = element('quantise');
+const region = element('region');
 const veil = element('veil');
 
 /** The newest state; undefined before the first. */
@@ -40,16 +44,20 @@ let shownEpoch;
 
 const problem = element('problem');
 
-const ask = async (what) => {
+const complain = (message) => {
+	problem.textContent = message;
+	problem.hidden = false;
+};
+const follow = async (asked) => {
 	try {
-		const answer = await command(what);
+		const answer = await asked;
 		problem.hidden = true;
 		show(answer);
 	} catch (error) {
-		problem.textContent = error.message;
-		problem.hidden = false;
+		complain(error.message);
 	}
 };
+const ask = (what) => follow(command(what));
 const moveStrength = commandLine(ask);
 const moveFade = commandLine(ask);
 
@@ -90,8 +98,10 @@ for (const slider of [strength, fade]) {
 
 const showStyle = (control) => {
 	styles.show(control);
-	element('tag-style').textContent = control.title;
-	element('painting').setAttribute('aria-label', `Painting: ${control.title}`);
+	const { title, reference } = control;
+	const what = reference?.isOfPreset === false ? `Like ${reference.name}` : title;
+	element('tag-style').textContent = what;
+	element('painting').setAttribute('aria-label', `Painting: ${what}`);
 };
 
 const prompt = openPrompt({
@@ -122,8 +132,23 @@ const showControl = (control) => {
 	element('strength-value').textContent = `${Math.round(control.strength * 100)} %`;
 	element('tempo-value').textContent = control.tempo ? `${Math.round(control.tempo.bpm)} beats/min` : '';
 	if (!isTouched(quantise)) quantise.value = control.quantise;
+	if (!isTouched(region)) region.value = control.isRegionOfPreset ? 'preset' : control.region.split(',')[0];
+	element('region-file').textContent = region.value === control.region ? '' : control.region;
 	element('fade-value').textContent = control.fadeS === 0 ? 'cut' : `${control.fadeS.toFixed(1)} s`;
 };
+
+const takeFrame = () => {
+	const from = state?.control.style === PASSTHROUGH ? 'source' : 'painting';
+	return ask({ type: 'reference', from });
+};
+const reference = openReference({
+	group: element('reference'),
+	send: (file) => follow(sendReference(file)),
+	takeFrame,
+	forget: () => ask({ type: 'reference', from: 'preset' }),
+	fetchPicture: referencePicture,
+	complain,
+});
 
 const scenes = openScenes({ section: element('scenes'), read: readScenes, write: setScenes });
 
@@ -249,8 +274,10 @@ const show = (newest) => {
 	modifiers.show({
 		modifiers: state.modifiers,
 		prompt: prompt.text,
-		isPainting: state.control.style !== PASSTHROUGH,
+		// A picture without words has no place for more.
+		isPainting: state.control.style !== PASSTHROUGH && !(state.control.reference && state.control.prompt === ''),
 	});
+	reference.show(state);
 	showRun(state.run);
 	scenes.follow(state.scenesRevision);
 	fleet.follow(state.remote);
@@ -313,6 +340,7 @@ element('tap').addEventListener('keydown', ({ key, repeat }) => {
 	if (!repeat && (key === 'Enter' || key === ' ')) void ask({ type: 'tap' });
 });
 quantise.addEventListener('change', () => void ask({ type: 'quantise', to: quantise.value }));
+region.addEventListener('change', () => void ask({ type: 'region', region: region.value }));
 element('new-strokes').addEventListener('click', () => void ask({ type: 'newStrokes' }));
 
 document.addEventListener('keydown', (event) => {
@@ -328,5 +356,6 @@ document.addEventListener('keydown', (event) => {
 		p: { type: 'panic', on: !state?.control.panic },
 	};
 	if (name) void ask({ type: 'style', name });
+	else if (key === 'l' && state?.takesReferences) void takeFrame();
 	else if (Object.hasOwn(commands, key)) void ask(commands[key]);
 });

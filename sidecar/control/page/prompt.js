@@ -59,7 +59,7 @@ export const openPrompt = ({ form, paint, targetNow }) => {
 			const old = before;
 			settle();
 			if (target) field.value = target.prompt;
-			if (old && old.style === target?.style && old.prompt !== target.prompt) {
+			if (old?.prompt && old.style === target?.style && old.prompt !== target.prompt) {
 				field.value = old.prompt;
 				paint(old.prompt);
 			}

@@ -1,9 +1,10 @@
-import type { GraphSpec } from '../../config/schema.ts';
 import { SidecarError } from '../../errors.ts';
 import type { Tensor } from '../../frame/tensor.ts';
 import { eulerStep, expectNumbers } from '../denoiser.ts';
 import type { GraphSession } from '../session.ts';
-import { KeyValueCache, type CacheShape, type KeysAndValues } from './key-value-cache.ts';
+import { graphsShapeOf } from './cache-shape.ts';
+import type { WindowSize } from './frame-window.ts';
+import { KeyValueCache, type KeysAndValues } from './key-value-cache.ts';
 
 /** The graphs of a causal transformer: docs/causal-dit.md. All shapes are static. */
 export interface CausalGraphs {
@@ -35,6 +36,12 @@ export interface CausalFrame {
 	kept?: Uint32Array | undefined;
 }
 
+/** The tokens that are painted, and what the last layer made of all of them in the frame before. */
+interface Part {
+	kept: Uint32Array;
+	hidden: Tensor;
+}
+
 /**
  * Paints frames one after another, each from the paintings before it. A frame is as many passes as there are steps, and one more over
  * what came out, at timestep 0, whose keys and values are kept (Self-Forcing, arXiv 2506.08009). A pass that fails leaves the
@@ -47,10 +54,10 @@ export class CausalDenoiser {
 	/** The last painting in the style in force: its latents, and its tokens after the last layer. */
 	#painted: { latents: Tensor<Float32Array>; hidden: Tensor } | undefined;
 
-	/** Errors: ERR_CONFIG for a number of sinks that cannot be, ERR_MODEL for graphs that do not fit each other. */
-	constructor(graphs: CausalGraphs, { sinkFrames }: { sinkFrames: number }) {
+	/** Errors: ERR_CONFIG for a window that cannot be, ERR_MODEL for graphs that do not fit each other. */
+	constructor(graphs: CausalGraphs, window: WindowSize) {
 		this.#graphs = graphs;
-		this.cache = new KeyValueCache(cacheShapeOf(graphs, sinkFrames));
+		this.cache = new KeyValueCache({ ...graphsShapeOf(graphs.dit_step.spec, graphs.dit_reference.spec), window });
 	}
 
 	/** The next frame is painted in this style; the first one needs one. Errors: ERR_MODEL, ERR_ENGINE. */
@@ -60,6 +67,17 @@ export class CausalDenoiser {
 		this.#words = words;
 		this.#painted = undefined;
 		this.cache.switchTo(reference && keysAndValues(reference, this.cache.keys.length));
+	}
+
+	/** The same style in other words: all paintings are kept. Errors: ERR_MODEL, ERR_ENGINE. */
+	async say(promptEmbeds: Tensor<Float32Array>): Promise<void> {
+		this.#words = await this.#run('dit_prompt', { prompt_embeds: promptEmbeds });
+	}
+
+	/** The next frame has nothing to do with those before it; the style stays. */
+	beginScene(): void {
+		this.cache.forgetFrames();
+		this.#painted = undefined;
 	}
 
 	/** The painting's latents. The first frame of a style is painted as a whole, whatever is kept. Errors: ERR_MODEL, ERR_ENGINE. */
@@ -78,19 +96,34 @@ export class CausalDenoiser {
 			expectNumbers(sample.data, 'the transformer', 'dit_step');
 		}
 		if (part) keepTokens(sample, last!.latents, part.kept, this.cache.frameTokens);
-		const clean = await this.#pass(sample, sourceLatents, 0, part);
+		await this.#write(frame, sample, sourceLatents, part);
+		return sample;
+	}
+
+	/** As if it had painted these latents: the next frame follows from them. In a style. Errors: ERR_MODEL, ERR_ENGINE. */
+	async remember(frame: number, latents: Tensor<Float32Array>, sourceLatents: Tensor<Float32Array>): Promise<void> {
+		await this.#write(frame, latents, sourceLatents, undefined);
+	}
+
+	/** The clean pass. */
+	async #write(
+		frame: number,
+		latents: Tensor<Float32Array>,
+		sourceLatents: Tensor<Float32Array>,
+		part: Part | undefined,
+	): Promise<void> {
+		const clean = await this.#pass(latents, sourceLatents, 0, part);
 		// Keys and values that are no numbers would be read for as long as they are held; they show in the velocity.
 		expectNumbers((clean['velocity'] as Tensor<Float32Array>).data, 'the transformer', 'dit_step');
 		this.cache.write(frame, keysAndValues(clean, this.cache.keys.length));
-		this.#painted = { latents: { data: sample.data.slice(), shape: sample.shape }, hidden: clean['hidden']! };
-		return sample;
+		this.#painted = { latents: { data: latents.data.slice(), shape: latents.shape }, hidden: clean['hidden']! };
 	}
 
 	async #pass(
 		sample: Tensor<Float32Array>,
 		sourceLatents: Tensor<Float32Array>,
 		level: number,
-		part: { kept: Uint32Array; hidden: Tensor } | undefined,
+		part: Part | undefined,
 	): Promise<Record<string, Tensor>> {
 		const inputs: Record<string, Tensor> = {
 			sample,
@@ -142,31 +175,4 @@ const keysAndValues = (outputs: Record<string, Tensor>, layers: number): KeysAnd
 	const of = (name: string) =>
 		Array.from({ length: layers }, (_, layer) => outputs[`${name}_${layer}`] as Tensor<Float32Array>);
 	return { keys: of('key'), values: of('value') };
-};
-
-/** What the graphs need of a cache. Errors: ERR_MODEL. */
-const cacheShapeOf = ({ dit_step: step, dit_reference: reference }: CausalGraphs, sinkFrames: number): CacheShape => {
-	const [, heads, frameTokens, headDim] = sidesOf(step.spec.outputs, 'key_0');
-	const [, , pastTokens] = sidesOf(step.spec.inputs, 'past_key_0');
-	const [, , referenceTokens] = sidesOf(reference.spec.outputs, 'key_0');
-	const layers = step.spec.outputs.filter(({ name }) => name.startsWith('key_')).length;
-	const frames = (pastTokens - referenceTokens) / frameTokens;
-	if (!Number.isInteger(frames) || headDim % 2 !== 0)
-		throw new SidecarError(
-			'ERR_MODEL',
-			`The transformer has keys of ${headDim} numbers for ${pastTokens} tokens of the past, expected an even one for a ` +
-				`reference of ${referenceTokens} and whole frames of ${frameTokens}.`,
-		);
-	return { layers, heads, headDim, referenceTokens, frameTokens, window: { frames, sinkFrames } };
-};
-
-type Sides = [batch: number, heads: number, tokens: number, headDim: number];
-
-const sidesOf = (specs: GraphSpec['inputs'], name: string): Sides => {
-	const shape = specs.find((spec) => spec.name === name)?.shape;
-	if (shape?.length === 4 && shape.every((side) => typeof side === 'number' && side > 0)) return shape as Sides;
-	throw new SidecarError(
-		'ERR_MODEL',
-		`The transformer's ${name} is [${shape?.join(', ') ?? 'missing'}], expected [1, heads, tokens, numbers].`,
-	);
 };

@@ -1,5 +1,6 @@
 import { SidecarError } from '../../errors.ts';
 import { expectShape, zeros, type Shape, type Tensor } from '../../frame/tensor.ts';
+import type { GraphsShape } from './cache-shape.ts';
 import {
 	checkWindow,
 	EMPTY_WINDOW,
@@ -9,14 +10,8 @@ import {
 	type WindowSize,
 } from './frame-window.ts';
 
-/** What a model's graphs say of its cache. */
-export interface CacheShape {
-	layers: number;
-	heads: number;
-	/** Numbers of a key; even. */
-	headDim: number;
-	referenceTokens: number;
-	frameTokens: number;
+export interface CacheShape extends GraphsShape {
+	/** No longer than the graphs have room for: what is left over stays hidden. */
 	window: WindowSize;
 }
 
@@ -52,15 +47,15 @@ export class KeyValueCache {
 
 	/** Errors: ERR_CONFIG for a window that cannot be. */
 	constructor(shape: CacheShape) {
-		checkWindow(shape.window, REFERENCE_DISTANCE - 1);
-		const { layers, heads, headDim, referenceTokens, frameTokens, window } = shape;
+		const { layers, heads, headDim, referenceTokens, frameTokens, slots } = shape;
+		checkWindow(shape.window, Math.min(slots, REFERENCE_DISTANCE - 1));
 		this.#shape = shape;
-		this.#pastTokens = referenceTokens + window.frames * frameTokens;
+		this.#pastTokens = referenceTokens + slots * frameTokens;
 		const bytes = 2 * 4 * layers * heads * this.#pastTokens * headDim;
 		if (bytes > CACHE_BYTES_MAX)
 			throw new SidecarError(
 				'ERR_CONFIG',
-				`A window of ${window.frames} frames takes ${Math.ceil(bytes / 2 ** 20)} MiB, expected ${CACHE_BYTES_MAX / 2 ** 20} at most: name fewer frames.`,
+				`A window of ${slots} frames takes ${Math.ceil(bytes / 2 ** 20)} MiB, expected ${CACHE_BYTES_MAX / 2 ** 20} at most: name fewer frames.`,
 			);
 		const buffers = () => Array.from({ length: layers }, () => zeros(this.#sized(this.#pastTokens)));
 		this.keys = buffers();
@@ -114,6 +109,13 @@ export class KeyValueCache {
 			this.#show(0, referenceTokens);
 		}
 		this.#window = window;
+	}
+
+	/** Another scene: of what is held, the reference stays. */
+	forgetFrames(): void {
+		this.bias.data.fill(BLOCKED, this.#shape.referenceTokens, this.#pastTokens);
+		this.#window = EMPTY_WINDOW;
+		this.#newest = undefined;
 	}
 
 	#sized(tokens: number): Shape {

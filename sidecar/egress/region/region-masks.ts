@@ -1,0 +1,135 @@
+import {
+	pictureByteLength,
+	rgbLayout,
+	type Mask,
+	type Picture,
+	type Region,
+	type Size,
+	type StyledFrame,
+} from '../../frame/frame.ts';
+import type { Fit, NativeAddon } from '../../native.ts';
+import { log } from '../../telemetry/logger.ts';
+import type { Cells } from './cells.ts';
+import { ChangedCells } from './changed.ts';
+import { extentOf, feathered, inverted } from './mask.ts';
+import { SoftLevels } from './soft-levels.ts';
+import { SubjectCells } from './subject.ts';
+
+/** Of the longer side. A cell is 10 px of 1280. */
+const CELLS = 128;
+/** Masks of files that are kept ready. */
+const KEPT = 8;
+
+interface RegionMasksSettings {
+	native: Pick<NativeAddon, 'convert'>;
+	source: Size;
+	painted: Size;
+	/** How the source meets the painted size. */
+	fit: Fit;
+	/** A mask in a file, stretched over the source. Errors: ERR_STYLE. */
+	load: (file: string, size: Size) => Promise<Mask>;
+}
+
+/** Finds the cells of one kind, from picture to picture. */
+interface Finder {
+	next(picture: Picture, nowUs: number, elapsedUs: number): Cells;
+}
+
+/** Which part of each painting is shown. Frames are to come in order. */
+export class RegionMasks {
+	readonly #settings: RegionMasksSettings;
+	/** What a painting shows, in px of the source: a part of the source, or the source with bars. */
+	readonly #canvas: Size;
+	readonly #files = new Map<string, Promise<Mask | undefined>>();
+	readonly #finders = new Map<'changed' | 'subject', { finder: Finder; revision: number; lastUs: number }>();
+	#soft: { of: string; levels: SoftLevels } | undefined;
+
+	constructor(settings: RegionMasksSettings) {
+		this.#settings = settings;
+		this.#canvas = canvasOf(settings);
+	}
+
+	/** Undefined: all of it is. */
+	async maskOf(frame: StyledFrame, region: Region): Promise<Mask | undefined> {
+		if (typeof region.of === 'object') return await this.#ofFile(region.of.file, region);
+		const picture = await this.#thumbnail(frame.source);
+		const nowUs = frame.timestampUs;
+		let known = this.#finders.get(region.of);
+		if (known?.revision !== region.revision) {
+			const finder = region.of === 'changed' ? new ChangedCells() : new SubjectCells();
+			known = { finder, revision: region.revision, lastUs: nowUs };
+			this.#finders.set(region.of, known);
+		}
+		const elapsedUs = Math.max(nowUs - known.lastUs, 0);
+		known.lastUs = nowUs;
+		const cells = known.finder.next(picture, nowUs, elapsedUs);
+		const shape = { ...cells, data: cells.data.map((on) => (on ? 255 : 0)) };
+		const featherCells = (region.featherPx * picture.width) / this.#canvas.width;
+		const aim = feathered(region.isInverted ? inverted(shape) : shape, featherCells);
+		if (this.#soft?.of !== region.of) this.#soft = { of: region.of, levels: new SoftLevels(aim) };
+		return this.#soft.levels.towards(aim, elapsedUs);
+	}
+
+	/** Errors: ERR_STYLE, where the region is of a file that is no mask. */
+	async check({ of }: Region): Promise<void> {
+		if (typeof of === 'object') await this.#settings.load(of.file, this.#settings.source);
+	}
+
+	/** A pixel for each cell. */
+	async #thumbnail(source: Picture): Promise<Picture> {
+		const { width, height } = this.#canvas;
+		const side = (length: number) => Math.max(1, Math.round((CELLS * length) / Math.max(width, height)));
+		const layout = rgbLayout({ width: side(width), height: side(height) });
+		const picture = { ...layout, data: new Uint8Array(pictureByteLength(layout)) };
+		await this.#settings.native.convert(source, picture, 'stretch');
+		return picture;
+	}
+
+	#ofFile(file: string, { isInverted, featherPx }: Region): Promise<Mask | undefined> {
+		const key = JSON.stringify([file, isInverted, featherPx]);
+		const known = this.#files.get(key);
+		if (known) return known;
+		if (this.#files.size >= KEPT) this.#files.delete(this.#files.keys().next().value!);
+		const loaded = this.#load(file, isInverted, featherPx);
+		this.#files.set(key, loaded);
+		return loaded;
+	}
+
+	/** Undefined where all is painted: also where the file is none, for what was to be hidden must not come to light. */
+	async #load(file: string, isInverted: boolean, featherPx: number): Promise<Mask | undefined> {
+		const { source, load } = this.#settings;
+		try {
+			const mask = await this.#overPainting(await load(file, source));
+			const shape = isInverted ? inverted(mask) : mask;
+			const extent = extentOf(shape);
+			if (extent === 'nothing') log.warn({ file }, 'the mask shows nothing of the painting');
+			return extent === 'all' ? undefined : feathered(shape, featherPx);
+		} catch (error) {
+			log.warn({ file, error }, 'no mask, all is painted');
+			return undefined;
+		}
+	}
+
+	/** A mask of the source, cropped or with bars as the source is to be painted. */
+	async #overPainting(mask: Mask): Promise<Mask> {
+		const { fit, native } = this.#settings;
+		if (fit === 'stretch') return mask;
+		const [from, to] = [rgbLayout(mask), rgbLayout(this.#canvas)];
+		const source = { ...from, data: new Uint8Array(pictureByteLength(from)).map((_, at) => mask.data[(at / 3) | 0]!) };
+		const target = { ...to, data: new Uint8Array(pictureByteLength(to)) };
+		await native.convert(source, target, fit);
+		const { width, height } = to;
+		return { width, height, data: new Uint8Array(width * height).map((_, at) => target.data[3 * at]!) };
+	}
+}
+
+const canvasOf = ({ source, painted, fit }: Pick<RegionMasksSettings, 'source' | 'painted' | 'fit'>): Size => {
+	const { width, height } = source;
+	if (fit === 'stretch') return { width, height };
+	const aspect = painted.width / painted.height;
+	const either = fit === 'cover' ? Math.min : Math.max;
+	return {
+		width: Math.max(1, Math.round(either(width, height * aspect))),
+		height: Math.max(1, Math.round(either(height, width / aspect))),
+	};
+};
