@@ -16,7 +16,7 @@ import torch
 
 from training import prompts
 from training.teachers import NOISE_CHANNELS, PAINTERS
-from training.train import all_channels, squash, to_float
+from training.train import SHARES, all_channels, squash, to_float
 from training.train_adapter import LENGTH, Sequence, load_clips
 
 STYLES = list(PAINTERS)
@@ -77,6 +77,8 @@ class Sequences:
         folder = Path(folder)
         self.count = int((folder / "ready").read_text())
         self.sources, self.paintings, self.noise = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("source", "painting", "noise"))
+        shares = np.array([SHARES.get(style, 1.0) for style in STYLES])
+        self.shares = shares / shares.sum()
         self.tokenize = prompts.WordPiece()
         self.phrases = {style: prompts.split(style)[0] for style in STYLES}
 
@@ -94,7 +96,7 @@ class Sequences:
 
     def _one(self, rng, frames):
         index = int(rng.integers(self.count))
-        style = int(rng.integers(len(STYLES)))
+        style = int(rng.choice(len(STYLES), p=self.shares))
         start = int(rng.integers(self.sources.shape[1] - frames + 1))
         cut = slice(start, start + frames)
         shown = self.count > 1 and rng.random() < 0.5
