@@ -31,9 +31,14 @@ const handOf = async (/** @type {Picture[]} */ pictures) => ({ ...(await detailO
 
 /** How far two hands are apart: the largest of the relative differences. */
 const handsApart = (/** @type {Hand} */ a, /** @type {Hand} */ b) =>
-	Math.max(...Object.keys(a).map((key) => Math.abs(a[/** @type {keyof Hand} */ (key)] / b[/** @type {keyof Hand} */ (key)] - 1)));
+	Math.max(
+		...Object.keys(a).map((key) =>
+			Math.abs(a[/** @type {keyof Hand} */ (key)] / b[/** @type {keyof Hand} */ (key)] - 1),
+		),
+	);
 
-const psnr = async (/** @type {Picture} */ a, /** @type {Picture} */ b) => (await native.pictureDifference(a, b)).psnrDb;
+const psnr = async (/** @type {Picture} */ a, /** @type {Picture} */ b) =>
+	(await native.pictureDifference(a, b)).psnrDb;
 
 /** The painter's painting of another still shows the style of one. */
 const shownBy = (/** @type {Footage} */ footage, /** @type {string} */ style, /** @type {number} */ still) => {
@@ -129,11 +134,16 @@ export const judgeDrift = async (
 			const moved = later < last.length ? await apart(first[0], last[later]) : NaN;
 			values.push({ style, way, change, moved });
 			rows.push([style, way, percent(change, 1), percent(moved, 1)]);
-			if (sheets) await writeFile(join(sheets, `drift-${style}-${way.replaceAll(/[^a-z]+/g, '-')}.rgb`), Buffer.concat(strip.map(({ data }) => data)));
+			if (sheets)
+				await writeFile(
+					join(sheets, `drift-${style}-${way.replaceAll(/[^a-z]+/g, '-')}.rgb`),
+					Buffer.concat(strip.map(({ data }) => data)),
+				);
 			done(`${frames} frames, ${style}, ${way}: ${percent(change, 1)}`);
 		}
 	}
-	const worst = (/** @type {string} */ way) => Math.max(...values.filter((one) => one.way === way).map(({ change }) => change));
+	const worst = (/** @type {string} */ way) =>
+		Math.max(...values.filter((one) => one.way === way).map(({ change }) => change));
 	const without = Math.min(...values.filter((one) => one.way === 'shown, not anchored').map(({ change }) => change));
 	return [
 		{
@@ -168,7 +178,9 @@ export const judgeSwitch = async (
 	];
 	const each = Math.floor(clip.length / 3);
 	const switched = [];
-	for await (const { picture } of stream.paint(clip.slice(0, 3 * each), (frame) => (frame % each === 0 ? styles[frame / each] : undefined)))
+	for await (const { picture } of stream.paint(clip.slice(0, 3 * each), (frame) =>
+		frame % each === 0 ? styles[frame / each] : undefined,
+	))
 		switched.push(picture);
 	// Who was in this style all along.
 	const rows = [];
@@ -180,12 +192,17 @@ export const judgeSwitch = async (
 		const at = i * each;
 		const whole = await apart(before[at], steady[at]);
 		const left = [];
-		for (const after of [0, 1, 2, each - 1]) left.push((await apart(switched[at + after], steady[at + after])) / whole);
+		for (const after of [0, 1, Math.min(2, each - 1), each - 1]) left.push((await apart(switched[at + after], steady[at + after])) / whole);
 		values.push({ from: i - 1, to: i, left });
-		rows.push([i === 1 ? `${a}, told -> ${b}, shown` : `${b}, shown -> ${c}, told`, ...left.map((share) => percent(share))]);
+		rows.push([
+			i === 1 ? `${a}, told -> ${b}, shown` : `${b}, shown -> ${c}, told`,
+			...left.map((share) => percent(share)),
+		]);
 	}
 	if (sheets) {
-		const strip = [0, each - 1, each, each + 1, 2 * each - 1, 2 * each, 2 * each + 1, 3 * each - 1].map((i) => switched[i]);
+		const strip = [0, each - 1, each, each + 1, 2 * each - 1, 2 * each, 2 * each + 1, 3 * each - 1].map(
+			(i) => switched[i],
+		);
 		await writeFile(join(sheets, 'switch.rgb'), Buffer.concat(strip.map(({ data }) => data)));
 	}
 	const first = Math.max(...values.map(({ left }) => left[0]));
@@ -215,8 +232,15 @@ export const judgeMaskCache = async (/** @type {Stream} */ stream, /** @type {Fo
 		for await (const one of stream.paint(frames, asked, { kept: true })) part.push(one);
 		const median = (/** @type {number[]} */ times) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
 		const times = median(whole.slice(1).map(({ ditMs }) => ditMs)) / median(part.slice(1).map(({ ditMs }) => ditMs));
-		const differences = part.slice(1).map(({ picture, kept }, i) => insideAndOutside(picture, whole[i + 1].picture, kept));
-		const found = { clip: name, times, inside: mean(differences.map(({ inside }) => inside)), outside: mean(differences.map(({ outside }) => outside)) };
+		const differences = part
+			.slice(1)
+			.map(({ picture, kept }, i) => insideAndOutside(picture, whole[i + 1].picture, kept));
+		const found = {
+			clip: name,
+			times,
+			inside: mean(differences.map(({ inside }) => inside)),
+			outside: mean(differences.map(({ outside }) => outside)),
+		};
 		values.push(found);
 		rows.push([name, fixed(times), percent(found.inside, 1), percent(found.outside, 1)]);
 	}
@@ -225,7 +249,7 @@ export const judgeMaskCache = async (/** @type {Stream} */ stream, /** @type {Fo
 		{
 			name: 'maskCache',
 			title: 'The mask cache',
-			text: 'The 30 % of tokens that were farthest from their source in the frame before are painted, against all: the denoiser\'s speed, and the mean difference of the paintings inside and outside of these tokens.',
+			text: "The 30 % of tokens that were farthest from their source in the frame before are painted, against all: the denoiser's speed, and the mean difference of the paintings inside and outside of these tokens.",
 			head: ['clip', 'times the speed', 'difference inside', 'outside'],
 			rows,
 			values,
@@ -234,7 +258,11 @@ export const judgeMaskCache = async (/** @type {Stream} */ stream, /** @type {Fo
 	];
 };
 
-const insideAndOutside = (/** @type {Picture} */ a, /** @type {Picture} */ b, /** @type {Uint32Array | undefined} */ kept) => {
+const insideAndOutside = (
+	/** @type {Picture} */ a,
+	/** @type {Picture} */ b,
+	/** @type {Uint32Array | undefined} */ kept,
+) => {
 	const columns = a.width / 16;
 	const isKept = new Set(kept);
 	const sums = { inside: 0, outside: 0 };

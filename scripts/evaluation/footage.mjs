@@ -14,12 +14,13 @@ const PYTHON = '/usr/bin/python3';
 
 /**
  * Makes the footage in `folder`.
- * @param {{ folder: string, data: string[], noise: Float32Array, counts: Record<string, number> }} settings
+ * @param {{ folder: string, data: string[], noise: Float32Array, size?: { width: number, height: number }, counts: Record<string, number> }} settings
  */
-export const openFootage = async ({ folder, data, noise, counts }) => {
+export const openFootage = async ({ folder, data, noise, size = { width: 512, height: 288 }, counts }) => {
 	const noiseFile = join(folder, 'noise.f32');
 	await writeFile(noiseFile, new Uint8Array(noise.buffer, noise.byteOffset, noise.byteLength));
-	const flags = Object.entries({ noise: noiseFile, out: folder, ...counts }).flatMap(([name, value]) => [
+	const sides = `${size.width}x${size.height}`;
+	const flags = Object.entries({ noise: noiseFile, out: folder, size: sides, ...counts }).flatMap(([name, value]) => [
 		`--${name}`,
 		`${value}`,
 	]);

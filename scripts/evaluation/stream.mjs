@@ -70,7 +70,12 @@ export const openStream = async (/** @type {string} */ model) => {
 		/** @type {(frame: number) => Style | undefined} */ styleAt,
 		/** @type {How} */ how = {},
 	) {
-		const { steps = manifest.tuning.steps, window = manifest.window.frames, unanchoredFrom = Infinity, seed = 42 } = how;
+		const {
+			steps = manifest.tuning.steps,
+			window = manifest.window.frames,
+			unanchoredFrom = Infinity,
+			seed = 42,
+		} = how;
 		const sigmas = flowMatchSigmas(manifest.scheduler, steps, imageSeqLen(width, height));
 		const denoiser = new CausalDenoiser(graphs, { frames: window, sinkFrames: manifest.window.sinkFrames });
 		const noise = { data: gaussianNoise(seed, channels * (height / scale) * (width / scale)), shape };
@@ -103,11 +108,7 @@ export const openStream = async (/** @type {string} */ model) => {
 		channels,
 		paint,
 		/** @returns {Promise<Picture[]>} */
-		async paintAll(
-			/** @type {Iterable<Picture>} */ frames,
-			/** @type {Style} */ style,
-			/** @type {How} */ how = {},
-		) {
+		async paintAll(/** @type {Iterable<Picture>} */ frames, /** @type {Style} */ style, /** @type {How} */ how = {}) {
 			const painted = [];
 			for await (const { picture } of paint(frames, (frame) => (frame === 0 ? style : undefined), how))
 				painted.push(picture);

@@ -129,7 +129,7 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 		case 'previous':
 			return change(neighbour(state, -1));
 		case 'prompt':
-			return change({ ...canvasFor(state), prompt: command.text });
+			return change({ ...wordless(canvasFor(state)), prompt: command.text });
 		case 'strength':
 			return aim(state, { ...target, strength: command.value }, nowUs);
 		case 'seed':
@@ -159,6 +159,9 @@ export const apply = (before: ControlState, command: SettledCommand, nowUs: numb
 	}
 };
 
+/** Without what says its style, in words or by a picture. */
+const wordless = ({ prompt: _prompt, reference: _reference, shown: _shown, ...rest }: ReadPreset) => rest;
+
 /** A picture to paint like, from wherever it came. */
 export interface ShownPicture {
 	/** For people. */
@@ -178,7 +181,7 @@ export const show = (
 ): ControlState => {
 	const state = release(before, nowUs);
 	const canvas = canvasFor(state);
-	const { prompt: _prompt, reference: _reference, shown: _shown, ...rest } = canvas;
+	const rest = wordless(canvas);
 	if (picture) {
 		const { name, reference } = picture;
 		return inTime(state, Object.freeze({ ...rest, reference: name, shown: reference }), nowUs, leadUs);

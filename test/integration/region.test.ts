@@ -180,8 +180,13 @@ it('at the painted size outside a mask is the source as it was painted from', as
 	expect(same.status).toBe(0);
 	const [a, b] = [await rawOf('small.mkv'), await rawOf('whole.mkv')];
 	expect(a.length).toBe(b.length);
-	// Scaled in RGB there, in YUV here.
-	expect(a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length).toBeLessThan(2);
+	// Scaled in RGB there, in YUV here, which the noise of the clip makes the most of; another frame has other noise.
+	const frame = a.length / 15;
+	expect(Number.isInteger(frame)).toBe(true);
+	const apart = (x: Uint8Array, y: Uint8Array) =>
+		x.reduce((sum, value, i) => sum + Math.abs(value - y[i]!), 0) / x.length;
+	const [here, next] = [apart(a, b), apart(a.subarray(0, -frame), b.subarray(frame))];
+	expect(here).toBeLessThan(0.6 * next);
 });
 
 it('switches live, by the command line and by HTTP, and refuses what is none', async () => {

@@ -579,10 +579,11 @@ describe('a picture as a style', () => {
 		expect(parametersAt(first, 500_000).conditioning[0]).toMatchObject({ prompt: REFERENCE_PROMPT, reference: starry });
 	});
 
-	test('has words beside it that are asked for then, and goes with the next style', () => {
+	test('goes with the next style, and with words that are asked for', () => {
+		expect(looks(apply(like(start(OIL, 0)), style('oil-painting'), 1), 1)).toEqual([['oil-painting', 1]]);
 		const words = apply(like(start(OIL, 0)), { type: 'prompt', text: 'in thick strokes' }, 1);
-		expect(looks(words, 1)).toEqual([['starry', 'in thick strokes', 1]]);
-		expect(looks(apply(words, style('oil-painting'), 2), 2)).toEqual([['oil-painting', 1]]);
+		expect(looks(words, 1)).toEqual([['in thick strokes', 1]]);
+		expect(words.target).not.toHaveProperty('shown');
 	});
 
 	test('goes back to what the preset says, with strength and seed as they are', () => {

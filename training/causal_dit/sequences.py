@@ -24,6 +24,8 @@ SIZE = (144, 256)
 FRAMES = 6
 # What is said where the style is shown; RTR-DiT's words.
 REFERENCE_PROMPT = "transfer the video style to match the reference image style"
+# Share of the samples whose past is of another style, as after a switch: a model that never sees one goes on in the old one.
+SWITCHED = 0.25
 _FOOTAGE = {}
 
 
@@ -83,14 +85,14 @@ class Sequences:
         self.phrases = {style: prompts.split(style)[0] for style in STYLES}
 
     def batch(self, rng, size, frames):
-        """A dict of tensors: source, target [B, F, 3, H, W], noise [B, 12, H/4, W/4], squashed [B, 3, 128, 128], input_ids, attention_mask
+        """A dict of tensors: source, target, past [B, F, 3, H, W] (what is painted, and what was before it was switched), noise [B, 12, H/4, W/4], squashed [B, 3, 128, 128], input_ids, attention_mask
         [B, 32], reference [B, 3, H, W], shown bool [B]: whose style the reference shows, the others' words name it.
         """
         rows = [self._one(rng, frames) for _ in range(size)]
         stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
         film = lambda key: to_float(stack(key).flatten(0, 1)).unflatten(0, (size, frames))
         return {
-            "source": film("source"), "target": film("target"), "noise": stack("noise"), "squashed": to_float(stack("squashed")),
+            "source": film("source"), "target": film("target"), "past": film("past"), "noise": stack("noise"), "squashed": to_float(stack("squashed")),
             "input_ids": stack("ids"), "attention_mask": stack("mask"), "reference": to_float(stack("reference")), "shown": stack("shown"),
         }
 
@@ -102,10 +104,15 @@ class Sequences:
         shown = self.count > 1 and rng.random() < 0.5
         # A painting of something else: what it shows is how it is painted.
         other = (index + 1 + int(rng.integers(self.count - 1))) % self.count if shown else index
+        target = np.array(self.paintings[index, style, cut])
+        past = target.copy()
+        if rng.random() < SWITCHED:
+            switch = int(rng.integers(1, frames + 1))
+            past[:switch] = self.paintings[index, int(rng.integers(len(STYLES))), cut][:switch]
         phrases = self.phrases[STYLES[style]]
         ids, mask = self.tokenize(REFERENCE_PROMPT if shown else phrases[int(rng.integers(len(phrases)))])
         return {
-            "source": np.array(self.sources[index, cut]), "target": np.array(self.paintings[index, style, cut]),
+            "source": np.array(self.sources[index, cut]), "target": target, "past": past,
             "noise": all_channels(np.array(self.noise[index]), rng), "squashed": squash(self.sources[index, start]),
             "reference": np.array(self.paintings[other, style, int(rng.integers(self.sources.shape[1]))]), "shown": np.array(shown),
             "ids": np.array(ids), "mask": np.array(mask),

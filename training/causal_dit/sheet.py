@@ -67,6 +67,7 @@ def main():
     parser.add_argument("--stream", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--styles", default=",".join(PAINTERS))
+    parser.add_argument("--no-sources", action="store_true", help="paintings alone")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     base = Lite(len(prompts.vocabulary()))
@@ -84,11 +85,11 @@ def main():
         for i, shot in enumerate(shots):
             told = painter.paint(shot, noise, prompts.PRESETS[style])[-1]
             shown = painter.paint(shot, noise, REFERENCE_PROMPT, taught[(i + 1) % len(shots)])[-1]
-            row += [shot[-1], taught[i], told, shown]
+            row += [taught[i], told, shown] if args.no_sources else [shot[-1], taught[i], told, shown]
             for name, painting in (("told", told), ("shown", shown)):
                 errors.setdefault((style, name), []).append(np.square(painting.astype(np.float32) - taught[i]).mean())
         rows.append(np.hstack(row))
-    cv2.imwrite(args.out, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(args.out, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
     for (style, name), found in errors.items():
         print(f"{style} {name}: {10 * np.log10(255**2 / np.mean(found)):.2f} dB")
 

@@ -119,8 +119,10 @@ class Trainer:
         both = lambda clean, noised: torch.cat([clean, noised], dim=1)
         positions = torch.arange(self.frames).repeat(2)
         mask = teacher_forcing(self.frames, self.window)
+        with torch.no_grad():
+            past = self.base.encoder(batch["past"].flatten(0, 1))[0].float().unflatten(0, target.shape[:2])
         x0 = self.model(
-            both(target, sample), both(source, source), both(torch.zeros_like(times), times), words, mask, positions, anchors, batch["shown"],
+            both(past, sample), both(source, source), both(torch.zeros_like(times), times), words, mask, positions, anchors, batch["shown"],
         )[:, self.frames :]
         return self._compared(rng, x0, target, times, details, batch["target"])
 
