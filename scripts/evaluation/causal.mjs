@@ -131,9 +131,9 @@ export const judgeDrift = async (
 			// The same source, a whole number of periods later.
 			const period = 2 * clip.length;
 			const later = frames - five + ((period - ((frames - five) % period)) % period) - (frames - five);
-			const moved = later < last.length ? await apart(first[0], last[later]) : NaN;
+			const moved = later < last.length ? await apart(first[0], last[later]) : undefined;
 			values.push({ style, way, change, moved });
-			rows.push([style, way, percent(change, 1), percent(moved, 1)]);
+			rows.push([style, way, percent(change, 1), moved === undefined ? '' : percent(moved, 1)]);
 			if (sheets)
 				await writeFile(
 					join(sheets, `drift-${style}-${way.replaceAll(/[^a-z]+/g, '-')}.rgb`),
@@ -192,7 +192,8 @@ export const judgeSwitch = async (
 		const at = i * each;
 		const whole = await apart(before[at], steady[at]);
 		const left = [];
-		for (const after of [0, 1, Math.min(2, each - 1), each - 1]) left.push((await apart(switched[at + after], steady[at + after])) / whole);
+		for (const after of [0, 1, Math.min(2, each - 1), each - 1])
+			left.push((await apart(switched[at + after], steady[at + after])) / whole);
 		values.push({ from: i - 1, to: i, left });
 		rows.push([
 			i === 1 ? `${a}, told -> ${b}, shown` : `${b}, shown -> ${c}, told`,

@@ -1,6 +1,7 @@
 // The judgement of a model in its small form, on drawn scenes. Its figures are for scripts/evaluate.
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -53,6 +54,32 @@ describe('scripts/evaluate', () => {
 		expect((await readdir(sheets)).length).toBeGreaterThan(2);
 		const pixels = await ffmpeg(`-i ${sheets}/text.png -f rawvideo -pix_fmt rgb24 -`);
 		expect(pixels).toHaveLength(3 * 1536 * 864);
+	});
+
+	it('judges a causal transformer', { timeout: 300_000 }, async () => {
+		const json = folder.at('causal.json');
+		const sheets = folder.at('causal');
+		const flags = ['--small', '--json', json, '--sheets', sheets];
+		const { stdout } = await promisify(execFile)(process.execPath, [scripts('evaluate-causal.mjs'), ...flags]);
+		const { sections } = JSON.parse(await readFile(json, 'utf8'));
+		const of = (name: string) => sections.find((section: { name: string }) => section.name === name).values;
+		const paintings: { way: string; psnrDb: number; warpingError: number }[] = of('paintings');
+		expect(paintings).toHaveLength(16);
+		// A painting of another style is at 10 to 16.
+		for (const way of ['told', 'shown'])
+			expect(
+				paintings.filter((one) => one.way === way).reduce((sum, { psnrDb }) => sum + psnrDb, 0) / 8,
+			).toBeGreaterThan(17);
+		for (const { warpingError } of paintings) expect(warpingError).toBeGreaterThan(0);
+		expect(of('drift').map(({ way }: { way: string }) => way)).toEqual(['told', 'shown', 'shown, not anchored']);
+		const [, shown, unanchored] = of('drift') as { change: number }[];
+		expect(unanchored!.change).not.toBe(shown!.change);
+		expect(of('switch')).toHaveLength(2);
+		for (const { outside } of of('maskCache')) expect(outside).toBeGreaterThan(0);
+		expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
+		// Six frames of each stream, and those around the switches.
+		expect((await readFile(join(sheets, 'drift-anime-told.rgb'))).length).toBe(6 * 3 * 256 * 144);
+		expect((await readFile(join(sheets, 'switch.rgb'))).length).toBe(8 * 3 * 256 * 144);
 	});
 
 	it('says which judgements there are when it is asked for another', async () => {
