@@ -26,7 +26,7 @@ const { values: flags } = parseArgs({
 const FULL = {
 	counts: { stills: 10, clips: 4, frames: 24, sentences: 1 },
 	frames: 1800,
-	styles: ['oil-painting', 'pencil-sketch'],
+	styles: ['pencil-sketch'],
 };
 const QUICK = { counts: { stills: 4, clips: 2, frames: 12, sentences: 1 }, frames: 240, styles: ['pencil-sketch'] };
 /** For the tests: everything, once. */
