@@ -31,10 +31,10 @@ export const readReference = async ({ controller }: ServedChannel): Promise<Answ
 /** Paints like the picture that is sent. Errors: ERR_STYLE, ERR_MODEL, as refusals. */
 export const paintLike = async ({ request, served }: Call, channel: ServedChannel): Promise<Answer> => {
 	const { controller } = channel;
-	expectReferences(channel);
 	const type = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
 	if (!REFERENCE_MEDIA_TYPES.includes(type))
 		throw new Refusal(415, 'ERR_STYLE', `A picture is sent as ${REFERENCE_MEDIA_TYPES.join(', ')}.`);
+	expectReferences(channel);
 	const declared = Number(request.headers['content-length'] ?? REFERENCE_BYTES_MAX);
 	if (declared > REFERENCE_BYTES_MAX)
 		throw new Refusal(413, 'ERR_STYLE', `A picture has at most ${REFERENCE_BYTES_MAX} bytes.`);
