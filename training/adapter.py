@@ -21,9 +21,9 @@ HIDDEN = 32
 
 
 class Condition(nn.Module):
-    """Warped last painting [B, 3, H, W] -> cond_embeds of levels /4, /8, /16: [B, 40, H/4, W/4] and so on.
+    """Warped last painting [B, 3, H, W] -> cond_embeds of levels /4, /8, /16: [B, 48, H/4, W/4] and so on.
 
-    The last 24 channels of level 0 are 12 for the gate and the 12 latents of the warped painting.
+    The last 32 channels of level 0 are 16 for the gate and the 16 latents of the warped painting.
     """
 
     def __init__(self):
@@ -43,10 +43,10 @@ class Condition(nn.Module):
             getattr(self, name).load_state_dict(getattr(encoder, name).state_dict())
 
     def forward(self, picture):
-        level0 = self.block(self.mix(F.silu(self.patch(picture))))
-        level1 = F.silu(self.to1(F.silu(level0)))
-        level2 = F.silu(self.to2(level1))
-        first = torch.cat([self.out[0](F.silu(level0)), bound(self.latents(level0))], dim=1)
+        level0 = self.block(self.mix(F.relu(self.patch(picture))))
+        level1 = F.relu(self.to1(F.relu(level0)))
+        level2 = F.relu(self.to2(level1))
+        first = torch.cat([self.out[0](F.relu(level0)), bound(self.latents(level0))], dim=1)
         return [first, self.out[1](level1), self.out[2](level2)]
 
 

@@ -54,13 +54,13 @@ def name_dims(values, tensors):
                 dim.dim_param = size
 
 
-def export_graph(role, module, path):
-    inputs, outputs = graphs.TENSORS[role]
+def export_graph(role, module, path, tensors=graphs.TENSORS):
+    inputs, outputs = tensors[role]
     axes = {name: {i: f"{name}_{i}" for i, s in enumerate(shape) if not isinstance(s, int)} for name, _, shape in inputs + outputs}
     buffer = io.BytesIO()
     with torch.no_grad():
         torch.onnx.export(
-            module.eval(), tuple(graphs.example(role)), buffer, opset_version=OPSET, do_constant_folding=True,
+            module.eval(), tuple(graphs.example(inputs)), buffer, opset_version=OPSET, do_constant_folding=True,
             input_names=[t[0] for t in inputs], output_names=[t[0] for t in outputs], dynamic_axes={k: v for k, v in axes.items() if v},
         )
     model = onnx.load_model_from_string(buffer.getvalue())
@@ -93,7 +93,7 @@ def half_rounded(module):
 
 def manifest(entries, tokenizer_hash):
     return {
-        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.2.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
+        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.3.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
         "size": {"multipleOf": 32, "min": [64, 64], "max": [1920, 1088], "default": [512, 288]},
         "latents": {"channels": LATENT_CHANNELS, "scale": 4},
         "scheduler": {"type": "flow-match-euler", "baseShift": 0.5, "maxShift": 1.15, "baseSeqLen": 256, "maxSeqLen": 4096},

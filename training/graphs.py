@@ -84,19 +84,26 @@ COND = [_map(f"cond_embeds_{level}", _widths(names), 4 << level) for level, name
 FEATURES = ("vision_features", "float32", ["batch", VISION_TOKENS, WIDTH])
 PROMPT = ("prompt_embeds", "float32", ["batch", QUERIES, WIDTH])
 SOURCE = _map("source_latents", LATENT_CHANNELS, 4)
-DETAILS = _map("details", DETAIL_CHANNELS, 4)
 
-# Role -> (inputs, outputs), each a list of (name, type, shape).
+
+def base_tensors(latents, details):
+    """Role -> (inputs, outputs), each a list of (name, type, shape), of the graphs that other families have too."""
+    detail_map = _map("details", details, 4)
+    return {
+        "te_vision": ([("image", "uint8", ["batch", VISION_SIDE, VISION_SIDE, 3])], [FEATURES]),
+        "te_text": ([("input_ids", "int64", ["batch", TOKENS]), ("attention_mask", "int64", ["batch", TOKENS]), FEATURES], [PROMPT]),
+        "vae_encoder": ([IMAGE], [_map("source_latents", latents, 4), detail_map]),
+        "vae_decoder": ([_map("latents", latents, 4), detail_map], [IMAGE]),
+    }
+
+
 TENSORS = {
-    "te_vision": ([("image", "uint8", ["batch", VISION_SIDE, VISION_SIDE, 3])], [FEATURES]),
-    "te_text": ([("input_ids", "int64", ["batch", TOKENS]), ("attention_mask", "int64", ["batch", TOKENS]), FEATURES], [PROMPT]),
-    "vae_encoder": ([IMAGE], [SOURCE, DETAILS]),
+    **base_tensors(LATENT_CHANNELS, DETAIL_CHANNELS),
     "lllite_cond": ([IMAGE], COND),
     "unet": (
         [_map("sample", LATENT_CHANNELS, 4), ("timestep", "float32", ["batch"]), PROMPT, SOURCE, *COND, ("multiplier", "float32", [1])],
         [_map("velocity", LATENT_CHANNELS, 4)],
     ),
-    "vae_decoder": ([_map("latents", LATENT_CHANNELS, 4), DETAILS], [IMAGE]),
 }
 
 
@@ -112,14 +119,14 @@ def modules(base, adapter):
     }
 
 
-def example(role, batch=2, height=64, width=96, seed=0):
-    """Inputs of a role, as tensors, for tracing and for the parity fixture."""
+def example(inputs, batch=2, height=64, width=96, seed=0):
+    """A graph's inputs as tensors, for tracing."""
     generator = torch.Generator().manual_seed(seed)
     sizes = {"batch": batch, "height": height, "width": width}
     for divisor in (4, 8, 16):
         sizes[f"height/{divisor}"], sizes[f"width/{divisor}"] = height // divisor, width // divisor
     tensors = []
-    for name, kind, shape in TENSORS[role][0]:
+    for name, kind, shape in inputs:
         shape = [sizes.get(s, s) for s in shape]
         if kind == "uint8":
             tensors.append(torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8))

@@ -9,10 +9,11 @@ import torch
 
 from training import prompts
 from training.causal_dit import export, graphs, masks, sequences
-from training.causal_dit.model import REFERENCE_DISTANCE, TINY, CausalDit, Made, Size, multiply_adds, place_angles, time_angles, turn
+from training.causal_dit.base import Base
+from training.causal_dit.model import LATENT_CHANNELS, REFERENCE_DISTANCE, TINY, CausalDit, Made, Size, multiply_adds, place_angles, time_angles, turn
 from training.causal_dit.streaming import Buffer, Window, merged, paint_frame, roll_out, sigmas
 from training.causal_dit.train import Trainer
-from training.model import LATENT_CHANNELS, QUERIES, WIDTH, Lite
+from training.model import QUERIES, WIDTH
 
 FRAMES, WINDOW = 6, 2
 LATENTS = (LATENT_CHANNELS, 16, 24)
@@ -271,7 +272,7 @@ class Rolling(unittest.TestCase):
 class Export(unittest.TestCase):
     def test_graphs_have_their_tensors_and_share_their_weights(self):
         with tempfile.TemporaryDirectory() as folder:
-            made = export.export(model(), Lite(len(prompts.vocabulary())), folder, (4, 6), 3, 1, 2)
+            made = export.export(model(), Base(), folder, (4, 6), 3, 1, 2)
             self.assertEqual(made, json.loads((Path(folder) / "model.json").read_text()))
             self.assertEqual((made["family"], made["size"], made["window"]), ("causal-dit", {"fixed": [96, 64]}, {"frames": 3, "sinkFrames": 1}))
             stored = 0
@@ -302,7 +303,7 @@ class Training(unittest.TestCase):
         sequences.build([], cls.folder.name, 3, frames=3, size=(64, 96), workers=1)
         cls.sequences = sequences.Sequences(cls.folder.name)
         torch.manual_seed(3)
-        cls.base = Lite(len(prompts.vocabulary()))
+        cls.base = Base()
 
     @classmethod
     def tearDownClass(cls):

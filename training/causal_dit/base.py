@@ -18,11 +18,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from training import prompts
+from training.causal_dit.model import LATENT_CHANNELS
 from training.causal_dit.sequences import STYLES, Sequences
-from training.model import Lite
+from training.model import Decoder, Encoder, TextEncoder, VisionEncoder
 from training.train import autoencoder_loss, rate, to_float
+
+
+class Base(nn.Module):
+    """The text-and-vision encoder of `lite`, and an encoder and a decoder of pictures that are the transformer's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.te_vision, self.te_text = VisionEncoder(), TextEncoder(len(prompts.vocabulary()))
+        own = {"latents": LATENT_CHANNELS, "details": LATENT_CHANNELS, "activation": F.silu}
+        self.encoder, self.decoder = Encoder(**own), Decoder(**own)
+
+    def prompt(self, input_ids, attention_mask, squashed):
+        return self.te_text(input_ids, attention_mask, self.te_vision(squashed))
+
+
+def load(path):
+    """The Base of a checkpoint that `main` wrote."""
+    base, state = Base(), torch.load(path, map_location="cpu")["ema"]
+    base.load_state_dict({name: state[name] for name in base.state_dict()})
+    return base
 
 
 def batch(sequences, rng, size):
@@ -38,7 +61,7 @@ def batch(sequences, rng, size):
 def train(start, sequences, steps, size=8, learning_rate=2e-3, seed=0, say=lambda line: None):
     """The base's averaged state, from the checkpoint `start` as far as its shapes fit."""
     torch.manual_seed(seed)
-    base = Lite(len(prompts.vocabulary()))
+    base = Base()
     own = base.state_dict()
     base.load_state_dict({name: start[name] if name in start and start[name].shape == value.shape else value for name, value in own.items()})
     average = copy.deepcopy(base).requires_grad_(False)

@@ -22,12 +22,14 @@ from training import export as lite
 from training import graphs as base_graphs
 from training import prompts
 from training.causal_dit import graphs
+from training.causal_dit.base import Base
+from training.causal_dit.base import load as load_base
 from training.causal_dit.sequences import REFERENCE_PROMPT
-from training.causal_dit.model import PATCH, TINY, CausalDit, Size, multiply_adds
+from training.causal_dit.model import LATENT_CHANNELS, PATCH, TINY, CausalDit, Size, multiply_adds
 from training.causal_dit.streaming import Window, paint_frame, sigmas
 from training.dreamlite.parity import packed
 from training.export import HALF_FROM, OPSET, half_rounded, name_dims, sha256
-from training.model import LATENT_CHANNELS, QUERIES, TOKENS, VISION_SIDE, Lite
+from training.model import QUERIES, TOKENS, VISION_SIDE
 from training.model import WIDTH as PROMPT_WIDTH
 
 WEIGHTS = "causal-dit.weights"
@@ -119,7 +121,7 @@ def manifest(name, size, window, steps, entries, tokenizer_hash):
 
 
 def export(model, base, out, grid, frames, sinks, steps, share=0.3, name="lite-dit"):
-    """Writes graphs, tokenizer and model.json into the folder out and returns the manifest; base: training.model.Lite; share: of the tokens, for `dit_step_kept`."""
+    """Writes graphs, tokenizer and model.json into the folder out and returns the manifest; base: training.causal_dit.base.Base; share: of the tokens, for `dit_step_kept`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     size, (rows, columns) = model.size, grid
@@ -130,8 +132,8 @@ def export(model, base, out, grid, frames, sinks, steps, share=0.3, name="lite-d
         export_graph(module, *tensors[role], out / f"{role}.onnx", weights)
     weights.close()
     specs = lambda own: [{"name": tensor, "type": kind, "shape": shape} for tensor, kind, shape in own]
-    of_base = base_modules(half_rounded(base).eval())
-    entries = {role: lite.export_graph(role, module, out / f"{role}.onnx") for role, module in of_base.items()}
+    of_base, maps = base_modules(half_rounded(base).eval()), base_graphs.base_tensors(LATENT_CHANNELS, LATENT_CHANNELS)
+    entries = {role: lite.export_graph(role, module, out / f"{role}.onnx", maps) for role, module in of_base.items()}
     for role, (inputs, outputs) in tensors.items():
         path = out / f"{role}.onnx"
         onnx.checker.check_model(str(path))
@@ -214,9 +216,7 @@ def main():
         parser.error(f"--sinks is {args.sinks}, expected 0 to {args.frames - 1}, fewer than --frames")
     if not 0 < args.kept <= 1:
         parser.error(f"--kept is {args.kept}, expected a share, 0 to 1")
-    base = Lite(len(prompts.vocabulary()))
-    if args.base:
-        base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
+    base = load_base(args.base) if args.base else Base()
     grid, name = (height // token, width // token), "tiny-dit" if args.tiny else "lite-dit"
     made = export(model, base, args.out, grid, args.frames, args.sinks, args.steps, args.kept, name)
     (Path(args.out) / "parity.json").write_text(json.dumps(parity(model, made, args.stream)) + "\n")

@@ -6,8 +6,8 @@ Keys and values of the past are inputs, one of each a layer, and the frame's own
 import torch
 from torch import nn
 
-from training.causal_dit.model import PATCH, Made, place_angles, velocity
-from training.model import LATENT_CHANNELS, QUERIES
+from training.causal_dit.model import LATENT_CHANNELS, PATCH, Made, place_angles, velocity
+from training.model import QUERIES
 from training.model import WIDTH as PROMPT_WIDTH
 
 # Constants that stay fp32 where weights are stored as fp16: angles of half precision would be another model.

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.model import LATENT_CHANNELS, bound, wave
+from training.model import bound, wave
 from training.model import WIDTH as PROMPT_WIDTH
 
 RATE_BASE = 100.0
@@ -38,6 +38,7 @@ class Size:
         return self.width // self.heads
 
 
+LATENT_CHANNELS = 12  # Of the autoencoder in base.py, which is not that of `lite`.
 PATCH = 4  # Cells of the latents that a token is wide and high.
 TINY = Size(layers=2, width=32, heads=2, hidden=48, fine=8, coarse=16)
 

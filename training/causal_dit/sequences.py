@@ -16,6 +16,7 @@ import torch
 
 from training import prompts
 from training.teachers import NOISE_CHANNELS, PAINTERS
+from training.causal_dit.model import LATENT_CHANNELS
 from training.train import SHARES, all_channels, squash, to_float
 from training.train_adapter import LENGTH, Sequence, load_clips
 
@@ -113,7 +114,7 @@ class Sequences:
         ids, mask = self.tokenize(REFERENCE_PROMPT if shown else phrases[int(rng.integers(len(phrases)))])
         return {
             "source": np.array(self.sources[index, cut]), "target": target, "past": past,
-            "noise": all_channels(np.array(self.noise[index]), rng), "squashed": squash(self.sources[index, start]),
+            "noise": all_channels(np.array(self.noise[index]), rng, LATENT_CHANNELS), "squashed": squash(self.sources[index, start]),
             "reference": np.array(self.paintings[other, style, int(rng.integers(self.sources.shape[1]))]), "shown": np.array(shown),
             "ids": np.array(ids), "mask": np.array(mask),
         }

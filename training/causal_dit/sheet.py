@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from training import data, prompts
+from training.causal_dit.base import load as load_base
 from training.causal_dit.export import load
+from training.causal_dit.model import LATENT_CHANNELS
 from training.causal_dit.sequences import REFERENCE_PROMPT, SIZE
 from training.causal_dit.streaming import Window, paint_frame, sigmas
-from training.model import Lite
 from training.teachers import NOISE_CHANNELS, PAINTERS
 from training.train import all_channels, squash, to_float
 
@@ -70,14 +71,13 @@ def main():
     parser.add_argument("--no-sources", action="store_true", help="paintings alone")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    base = Lite(len(prompts.vocabulary()))
-    base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
+    base = load_base(args.base)
     painter = Painter(base, load(args.checkpoint), args.steps)
     clips, photos = data.files(args.data)
     shots = [frames_of(clips + photos, name, args.stream) for name in args.frames.split(",")]
     rng = np.random.default_rng(42)
     brush = rng.standard_normal((NOISE_CHANNELS, SIZE[0] // 4, SIZE[1] // 4)).astype(np.float32)
-    noise = torch.from_numpy(all_channels(brush, rng))[None]
+    noise = torch.from_numpy(all_channels(brush, rng, LATENT_CHANNELS))[None]
     rows, errors = [], {}
     for style in args.styles.split(","):
         taught = [PAINTERS[style](shot[-1], brush, 1.0) for shot in shots]

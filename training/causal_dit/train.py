@@ -32,11 +32,11 @@ import torch
 import torch.distributed as dist
 
 from training import prompts
+from training.causal_dit.base import load as load_base
 from training.causal_dit.masks import bidirectional, teacher_forcing
 from training.causal_dit.model import TINY, CausalDit, Size
 from training.causal_dit.sequences import Sequences
 from training.causal_dit.streaming import Window, roll_out, sigmas
-from training.model import Lite
 from training.train import BFLOAT16, GRID, average_gradients, grid_loss, picture_loss, rate, texture_loss
 
 STAGES = ("teacher", "causal", "forcing")
@@ -197,8 +197,7 @@ def run(rank, args):
         dist.init_process_group("gloo", rank=rank, world_size=args.workers, timeout=timedelta(days=7))
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    base = Lite(len(prompts.vocabulary()))
-    base.load_state_dict(torch.load(args.base, map_location="cpu")["ema"])
+    base = load_base(args.base)
     trainer = Trainer(
         base, Sequences(args.sequences), args.stage, SIZES[args.size], args.batch, args.frames, args.window,
         learning_rate=args.rate, seed=args.seed, device=args.device, rank=rank, world=args.workers,
