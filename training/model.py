@@ -20,6 +20,7 @@ VISION_TOKENS = 64
 CHANNELS = (32, 64, 96, 128)
 EMBED = 128
 HOOK_CHANNELS = 16
+SMEARED, DIRECTIONS, REACH = 4, 8, 4  # Channels of the noise that are smeared, along how many directions, how many cells each way.
 
 
 def bound(x):
@@ -220,6 +221,31 @@ def wave(timestep, size=64):
     return torch.cat([phase.cos(), phase.sin()], dim=1)
 
 
+class Strokes(nn.Module):
+    """Noise [B, C, h, w] -> its first channels smeared along straight lines of every direction, [B, 32, h, w], of unit variance. Nothing is learned.
+
+    A bristle, a dash and a hatch are noise smeared along a direction (teachers/orientation.py). What the picture says of the direction is
+    multiplied with these; convolutions alone would have to learn such products from sums.
+    """
+
+    def __init__(self):
+        super().__init__()
+        y, x = torch.meshgrid(*[torch.arange(-REACH, REACH + 1, dtype=torch.float32)] * 2, indexing="ij")
+        lines = []
+        for i in range(DIRECTIONS):
+            angle = math.pi * i / DIRECTIONS
+            along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+            line = torch.exp(-0.5 * (across / 0.6) ** 2) * torch.exp(-((along / (0.9 * REACH)) ** 4))
+            lines.append(line / line.square().sum().sqrt())
+        count = SMEARED * DIRECTIONS
+        self.lines = nn.Conv2d(count, count, 2 * REACH + 1, padding=REACH, groups=count, bias=False).requires_grad_(False)
+        with torch.no_grad():
+            self.lines.weight.copy_(torch.stack(lines).repeat_interleave(SMEARED, dim=0)[:, None])
+
+    def forward(self, noise):
+        return self.lines(torch.cat([noise[:, :SMEARED]] * DIRECTIONS, dim=1))
+
+
 class UNet(nn.Module):
     """Predicts x0 from (sample, source_latents, prompt, t) and returns the velocity (sample - x0) / t."""
 
@@ -243,11 +269,14 @@ class UNet(nn.Module):
         self.from2 = nn.Conv2d(c2, c1, 1)
         self.up1 = block(c1)
         self.from1 = nn.Conv2d(c1, c0, 1)
+        self.strokes = Strokes()
+        self.direct, self.brush = nn.Conv2d(c1, SMEARED * DIRECTIONS, 1), nn.Conv2d(SMEARED * DIRECTIONS, c0, 1, bias=False)
         self.up0 = block(c0)
         self.leave = nn.Conv2d(c0, LATENT_CHANNELS, 3, padding=1)
         nn.init.zeros_(self.leave.bias)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
+            self.brush.weight.mul_(0.3)
 
     def embed(self, timestep, prompt):
         """FiLM embedding [B, 128] of the time and of the prompt's learned mean."""
@@ -269,7 +298,8 @@ class UNet(nn.Module):
         x = run("mid", self.read3(self.norm3(self.to3(x)), prompt))
         x = run("up2", double(self.from3(x)) + skip2)
         x = run("up1", double(self.from2(x)) + skip1)
-        x = run("up0", double(self.from1(x)) + skip0)
+        laid = self.brush(double(self.direct(x)) * self.strokes(sample))
+        x = run("up0", double(self.from1(x)) + skip0 + laid)
         features = F.relu(x)
         x0 = bound(self.leave(features))
         return hooks["leave"](features, x0) if "leave" in hooks else x0

@@ -9,7 +9,7 @@ import torch
 
 from training import data, export, graphs, motion, prompts, restore, scenes
 from training.adapter import Adapter
-from training.model import LATENT_CHANNELS, Lite, Screen
+from training.model import DIRECTIONS, LATENT_CHANNELS, SMEARED, Lite, Screen, Strokes
 from training.teachers import PAINTERS
 from training.train import Pictures, Trainer, modify, rate, to_float
 
@@ -20,6 +20,17 @@ def lite():
 
 
 class Model(unittest.TestCase):
+    def test_strokes_are_noise_smeared_in_every_direction_at_its_own_strength(self):
+        torch.manual_seed(2)
+        strokes = Strokes()
+        with torch.no_grad():
+            laid = strokes(torch.randn(1, LATENT_CHANNELS, 96, 96))[0, :, 8:-8, 8:-8].reshape(DIRECTIONS, SMEARED, 80, 80)
+        torch.testing.assert_close(laid.std(dim=(2, 3)), torch.ones(DIRECTIONS, SMEARED), atol=0.15, rtol=0)
+        along, across = laid.diff(dim=-1).abs().mean(dim=(1, 2, 3)), laid.diff(dim=-2).abs().mean(dim=(1, 2, 3))
+        self.assertGreater(across[0], 2 * along[0])  # Level strokes hardly change from left to right.
+        self.assertGreater(along[DIRECTIONS // 2], 2 * across[DIRECTIONS // 2])
+        self.assertFalse(any(parameter.requires_grad for parameter in strokes.parameters()))
+
     def test_shapes_follow_the_picture(self):
         base = lite()
         with torch.no_grad():
