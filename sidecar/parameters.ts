@@ -42,9 +42,12 @@ export const PASSTHROUGH = 'passthrough';
 /** What is told beside a picture that has no words of its own: with these `causal-dit` is trained. */
 export const REFERENCE_PROMPT = 'transfer the video style to match the reference image style';
 
-/** Whether a run of the U-Net has frames at each of the steps, and not one batch at one. */
-export const isStreamBatched = ({ steps, streamBatch }: Pick<Tuning, 'steps' | 'streamBatch'>): boolean =>
-	streamBatch && steps > 1;
+/** Whether a run of the denoiser has frames at each of the steps, and not one batch at one: the stream batch, the moving buffer. */
+export const isStreamBatched = ({
+	steps,
+	streamBatch,
+	movingBuffer = false,
+}: Pick<Tuning, 'steps' | 'streamBatch' | 'movingBuffer'>): boolean => (streamBatch || movingBuffer) && steps > 1;
 
 export const lookOf = ({ prompt = REFERENCE_PROMPT, shown }: Pick<ReadPreset, 'prompt' | 'shown'>): Look => ({
 	prompt,

@@ -3,6 +3,7 @@
 
 const dist = (/** @type {string} */ file) => import(new URL(`../../dist/${file}`, import.meta.url).href);
 const { CausalDenoiser } = await dist('inference/causal/causal-denoiser.js');
+const { BufferedFrames } = await dist('inference/causal/buffered-frames.js');
 const { openGraph, openModelFolder } = await dist('inference/manifest.js');
 const { flowMatchSigmas, imageSeqLen } = await dist('inference/noise-schedule.js');
 const { threadsOf } = await dist('inference/session.js');
@@ -63,6 +64,11 @@ const switchTo = await timed(() => denoiser.switchTo(style));
 for (let i = 0; i < window.frames + 2; i++) await paint(undefined); // the cache is full from here on
 const whole = await timed(() => paint(undefined));
 const part = await timed(() => paint(kept));
+const line = graphs['dit_buffer'] && new BufferedFrames(graphs);
+const next = { noise, sourceLatents, promptEmbeds: style.promptEmbeds, sigmas, isCut: false };
+const enter = () => line.enter(next, { style: 'any', reference: style.referenceLatents });
+if (line) await enter();
+const buffered = line && (await timed(enter));
 console.log(
 	JSON.stringify(
 		{
@@ -72,6 +78,7 @@ console.log(
 			switchTo,
 			whole,
 			part,
+			buffered,
 		},
 		undefined,
 		2,

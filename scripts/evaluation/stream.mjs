@@ -4,6 +4,7 @@ const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, impor
 const { Encoder } = await import(dist('inference/encoder.js'));
 const { Decoder } = await import(dist('inference/decoder.js'));
 const { CausalDenoiser } = await import(dist('inference/causal/causal-denoiser.js'));
+const { BufferedFrames } = await import(dist('inference/causal/buffered-frames.js'));
 const { historyScores, largest } = await import(dist('inference/causal/history-mask.js'));
 const { openGraphs } = await import(dist('inference/precision.js'));
 const { flowMatchSigmas, imageSeqLen } = await import(dist('inference/noise-schedule.js'));
@@ -23,11 +24,12 @@ const native = loadNative();
  *   window?: number,
  *   kept?: boolean,
  *   unanchoredFrom?: number,
+ *   buffered?: boolean,
  *   seed?: number,
- * }} How `unanchoredFrom`: the frame from which the reference is hidden, as if it had rolled out of the cache
+ * }} How `buffered`: in a moving buffer, of which neither window nor mask is. `unanchoredFrom`: the frame from which the reference is hidden, as if it had rolled out of the cache
  */
 
-const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept'];
+const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept', 'dit_buffer'];
 
 export const openStream = async (/** @type {string} */ model) => {
 	const folder = await openModelFolder(await findModelFolder(model));
@@ -41,7 +43,8 @@ export const openStream = async (/** @type {string} */ model) => {
 		session: { intraOpNumThreads: threadsOf(part, 'latency') },
 	});
 	const encoder = await Encoder.open(folder, settings('encoder'));
-	const { graphs } = await openGraphs(folder, ROLES, settings('denoiser'));
+	const roles = ROLES.filter((role) => role in manifest.graphs);
+	const { graphs } = await openGraphs(folder, roles, settings('denoiser'));
 	const decoder = await Decoder.open(folder, settings('decoder'));
 	const { channels, scale } = manifest.latents;
 	const shape = [1, channels, height / scale, width / scale];
@@ -77,6 +80,7 @@ export const openStream = async (/** @type {string} */ model) => {
 			seed = 42,
 		} = how;
 		const sigmas = flowMatchSigmas(manifest.scheduler, steps, imageSeqLen(width, height));
+		if (how.buffered) return yield* paintBuffered(frames, styleAt, { sigmas, seed });
 		const denoiser = new CausalDenoiser(graphs, { frames: window, sinkFrames: manifest.window.sinkFrames });
 		const noise = { data: gaussianNoise(seed, channels * (height / scale) * (width / scale)), shape };
 		/** @type {Uint32Array | undefined} */
@@ -100,6 +104,46 @@ export const openStream = async (/** @type {string} */ model) => {
 			kept = how.kept ? largest(historyScores(latents, sourceLatents, patch), keptTokens) : undefined;
 			frame++;
 		}
+	}
+
+	/** In a moving buffer; a frame's `ditMs` is that of the pass that it entered with. */
+	async function* paintBuffered(
+		/** @type {Iterable<Picture>} */ frames,
+		/** @type {(frame: number) => Style | undefined} */ styleAt,
+		/** @type {{ sigmas: number[], seed: number }} */ { sigmas, seed },
+	) {
+		const line = new BufferedFrames(graphs);
+		const noise = { data: gaussianNoise(seed, channels * (height / scale) * (width / scale)), shape };
+		/** @type {{ style: string, promptEmbeds: any, reference: any }} */
+		let said = { style: '', promptEmbeds: undefined, reference: undefined };
+		/** @type {{ details: unknown, ditMs: number }[]} */
+		const entered = [];
+		const given = async (/** @type {any} */ latents) => {
+			const { details, ditMs } = /** @type {typeof entered[number]} */ (entered.shift());
+			const [{ paintings }] = await decoder.decode([{ latents, details }]);
+			return { picture: { ...layout, data: paintings.data.slice() }, ditMs, kept: undefined };
+		};
+		let frame = 0;
+		for (const picture of frames) {
+			const style = styleAt(frame);
+			if (style)
+				said = {
+					style: String(frame),
+					promptEmbeds: await embedsOf(style, picture),
+					reference: style.reference && (await encode(style.reference)).sourceLatents,
+				};
+			const { sourceLatents, details } = await encode(picture);
+			const { style: name, promptEmbeds, reference } = said;
+			const startMs = performance.now();
+			const latents = await line.enter(
+				{ noise, sourceLatents, promptEmbeds, sigmas, isCut: false },
+				{ style: name, ...(reference && { reference }) },
+			);
+			entered.push({ details, ditMs: performance.now() - startMs });
+			if (latents) yield await given(latents);
+			frame++;
+		}
+		if (frame > 0) yield await given(await line.finish());
 	}
 
 	return {

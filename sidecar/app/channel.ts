@@ -191,6 +191,7 @@ export const runChannel = async ({
 		// The relay has the source's own pictures, and the page's is no larger than the painting.
 		keepsSource: !sinksPace && configuration.output === 'source',
 		batchSize,
+		movesBuffer: tuning.movingBuffer === true,
 		keepsAll,
 		limits: { staleAfterUs: configuration.staleAfterMs * 1000, stuckAfterUs: STUCK_AFTER_US },
 		observer: {

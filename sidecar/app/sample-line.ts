@@ -31,6 +31,7 @@ export const samplingTuning = (tuning: Tuning): Tuning => ({
 	teBatchOne: true,
 	similarityThreshold: 0,
 	streamBatch: false,
+	movingBuffer: false,
 });
 
 /** One more line of a channel's engine, for one picture at a time. It is there until it is disposed of, and idle costs nothing. */

@@ -18,6 +18,7 @@ import { openSrtSink } from '../egress/srt-sink.ts';
 import { openV4l2Sink } from '../egress/v4l2-sink.ts';
 import { SidecarError } from '../errors.ts';
 import { checkWindow } from '../inference/causal/frame-window.ts';
+import { BUFFERED } from '../inference/causal/moving-buffer.ts';
 import { openCameraSource } from '../ingest/camera-source.ts';
 import { openFileSource } from '../ingest/file-source.ts';
 import type { FrameSource } from '../ingest/frame-source.ts';
@@ -38,12 +39,26 @@ export const OPPOSITE_FIT: Record<Fit, Fit> = { cover: 'contain', contain: 'cove
  * the log says so. Errors: ERR_MODEL and ERR_CONFIG, where the model cannot do what was asked.
  */
 export const chooseTuning = (manifest: ModelManifest, asked: TuningOverrides): Tuning => {
+	if (asked.movingBuffer) checkMovingBuffer(manifest);
 	const ignored = foreignTuning(manifest, asked);
 	if (ignored.length > 0)
 		log.warn({ model: manifest.name, family: manifest.family, ignored }, "the model's family has no such tuning");
 	const tuning = resolveTuning(manifest, asked);
 	checkTuning(manifest, tuning);
+	const own = resolveTuning(manifest, {});
+	const unused = (['windowFrames', 'sinkFrames'] as const).filter((key) => tuning[key] !== own[key]);
+	if (tuning.movingBuffer && unused.length > 0)
+		log.warn({ model: manifest.name, unused }, 'a moving buffer has no window of frames');
 	return tuning;
+};
+
+/** What else is not of the model's family makes no difference; this would. Errors: ERR_MODEL. */
+const checkMovingBuffer = ({ name, family, graphs }: ModelManifest): void => {
+	if (!('dit_buffer' in graphs))
+		throw new SidecarError(
+			'ERR_MODEL',
+			`The model ${name} (${family}) has no graph dit_buffer. Leave --moving-buffer out.`,
+		);
 };
 
 /** Errors: ERR_MODEL, ERR_CONFIG. */
@@ -60,10 +75,21 @@ export const checkTuning = (manifest: ModelManifest, asked: Tuning): void => {
 		const { window } = manifest;
 		const { windowFrames: frames = window.frames, sinkFrames = window.sinkFrames } = asked;
 		checkWindow({ frames, sinkFrames }, window.frames);
-		if (isStreamBatched(asked))
+		if (isStreamBatched({ ...asked, movingBuffer: false }))
 			throw new SidecarError(
 				'ERR_MODEL',
 				`The model ${name} paints each frame from the one before it, not several at once. Leave --stream-batch out.`,
+			);
+		if (!asked.movingBuffer) return;
+		if (asked.steps !== BUFFERED)
+			throw new SidecarError(
+				'ERR_MODEL',
+				`The moving buffer of ${name} has a frame at each of ${BUFFERED} steps, not ${asked.steps}. Give --steps ${BUFFERED}, or leave --moving-buffer out.`,
+			);
+		if (asked.maskCache)
+			throw new SidecarError(
+				'ERR_CONFIG',
+				'In a moving buffer every frame is painted as a whole. Leave --mask-cache or --moving-buffer out.',
 			);
 		return;
 	}

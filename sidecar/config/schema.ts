@@ -114,6 +114,14 @@ const tuningFields = {
 				'Whether a causal model paints anew only where the last painting is farthest from its source, and all of it every twelfth frame',
 			),
 		),
+	movingBuffer: z
+		.boolean()
+		.exactOptional()
+		.meta(
+			help(
+				'Whether a causal model takes each frame one step on beside the next one, in one pass, and not through all its steps from the paintings before: more frames a second, each a frame later',
+			),
+		),
 };
 
 /** What an engineer chooses. The model gives the defaults, the configuration and flags override. */
@@ -433,7 +441,7 @@ const CausalDitManifest = z
 			dit_reference: GraphSpec,
 			dit_step: GraphSpec,
 			dit_step_kept: GraphSpec,
-			/** Of a moving buffer, which nothing runs yet. */
+			/** Without it there is no moving buffer. */
 			dit_buffer: GraphSpec.exactOptional(),
 			vae_decoder: GraphSpec,
 		}),
@@ -448,10 +456,16 @@ const CausalDitManifest = z
 		if (window.sinkFrames >= window.frames)
 			refuse(['window', 'sinkFrames'], `expected less than frames (${window.frames}), got ${window.sinkFrames}`);
 		const [width, height] = size.fixed.map((side) => side / latents.scale);
-		const sample = graphs.dit_step.inputs.find(({ name }) => name === 'sample')?.shape.join(', ');
-		const expected = [1, latents.channels, height, width].join(', ');
-		if (sample !== expected)
-			refuse(['graphs', 'dit_step', 'inputs'], `expected sample [${expected}], got [${sample ?? 'missing'}]`);
+		for (const [role, frames] of [
+			['dit_step', 1],
+			['dit_buffer', 2],
+		] as const) {
+			const spec = graphs[role];
+			const sample = spec?.inputs.find(({ name }) => name === 'sample')?.shape.join(', ');
+			const expected = [frames, latents.channels, height, width].join(', ');
+			if (spec && sample !== expected)
+				refuse(['graphs', role, 'inputs'], `expected sample [${expected}], got [${sample ?? 'missing'}]`);
+		}
 	});
 /** A transformer that paints each frame from the paintings before it: docs/causal-dit.md. */
 export type CausalDitManifest = z.infer<typeof CausalDitManifest>;
@@ -504,7 +518,7 @@ const SIMILARITY_THRESHOLD = 3;
 /** What is of one family alone. */
 const FAMILY_TUNING = {
 	'edit-unet': ['temporalMultiplier', 'condRefreshEvery'],
-	'causal-dit': ['windowFrames', 'sinkFrames', 'maskCache'],
+	'causal-dit': ['windowFrames', 'sinkFrames', 'maskCache', 'movingBuffer'],
 } as const satisfies Record<ModelManifest['family'], readonly (keyof Tuning)[]>;
 
 const foreignKeys = ({ family }: Pick<ModelManifest, 'family'>) =>
@@ -531,7 +545,8 @@ export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverride
 const familyTuning = (manifest: ModelManifest) => {
 	if (manifest.family === 'causal-dit') {
 		const { frames, sinkFrames } = manifest.window;
-		return { temporalMultiplier: 0, condRefreshEvery: 0, windowFrames: frames, sinkFrames, maskCache: false };
+		const own = { windowFrames: frames, sinkFrames, maskCache: false, movingBuffer: false };
+		return { temporalMultiplier: 0, condRefreshEvery: 0, ...own };
 	}
 	const { multiplier, condRefreshEvery } = manifest.temporalAdapter;
 	return { temporalMultiplier: multiplier, condRefreshEvery };

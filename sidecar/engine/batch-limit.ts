@@ -2,7 +2,7 @@ import { isStreamBatched, type Parameters } from '../parameters.ts';
 
 /**
  * What memory leaves of the frames that are painted together. Each time that it runs out there are fewer: one step of each
- * frame instead of all in a run of the U-Net, then half the batch, and half of that.
+ * frame instead of all in a run of the denoiser, then half the batch, and half of that.
  */
 export class BatchLimit {
 	#mayStream = true;
@@ -17,7 +17,7 @@ export class BatchLimit {
 	/** What was given up, for people; undefined where nothing was. */
 	get relief(): string | undefined {
 		if (this.#most < Infinity) return `memory for batches of ${this.#most}`;
-		return this.#mayStream ? undefined : 'no memory for the stream batch';
+		return this.#mayStream ? undefined : 'no memory for frames at several steps in one run';
 	}
 
 	/** False where one frame is painted by itself already. */
@@ -39,13 +39,13 @@ export class BatchLimit {
 
 	/** The same object for the same parameters. */
 	of(given: Parameters): Parameters {
-		const { batchSize, streamBatch } = given.tuning;
-		if (batchSize <= this.#most && (this.#mayStream || !streamBatch)) return given;
+		const { batchSize } = given.tuning;
+		if (batchSize <= this.#most && (this.#mayStream || !isStreamBatched(given.tuning))) return given;
 		if (this.#taken?.given !== given) {
 			const tuning = {
 				...given.tuning,
 				batchSize: Math.min(batchSize, this.#most),
-				streamBatch: streamBatch && this.#mayStream,
+				...(!this.#mayStream && { streamBatch: false, movingBuffer: false }),
 			};
 			this.#taken = { given, own: Object.freeze({ ...given, tuning: Object.freeze(tuning) }) };
 		}

@@ -11,9 +11,9 @@ import { deadlineIn, pull } from './pull.ts';
 /** What one line asks for; which line that is, its device knows. */
 export type LineDenoiseRequest = Omit<PaintRequest, 'line'>;
 
-/** One run of the stream batch. */
+/** One run of the stream batch, or of the moving buffer. */
 export interface LineAdvance {
-	unetMs: number;
+	stagesMs: PaintResult['stagesMs'];
 	/** Of the batch that this run finished: it is decoded while the next run goes on. */
 	finished?: Promise<DecodeResult>;
 }
@@ -34,11 +34,12 @@ type PaintedBatch = ConditionedBatch & { encoding: Encoding; conditioning: Condi
  * it, so that who works ahead asks for the next one before it is painted. Under the stream batch (`StreamBatch`) a run has
  * a batch at each step, and a batch comes out some runs after it came in. It is filled by what comes and never waited for:
  * where the next batch takes longer than a run, those in flight go on without it, so that a line that keeps up is no later
- * than it was.
+ * than it was. In a moving buffer a frame is painted beside the next one, and waits for it as a batch does for its last frames.
  */
 export class DenoiserStream {
 	readonly #device: DenoiserDevice;
 	readonly #observer: EngineObserver;
+	readonly #deadlineMs: number;
 	/** In the stream batch, oldest first. */
 	readonly #inFlight: PaintedBatch[] = [];
 	/** The last batch that passes the stream batch by; its conditioning is that of those that enter. */
@@ -48,9 +49,19 @@ export class DenoiserStream {
 	/** Of its runs since a batch was last finished. */
 	#busyUs = 0;
 
-	constructor({ device, observer }: { device: DenoiserDevice; observer: EngineObserver }) {
+	/** deadlineMs: how long a frame of a moving buffer waits for the next one; Infinity when every frame is painted. */
+	constructor({
+		device,
+		observer,
+		deadlineMs,
+	}: {
+		device: DenoiserDevice;
+		observer: EngineObserver;
+		deadlineMs: number;
+	}) {
 		this.#device = device;
 		this.#observer = observer;
+		this.#deadlineMs = deadlineMs;
 	}
 
 	async *denoise(batches: AsyncIterable<ConditionedBatch>): AsyncGenerator<DenoisedBatch, void, undefined> {
@@ -81,8 +92,9 @@ export class DenoiserStream {
 
 	/** What comes next, or `deadline` where batches are in flight and nothing comes while a run could be over. */
 	async #soon<T>(next: Promise<T>): Promise<T | 'deadline'> {
-		if (this.#inFlight.length === 0) return await next;
-		const deadline = deadlineIn(this.#runUs / 1000);
+		const last = this.#inFlight.at(-1);
+		if (!last) return await next;
+		const deadline = deadlineIn(last.parameters.tuning.movingBuffer ? this.#deadlineMs : this.#runUs / 1000);
 		try {
 			return await Promise.race([next, deadline.passed]);
 		} finally {
@@ -102,10 +114,10 @@ export class DenoiserStream {
 	async *#advance(entering?: PaintedBatch): AsyncGenerator<DenoisedBatch, void, undefined> {
 		if (entering) this.#inFlight.push(entering);
 		const startUs = nowUs();
-		const { unetMs, finished } = await this.#device.advance(entering && requestOf(entering));
+		const { stagesMs, finished } = await this.#device.advance(entering && requestOf(entering));
 		this.#runUs = nowUs() - startUs;
 		this.#busyUs += this.#runUs;
-		this.#observer.stage('unet', unetMs);
+		this.#observe(stagesMs);
 		if (!finished) return;
 		// What it shared with others, or waited for, is not its own: the stream's busy time is that of its runs.
 		const mainStartUs = nowUs() - this.#busyUs;
@@ -115,14 +127,17 @@ export class DenoiserStream {
 
 	async #paint(batch: PaintedBatch): Promise<Tensor<Uint8Array>> {
 		const { stagesMs, ...decoded } = await this.#device.denoise(requestOf(batch));
-		const { condMs, unetMs, ditMs } = stagesMs;
+		this.#observe(stagesMs);
+		return this.#decoded(decoded);
+	}
+
+	#observe({ condMs, unetMs, ditMs }: PaintResult['stagesMs']): void {
 		for (const [name, ms] of [
 			['cond', condMs],
 			['unet', unetMs],
 			['dit', ditMs],
 		] as const)
 			if (ms !== undefined) this.#observer.stage(name, ms);
-		return this.#decoded(decoded);
 	}
 
 	async #decoded(result: DecodeResult | Promise<DecodeResult>): Promise<Tensor<Uint8Array>> {
@@ -142,14 +157,14 @@ const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
 const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
 	const { sourceLatents, details, prompt, causal } = encoding;
 	const { noise, temporal, cuts } = conditioning;
-	const { steps, windowFrames, sinkFrames, maskCache = false } = parameters.tuning;
+	const { steps, windowFrames, sinkFrames, maskCache = false, movingBuffer = false } = parameters.tuning;
 	const request = { noise, temporal, steps, sourceLatents, details, prompt };
 	if (!causal) return request;
 	const window = {
 		...(windowFrames !== undefined && { frames: windowFrames }),
 		...(sinkFrames !== undefined && { sinkFrames }),
 	};
-	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache } };
+	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache, movesBuffer: movingBuffer } };
 };
 
 const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({

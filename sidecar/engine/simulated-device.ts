@@ -55,7 +55,7 @@ export class SimulatedDevice implements EncoderDevice, DenoiserDevice {
 		await this.#denoised();
 		if (entering && this.#stream.inFlight === 0) this.#stream = new StreamBatch(entering.steps);
 		const { finished } = this.#stream.next(entering);
-		return { unetMs: this.#times.mainMs, ...(finished && { finished: this.#decoded(finished) }) };
+		return { stagesMs: { unetMs: this.#times.mainMs }, ...(finished && { finished: this.#decoded(finished) }) };
 	}
 
 	#denoised(): Promise<void> {

@@ -49,6 +49,8 @@ interface Simulation {
 	parametersNow: ParametersNow;
 	native?: NativeAddon;
 	ring?: Pick<FrameRing, 'bytes' | 'release'>;
+	/** How long a batch waits for its frames; left out, for ever. */
+	deadlineMs?: number;
 }
 
 /** The real stages of the line over a device of one's own choice, for frames of 32x32. */
@@ -57,10 +59,11 @@ export const simulatedStages = ({
 	parametersNow,
 	native = STILL_WORLD,
 	ring = ONE_PICTURE,
+	deadlineMs = Infinity,
 }: Simulation): Stages => {
 	const noise = new NoiseField({ native, painted: PAINTED, latents: { channels: 4, scale: 8 } });
 	return {
-		batcher: new Batcher({ parametersNow, deadlineMs: Infinity }),
+		batcher: new Batcher({ parametersNow, deadlineMs }),
 		converter: new Converter({
 			native,
 			ring,
@@ -72,7 +75,7 @@ export const simulatedStages = ({
 		motionTracker: new MotionTracker({ native, noise, observer: SILENT }),
 		encoderStream: new EncoderStream({ device, native, vision: PAINTED, observer: SILENT }),
 		temporalAdapter: new TemporalAdapter({ native, observer: SILENT }),
-		denoiserStream: new DenoiserStream({ device, observer: SILENT }),
+		denoiserStream: new DenoiserStream({ device, observer: SILENT, deadlineMs }),
 	};
 };
 

@@ -112,7 +112,7 @@ export class Streams implements AsyncDisposable {
 			const { details: _, ...entering } = entered;
 			return main.call('advance', { line, entering: { ...entering, line } }, [entering.noise, entering.sourceLatents]);
 		};
-		/** Those of the stream batch, oldest first. */
+		/** Those of the stream batch or the moving buffer, oldest first. */
 		const inFlight: DecodeRequest['details'][] = [];
 		return {
 			encode: (request) => side.call('encode', request),
@@ -126,7 +126,7 @@ export class Streams implements AsyncDisposable {
 			advance: async (entered) => {
 				if (entered) inFlight.push(entered.details);
 				const { latents, stagesMs } = await advance(entered);
-				return { ...stagesMs, ...(latents && { finished: decode(latents, inFlight.shift()!) }) };
+				return { stagesMs, ...(latents && { finished: decode(latents, inFlight.shift()!) }) };
 			},
 			[Symbol.asyncDispose]: async () => {
 				// A thread that is gone has forgotten everything.

@@ -52,6 +52,8 @@ export interface SupervisedEngineSettings {
 	/** Whether paintings of a part come with the source's own picture. */
 	keepsSource?: boolean;
 	batchSize: number;
+	/** Whether a batch waits for the next one, in a moving buffer. */
+	movesBuffer?: boolean;
 	/** Every frame is painted, however long it takes; else frames that cannot be painted in time pass unpainted. */
 	keepsAll: boolean;
 	limits: HeartbeatLimits;
@@ -509,10 +511,11 @@ export class SupervisedEngine implements Engine {
 		}
 	}
 
-	/** Live, an engine owes whatever it has. Where the batcher waits for whole batches, it may rightly wait for more. */
+	/** Live, an engine owes whatever it has. Where batches wait, for their frames or the next batch, it may rightly wait for more. */
 	#updateBeat(): void {
-		const { keepsAll, batchSize, nowUs } = this.#settings;
-		const least = keepsAll && this.#sourceEnd === 'open' ? Math.min(batchSize, this.#batchLimit.most) : 1;
+		const { keepsAll, batchSize, movesBuffer = false, nowUs } = this.#settings;
+		const waitsFor = (movesBuffer ? 2 : 1) * Math.min(batchSize, this.#batchLimit.most);
+		const least = keepsAll && this.#sourceEnd === 'open' ? waitsFor : 1;
 		this.#beat = owing(this.#beat, this.#owed >= least, nowUs());
 	}
 

@@ -76,7 +76,7 @@ export class WorkerEngine implements Engine {
 				observer,
 			}),
 			temporalAdapter: new TemporalAdapter({ native, observer }),
-			denoiserStream: new DenoiserStream({ device, observer }),
+			denoiserStream: new DenoiserStream({ device, observer, deadlineMs: settings.batchDeadlineMs }),
 		};
 		this.#batchesAhead = streams.batchesAhead;
 		this.#overlaps = settings.overlaps;

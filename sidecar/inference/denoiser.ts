@@ -37,6 +37,8 @@ export interface CausalConditioning {
 	window: Partial<WindowSize>;
 	/** Paints anew only where the last painting is farthest from its source. */
 	usesMask: boolean;
+	/** Each frame is taken one step on beside the one before it: `LatentDenoiser.advance`. */
+	movesBuffer: boolean;
 	/** What another engine painted last, in latents like the source's: this one goes on from there. */
 	before?: { painting: Tensor<Float32Array>; sourceLatents: Tensor<Float32Array> };
 }
@@ -50,6 +52,7 @@ export interface LatentDenoiser extends AsyncDisposable {
 	readonly joinsLines: boolean;
 	/** A result for each request, in their order. */
 	denoise(requests: readonly DenoiseRequest[]): Promise<DenoiseResult[]>;
+	/** One run for the frames of a line that are at different steps: the stream batch, the moving buffer. */
 	advance(request: AdvanceRequest): Promise<AdvanceResult>;
 	/** The line is over. */
 	forget(line: number): void;
@@ -68,7 +71,7 @@ export interface DenoiseResult {
 	stagesMs: { condMs?: number; unetMs?: number; ditMs?: number };
 }
 
-/** One run of a line's stream batch. */
+/** One run of a line's stream batch, or of its moving buffer. */
 export interface AdvanceRequest {
 	line: number;
 	/** Of the steps, multiplier and size of those in flight. */
@@ -78,7 +81,7 @@ export interface AdvanceRequest {
 export interface AdvanceResult {
 	/** Of the batch that was longest in flight, where this run finished it. */
 	latents?: Tensor<Float32Array>;
-	stagesMs: { unetMs: number };
+	stagesMs: DenoiseResult['stagesMs'];
 }
 
 /** A batch on its way from noise to latents. */

@@ -76,6 +76,9 @@ describe('scripts/evaluate', () => {
 		expect(unanchored!.change).not.toBe(shown!.change);
 		expect(of('switch')).toHaveLength(2);
 		for (const { outside } of of('maskCache')) expect(outside).toBeGreaterThan(0);
+		const ways = of('buffer').values as { way: string; psnrDb: number }[];
+		expect(ways.map(({ way }) => way)).toEqual(['2 steps', '1 step', 'buffer']);
+		expect(Math.abs(ways[0]!.psnrDb - ways[2]!.psnrDb)).toBeLessThan(1);
 		expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
 		// Six frames of each stream, and those around the switches.
 		expect((await readFile(join(sheets, 'drift-anime-told.rgb'))).length).toBe(6 * 3 * 256 * 144);

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BufferedFrames, type BufferGraphs } from '../../sidecar/inference/causal/buffered-frames.ts';
 import { CausalDenoiser, type CausalGraphs } from '../../sidecar/inference/causal/causal-denoiser.ts';
 import { PaintedFrames, WHOLE_FRAME_EVERY } from '../../sidecar/inference/causal/causal-painter.ts';
 import { isOfFamily, openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
@@ -12,7 +13,7 @@ import { element, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { readParityFixture, relativeError, type ParityFixture } from '../support/parity.ts';
 import { exportTinyDit, TINY } from '../support/tiny-dit.ts';
 
-const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept'] as const;
+const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept', 'dit_buffer'] as const;
 
 interface Switch {
 	frame: number;
@@ -27,6 +28,8 @@ let sigmas: number[];
 let switches: Switch[];
 /** Those of which a few tokens are painted. */
 let keptFrames: number[];
+/** Those that don't wait for the next one, in a moving buffer. */
+let finishedFrames: number[];
 let fixture: ParityFixture;
 let graphs: Record<(typeof ROLES)[number], GraphSession>;
 
@@ -35,10 +38,13 @@ beforeAll(async () => {
 	const folder = await openModelFolder(exported.folder);
 	if (!isOfFamily(folder, 'causal-dit')) throw new TypeError('not what was exported');
 	made = folder.manifest;
-	({ sigmas, switches, keptFrames } = JSON.parse(await readFile(join(folder.path, 'parity.json'), 'utf8')) as {
+	({ sigmas, switches, keptFrames, finishedFrames } = JSON.parse(
+		await readFile(join(folder.path, 'parity.json'), 'utf8'),
+	) as {
 		sigmas: number[];
 		switches: Switch[];
 		keptFrames: number[];
+		finishedFrames: number[];
 	});
 	fixture = await readParityFixture(folder.path);
 	const opened = ROLES.map(async (role) => [role, await openGraph(folder, role, 'cpu')] as const);
@@ -288,5 +294,115 @@ describe('the frames of a line', () => {
 		const before = { painting: element(floats('painted'), 0), sourceLatents: frameOf(0).sourceLatents };
 		expect(await line()({ before })).toEqual({ ran: ['dit_prompt', 'dit_step', ...WHOLE], held: [0, 1] });
 		expect(await line()({ before }, { isCut: true })).toEqual({ ran: ['dit_prompt', ...WHOLE], held: [0] });
+	});
+});
+
+describe('a moving buffer', () => {
+	/** Frames of the fixture into a buffer of their own. */
+	const opened = (used: BufferGraphs = graphs) => {
+		const frames = new BufferedFrames(used);
+		const enter = (
+			frame: number,
+			style: Partial<Parameters<BufferedFrames['enter']>[1]> = {},
+			{ prompt = 'prompt_a', isCut = false, levels = sigmas } = {},
+		) => {
+			const { noise, sourceLatents } = frameOf(frame);
+			const next = { noise, sourceLatents, promptEmbeds: floats(prompt), sigmas: levels, isCut };
+			return frames.enter(next, { style: 'a', ...style });
+		};
+		return { enter, finish: () => frames.finish() };
+	};
+
+	test('paints a stream as torch does, through frames that nothing follows in time and switches of prompt and reference', async () => {
+		const { enter, finish } = opened();
+		const expected = floats('buffered');
+		expect([finishedFrames, expected.shape[0]]).toEqual([[1, 2, 5, 9, 11], 12]);
+		let given = 0;
+		let style = switches[0]!;
+		const compare = (found: Tensor<Float32Array> | undefined) => {
+			if (!found) return;
+			expect(relativeError(found, element(expected, given)), `frame ${given}`).toBeLessThan(1e-3);
+			given++;
+		};
+		for (let frame = 0; frame < 12; frame++) {
+			style = switches.find((one) => one.frame === frame) ?? style;
+			const { promptEmbeds, referenceLatents } = styleOf(style);
+			const shown = { style: String(style.frame), ...(referenceLatents && { reference: referenceLatents }) };
+			expect(promptEmbeds).toEqual(floats(style.prompt));
+			compare(await enter(frame, shown, { prompt: style.prompt }));
+			expect(given, `after frame ${frame}`).toBe(frame);
+			// That a switch finishes the frame before it is for the buffer to see to.
+			if (finishedFrames.includes(frame) && !switches.some((one) => one.frame === frame + 1)) compare(await finish());
+		}
+		expect(given).toBe(12);
+		expect(await finish()).toBeUndefined();
+	});
+
+	test('paints a frame beside the next one, in whose words and in the reference', async () => {
+		const plain = opened();
+		await plain.enter(0);
+		const first = (await plain.enter(1))!;
+		const alone = opened();
+		await alone.enter(0);
+		expect(relativeError((await alone.finish())!, first)).toBeGreaterThan(1e-3);
+		for (const [style, how] of [
+			[{}, { prompt: 'prompt_b' }],
+			[{ reference: floats('reference_a') }, {}],
+		] as const) {
+			const other = opened();
+			await other.enter(0, style);
+			expect(relativeError((await other.enter(1, style, how))!, first)).toBeGreaterThan(1e-3);
+		}
+	});
+
+	test('a frame of another scene or style is painted as the first one is, and the one before it as it began', async () => {
+		for (const [style, how] of [
+			[{}, { isCut: true }],
+			[{ style: 'b' }, { prompt: 'prompt_b' }],
+		] as const) {
+			const [one, before, after] = [opened(), opened(), opened()];
+			await before.enter(0);
+			await one.enter(0);
+			expect((await one.enter(1, style, how))!.data).toEqual((await before.finish())!.data);
+			await after.enter(1, style, how);
+			expect((await one.finish())!.data).toEqual((await after.finish())!.data);
+		}
+	});
+
+	test('goes on from the painting of another engine', async () => {
+		const before = { painting: element(floats('painted'), 0), sourceLatents: frameOf(0).sourceLatents };
+		const [fresh, resumed, cut] = [opened(), opened(), opened()];
+		await fresh.enter(1);
+		expect(await resumed.enter(1, { before })).toBeUndefined();
+		await cut.enter(1, { before }, { isCut: true });
+		const painted = (await fresh.finish())!;
+		expect((await resumed.finish())!.data).not.toEqual(painted.data);
+		expect((await cut.finish())!.data).toEqual(painted.data);
+		expect(await resumed.finish()).toBeUndefined();
+	});
+
+	test('a pass that fails or overflows leaves the buffer as it was; other steps are refused', async () => {
+		let give: 'all' | 'nothing' | 'NaN' = 'all';
+		const failing: BufferGraphs = {
+			...graphs,
+			dit_buffer: {
+				spec: graphs.dit_buffer.spec,
+				run: async (inputs, sizes) => {
+					const outputs = await graphs.dit_buffer.run(inputs, sizes);
+					if (give === 'nothing') throw new Error('out of memory');
+					if (give === 'NaN') (outputs['velocity'] as Tensor<Float32Array>).data[3] = NaN;
+					return outputs;
+				},
+			},
+		};
+		const [broken, sound] = [opened(failing), opened()];
+		for (const { enter } of [broken, sound]) await enter(0);
+		for (give of ['nothing', 'NaN'] as const)
+			await expect(broken.enter(1)).rejects.toThrow(
+				give === 'NaN' ? 'The graph dit_buffer of the transformer gave values that are no numbers' : 'out of memory',
+			);
+		give = 'all';
+		expect((await broken.enter(1))!.data).toEqual((await sound.enter(1))!.data);
+		await expect(sound.enter(2, {}, { levels: [1, 0] })).rejects.toThrow('a frame at each of 2 steps, not 1.');
 	});
 });

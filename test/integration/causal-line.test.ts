@@ -194,6 +194,95 @@ describe('a causal model in the engine', () => {
 	});
 });
 
+describe('a moving buffer in the engine', () => {
+	const buffered = (conditioning: readonly Condition[], tuning: Partial<Tuning> = {}) =>
+		styled(conditioning, { movingBuffer: true, ...tuning });
+	const BUFFERED = buffered([said('oil')]);
+	const whole = (frames: readonly StyledFrame[]) =>
+		expect(frames.map(({ sequence, timestampUs, kind }) => [sequence, timestampUs, kind])).toEqual(
+			frames.map((_, i) => [i, i * 40_000, 'painting']),
+		);
+
+	it('paints every frame once, in order, under its own time, beside the next one', async () => {
+		const stages: StageName[] = [];
+		const frames = await paint(6, { parametersOf: () => BUFFERED, stage: (name) => stages.push(name) });
+		expect(frames).toHaveLength(6);
+		whole(frames);
+		// A pass a frame, and one for the last, which nothing follows.
+		expect(stages.filter((name) => name === 'dit')).toHaveLength(7);
+		expect(stages).not.toContain('unet');
+		const six = bytes(frames);
+		expect(bytes(await paint(6, { parametersOf: () => BUFFERED }))).toEqual(six);
+		expect(firstDifference(bytes(await paint(6)), six)).toBe(0);
+		// Each painting shows its own source, and what comes later is not seen before.
+		const pictureOf = (frame: number) => picture(frame === 4 ? 9 : frame);
+		const changed = bytes(await paint(6, { parametersOf: () => BUFFERED, pictureOf }));
+		expect(firstDifference(changed.slice(0, 3), six)).toBe(-1);
+		const differences = changed.map((painting, i) =>
+			painting.reduce((sum, value, at) => sum + Math.abs(value - six[i]![at]!), 0),
+		);
+		expect(differences.indexOf(Math.max(...differences))).toBe(4);
+	});
+
+	it('paints a batch of frames as it paints them one by one', async () => {
+		const single = bytes(await paint(7, { parametersOf: () => BUFFERED }));
+		const frames = await paint(7, { parametersOf: () => buffered([said('oil')], { batchSize: 3 }) });
+		expect(frames).toHaveLength(7);
+		whole(frames);
+		expect(firstDifference(single, bytes(frames))).toBe(-1);
+	});
+
+	it('begins anew with another scene and another style, in a batch too', async () => {
+		const cut = (frame: number) => picture(frame, { isOther: frame >= 3 });
+		const before = await paint(3, { parametersOf: () => BUFFERED });
+		const after = await paint(3, { parametersOf: () => BUFFERED, pictureOf: (frame) => cut(frame + 3) });
+		const single = await paint(6, { parametersOf: () => BUFFERED, pictureOf: cut });
+		expect(single).toHaveLength(6);
+		whole(single);
+		expect(firstDifference(bytes([...before, ...after]), bytes(single))).toBe(-1);
+		const inBatch = await paint(6, { parametersOf: () => buffered([said('oil')], { batchSize: 4 }), pictureOf: cut });
+		expect(inBatch).toHaveLength(6);
+		whole(inBatch);
+		expect(firstDifference(bytes(before), bytes(inBatch))).toBe(-1);
+		const ink = buffered([said('ink')]);
+		const switched = await paint(6, { parametersOf: (frame) => (frame < 3 ? BUFFERED : ink) });
+		expect(switched).toHaveLength(6);
+		whole(switched);
+		const apart = [
+			...before,
+			...(await paint(3, { parametersOf: () => ink, pictureOf: (frame) => picture(frame + 3) })),
+		];
+		expect(firstDifference(bytes(apart), bytes(switched))).toBe(-1);
+	});
+
+	it('is left and come back to', async () => {
+		// So that the encoder remembers nothing.
+		const always = { teRefreshEvery: 1 };
+		const [moving, still] = [buffered([said('oil')], always), styled([said('oil')], always)];
+		const frames = await paint(6, { parametersOf: (frame) => (frame < 2 || frame >= 4 ? moving : still) });
+		expect(frames).toHaveLength(6);
+		whole(frames);
+		const from = (first: number) => (frame: number) => picture(frame + first);
+		const parts = [
+			...(await paint(2, { parametersOf: () => moving })),
+			...(await paint(2, { parametersOf: () => still, pictureOf: from(2) })),
+			...(await paint(2, { parametersOf: () => moving, pictureOf: from(4) })),
+		];
+		expect(firstDifference(bytes(parts), bytes(frames))).toBe(-1);
+	});
+
+	it('takes a style from a picture, and mixes words for both of its frames while they fade', async () => {
+		const plain = bytes(await paint(3, { parametersOf: () => BUFFERED }));
+		const shown = buffered([shows('painting', PAINTING)]);
+		expect(firstDifference(plain, bytes(await paint(3, { parametersOf: () => shown })))).toBe(0);
+		const fading = (frame: number) => (frame < 2 ? BUFFERED : buffered([said('oil', 0.5), said('ink', 0.5)]));
+		const faded = await paint(3, { parametersOf: fading });
+		expect(faded).toHaveLength(3);
+		whole(faded);
+		expect(firstDifference(plain, bytes(faded))).toBeGreaterThan(0);
+	});
+});
+
 describe('a causal model in a process', () => {
 	const opened: EngineHandle[] = [];
 	afterEach(async () => {
@@ -265,6 +354,16 @@ describe('a causal model in a process', () => {
 		expect(streamed.error!.message).toContain('Leave --stream-batch out');
 	});
 
+	it('moves a buffer as in threads of our own', { timeout: 120_000 }, async () => {
+		const now = () => styled([shows('painting', PAINTING)], { movingBuffer: true });
+		const line = lineOf(new EnginePool(), now);
+		await until(() => line.error !== undefined || line.paintings.length === 11);
+		expect(line.error).toBeUndefined();
+		// The twelfth waits for a frame that never comes.
+		expect(line.paintings).toHaveLength(11);
+		expect(firstDifference(line.paintings, bytes(await paint(12, { parametersOf: now })))).toBe(-1);
+	});
+
 	it('that dies is started anew, and paints', { timeout: 120_000 }, async () => {
 		const pool = new EnginePool();
 		const first = lineOf(pool, () => OIL);
@@ -295,6 +394,15 @@ describe('allaprima run with a causal model', () => {
 		expect(stagesMs).toHaveProperty('dit');
 	});
 
+	it('moves a buffer, and says what it has no use for', async () => {
+		const report = join(exported.folder, '..', 'buffered.json');
+		const result = run('--model', exported.folder, '--moving-buffer', '--window-frames', '2', '--report', report);
+		expect(result.stderr).toContain('"unused":["windowFrames"]');
+		expect(result.status).toBe(0);
+		const { framesOut, stagesMs } = JSON.parse(await readFile(report, 'utf8'));
+		expect([framesOut, stagesMs.dit.count ?? stagesMs.dit]).toEqual([4, expect.anything()]);
+	});
+
 	it.each([
 		[['--window-frames', '4'], 2, 'The window has 4 frames, expected 1 to 3.'],
 		[['--window-frames', '32'], 2, 'windowFrames'],
@@ -302,6 +410,8 @@ describe('allaprima run with a causal model', () => {
 		[['--stream-batch'], 3, 'Leave --stream-batch out.'],
 		[['--precision', 'int8'], 3, 'has no graphs in int8'],
 		[['--steps', '4'], 3, 'takes 1, 2 steps, not 4'],
+		[['--moving-buffer', '--steps', '1'], 3, 'a frame at each of 2 steps, not 1. Give --steps 2'],
+		[['--moving-buffer', '--mask-cache'], 2, 'Leave --mask-cache or --moving-buffer out.'],
 		[['--size', '128x64'], 3, 'paints at 96x64 only'],
 	] as const)('says what cannot be: %j', (flags, status, message) => {
 		const result = run('--model', exported.folder, ...flags);
@@ -316,5 +426,8 @@ describe('allaprima run with a causal model', () => {
 		const lite = run('--model', 'lite', '--mask-cache', '--window-frames', '2');
 		expect(lite.stderr).toContain('"ignored":["windowFrames","maskCache"]');
 		expect(lite.status).toBe(0);
+		const buffered = run('--model', 'lite', '--moving-buffer');
+		expect(buffered.stderr).toContain('The model lite (edit-unet) has no graph dit_buffer. Leave --moving-buffer out.');
+		expect(buffered.status).toBe(3);
 	});
 });

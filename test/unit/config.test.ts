@@ -185,6 +185,7 @@ describe('what is in force', () => {
 			'window-frames',
 			'sink-frames',
 			'mask-cache',
+			'moving-buffer',
 		]);
 		expect(tuning.every(({ help }) => help.length > 20)).toBe(true);
 		expect(SETTINGS.find(({ key }) => key === 'durationS')).toMatchObject({
@@ -497,6 +498,10 @@ describe('model manifest', () => {
 			[{ textEncoder: manifest.textEncoder }, /referencePrompt/],
 			[{ temporalAdapter: manifest.temporalAdapter }, /temporalAdapter/],
 			[{ graphs: manifest.graphs }, /dit_step/],
+			[
+				{ graphs: { ...causal.graphs, dit_buffer: { ...graph, inputs: [sized('sample', 4, 12, 36, 64)] } } },
+				/expected sample \[2, 12, 36, 64\], got \[4, 12, 36, 64\][^]*graphs\.dit_buffer/,
+			],
 		])('refuses %j', (changed, message) => {
 			expect(() => read({ ...causal, ...changed })).toThrow(message);
 		});

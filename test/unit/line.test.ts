@@ -303,3 +303,73 @@ describe('the stream batch', () => {
 		await expect(collect(paintLine(framesUpTo(5), stages))).rejects.toMatchObject({ code: 'ERR_MEMORY' });
 	});
 });
+
+describe('the moving buffer', () => {
+	beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+	afterEach(() => void vi.useRealTimers());
+
+	const BUFFERED = { steps: 2, movingBuffer: true } as const;
+
+	/** Two frames, then none for a second, then one more: what was shown, each after which of them. */
+	const paused = async (deadlineMs: number) => {
+		let go = () => {};
+		const waiting = new Promise<void>((resolve) => (go = resolve));
+		async function* source() {
+			yield frameOf(0);
+			yield frameOf(1);
+			await waiting;
+			yield frameOf(2);
+		}
+		const device = new RecordingDevice();
+		const shown: [sequence: number, timestampUs: number][] = [];
+		const stages = simulatedStages({ device, parametersNow: () => parametersOf(BUFFERED), deadlineMs });
+		const done = (async () => {
+			for await (const { sequence, timestampUs } of paintLine(source(), stages)) shown.push([sequence, timestampUs]);
+		})();
+		const after: number[] = [];
+		for (const ms of [99, 2, 899]) {
+			await vi.advanceTimersByTimeAsync(ms);
+			after.push(shown.length);
+		}
+		go();
+		await vi.advanceTimersByTimeAsync(1000);
+		await done;
+		expect(shown).toEqual([
+			[0, 0],
+			[1, 40_000],
+			[2, 80_000],
+		]);
+		return { after, runs: runsOf(device) };
+	};
+	const runsOf = ({ advances }: RecordingDevice) => advances.map((entering) => (entering ? 'i' : 'o')).join('');
+
+	it('gives a painting with the next frame, which it waits for as a batch does for its last ones', async () => {
+		expect(await paused(100)).toEqual({ after: [1, 2, 2], runs: 'iioio' });
+		// Where every frame is painted, what is painted depends on no clock.
+		expect(await paused(Infinity)).toEqual({ after: [1, 1, 1], runs: 'iiio' });
+	});
+
+	it('is finished before another scene, another style and what is not painted, and loses nothing', async () => {
+		const scenes = await paint(8, () => parametersOf(BUFFERED), cutAt(5));
+		expect(runsOf(scenes.device)).toBe('iiiiioiiio');
+		let asked = 0;
+		const changing = () => {
+			const batch = Math.floor(asked++ / 2);
+			if (batch === 4) return parametersOf(BUFFERED, 2, 'passthrough');
+			return batch < 2 ? parametersOf(BUFFERED) : parametersOf(BUFFERED, batch < 4 ? 1 : 3, 'pencil-sketch');
+		};
+		const styles = await paint(7, changing);
+		expect(runsOf(styles.device)).toBe('iioiioiio');
+		for (const { frames } of [scenes, styles])
+			expect(frames.map(({ sequence, timestampUs }) => timestampUs / 40_000 - sequence)).toEqual(frames.map(() => 0));
+		expect(styles.frames.map(({ sequence, epoch, kind }) => `${sequence} ${epoch} ${kind}`)).toEqual([
+			'0 0 painting',
+			'1 0 painting',
+			'2 1 painting',
+			'3 1 painting',
+			'4 2 source',
+			'5 3 painting',
+			'6 3 painting',
+		]);
+	});
+});

@@ -86,10 +86,15 @@ describe('what memory leaves of a batch', () => {
 		const asked = parametersOf({ batchSize: 2, steps: 4, streamBatch: true });
 		expect(limit.lessen(asked)).toBe(true);
 		expect(limit.of(asked).tuning).toMatchObject({ batchSize: 2, steps: 4, streamBatch: false });
-		expect(limit.relief).toBe('no memory for the stream batch');
+		expect(limit.relief).toBe('no memory for frames at several steps in one run');
 		expect(limit.lessen(asked)).toBe(true);
 		expect(limit.of(asked).tuning).toMatchObject({ batchSize: 1, streamBatch: false });
 		expect(limit.lessen(asked)).toBe(false);
+		const buffered = new BatchLimit();
+		const moving = parametersOf({ batchSize: 1, steps: 2, movingBuffer: true });
+		expect(buffered.lessen(moving)).toBe(true);
+		expect(buffered.of(moving).tuning).toMatchObject({ steps: 2, movingBuffer: false });
+		expect(buffered.lessen(moving)).toBe(false);
 		// With one step there is none to give up.
 		const one = new BatchLimit();
 		expect(one.lessen(parametersOf({ batchSize: 1, steps: 1, streamBatch: true }))).toBe(false);

@@ -88,6 +88,7 @@ const settle = async () => {
 const open = ({
 	keepsAll = false,
 	batchSize = 1,
+	movesBuffer = false,
 	hasFallback = false,
 	regionNow,
 	stall = Promise.resolve(),
@@ -116,6 +117,7 @@ const open = ({
 		...(regionNow && { regionNow }),
 		keepsSource: true,
 		batchSize,
+		movesBuffer,
 		keepsAll,
 		hasFallback,
 		limits: { staleAfterUs: 1_000_000, stuckAfterUs: 5_000_000 },
@@ -697,6 +699,17 @@ describe('where no frame may be lost', () => {
 		expect(engines[0]!.isStopped).toBe(false);
 		await endSource();
 		await pass(61_000);
+		expect(engines[0]!.isStopped).toBe(true);
+	});
+
+	it('nor one whose last batch waits in a moving buffer for the next', async () => {
+		const { engines, offer, pass } = open({ keepsAll: true, batchSize: 2, movesBuffer: true });
+		engines[0]!.ready(4);
+		await offer(0, 1, 2);
+		await pass(70_000);
+		expect(engines[0]!.isStopped).toBe(false);
+		await offer(3);
+		await pass(70_000);
 		expect(engines[0]!.isStopped).toBe(true);
 	});
 });

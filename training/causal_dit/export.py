@@ -2,7 +2,7 @@
 
     python3 -m training.causal_dit.export --checkpoint CACHE/dit/last.pt --base CACHE/base.pt --out models/lite-dit [--picture 256x144] [--frames 6]
 
-parity.json beside them has a stream of frames with two switches of style as torch painted it. --tiny makes a model of random weights for tests.
+parity.json beside them has a stream of frames with two switches of style as torch painted it, one by one and in a moving buffer. --tiny makes a model of random weights for tests.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from training.causal_dit.base import Base
 from training.causal_dit.base import load as load_base
 from training.causal_dit.sequences import REFERENCE_PROMPT
 from training.causal_dit.model import LATENT_CHANNELS, PATCH, TINY, CausalDit, Size, multiply_adds
-from training.causal_dit.streaming import Window, paint_frame, sigmas
+from training.causal_dit.streaming import Buffer, Window, paint_frame, sigmas
 from training.dreamlite.parity import packed
 from training.export import HALF_FROM, OPSET, half_rounded, name_dims, sha256
 from training.model import QUERIES, TOKENS, VISION_SIDE
@@ -182,7 +182,29 @@ def parity(model, made, count):
             some = {"kept": values["kept"][kept_frames.index(frame)], "rest": painted[-1]} if frame in kept_frames else {}
             painted.append(paint_frame(model, values["noise"][one], values["source_latents"][one], words, levels, window, **some))
     values["painted"] = torch.cat(painted)
-    return {"sigmas": levels, "switches": switches, "keptFrames": kept_frames, "tensors": {name: packed(value) for name, value in values.items()}}
+    finished = []
+    if len(levels) == 3:
+        finished = [frame for frame in range(count) if frame in (1, 2, count - 1) or frame + 1 in [switch["frame"] for switch in switches]]
+        values["buffered"] = buffered(model, values, levels, switches, finished)
+    streams = {"sigmas": levels, "switches": switches, "keptFrames": kept_frames, "finishedFrames": finished}
+    return {**streams, "tensors": {name: packed(value) for name, value in values.items()}}
+
+
+def buffered(model, values, levels, switches, finished):
+    """The same stream in a moving buffer, which a switch empties; the frames `finished` don't wait for the next one."""
+    painted = []
+    with torch.no_grad():
+        for frame in range(len(values["noise"])):
+            for switch in switches:
+                if switch["frame"] == frame:
+                    words = model.words(values[switch["prompt"]])
+                    anchors = model.anchor(values[switch["reference"]]) if "reference" in switch else None
+                    buffer = Buffer(model, levels)
+            one = slice(frame, frame + 1)
+            painted.append(buffer.push(values["noise"][None, one], values["source_latents"][None, one], words, anchors))
+            if frame in finished:
+                painted.append(buffer.finish(words, anchors))
+    return torch.cat([x0[0] for x0 in painted if x0 is not None])
 
 
 def load(path):

@@ -111,19 +111,25 @@ class Buffer:
     def __init__(self, model, levels, chunk=1):
         if len(levels) != 3:
             raise ValueError(f"levels are {levels}, expected those of two steps")
-        self.model, self.levels, self.chunk, self.begun = model, levels, chunk, None
+        self.model, self.levels, self.chunk, self.begun, self.finished = model, levels, chunk, None, False
 
     def push(self, noise, source, words, anchors=None, anchored=None):
-        """noise, source [B, chunk, 12, H, W] of the next frames -> x0 of those pushed before, None at first."""
+        """noise, source [B, chunk, 12, H, W] of the next frames -> x0 of those pushed before, None at first and where they are finished."""
         first, second, _ = self.levels
-        if self.begun is None:
-            # The first chunk stands in for the one after it.
-            x0 = self._pass((noise, source, first), (noise, source, first), words, anchors, anchored)[0]
-            self.begun = (x0 + (second / first) * (noise - x0), source)
-            return None
-        x0, next_x0 = self._pass((*self.begun, second), (noise, source, first), words, anchors, anchored)
-        self.begun = (next_x0 + (second / first) * (noise - next_x0), source)
-        return x0
+        entering, done = (noise, source, first), self.finished or self.begun is None
+        # The first chunk stands in for the one after it.
+        older = entering if self.begun is None else (*self.begun[:2], second)
+        made = self._pass(older, entering, words, anchors, anchored)
+        x0 = made[0 if self.begun is None else 1]
+        self.begun, self.finished = (x0 + (second / first) * (noise - x0), source, noise), False
+        return None if done else made[0]
+
+    def finish(self, words, anchors=None, anchored=None):
+        """x0 of what was pushed last, with itself for the chunk after it; what is pushed next is painted beside it all the same."""
+        first, second, _ = self.levels
+        moved, source, noise = self.begun
+        self.finished = True
+        return self._pass((moved, source, second), (noise, source, first), words, anchors, anchored)[0]
 
     def _pass(self, older, newer, words, anchors, anchored):
         sample, source = (torch.cat([a, b], dim=1) for a, b in zip(older[:2], newer[:2]))

@@ -14,7 +14,7 @@ export interface CausalGraphs {
 	/** The same for as many tokens as its `kept` has. */
 	dit_step_kept: CausalGraph;
 }
-type CausalGraph = Pick<GraphSession, 'spec' | 'run'>;
+export type CausalGraph = Pick<GraphSession, 'spec' | 'run'>;
 
 /** What a style is to the transformer. */
 export interface CausalStyle {
@@ -34,6 +34,13 @@ export interface CausalFrame {
 	sigmas: readonly number[];
 	/** The tokens that are painted, as many as `dit_step_kept` takes; the others stay as in the last painting. All if left out. */
 	kept?: Uint32Array | undefined;
+}
+
+/** A frame as it comes, before anybody knows what it is painted from. */
+export interface NextFrame extends Pick<CausalFrame, 'noise' | 'sourceLatents' | 'sigmas'> {
+	promptEmbeds: Tensor<Float32Array>;
+	/** It is of another scene than the one before it. */
+	isCut: boolean;
 }
 
 /** The tokens that are painted, and what the last layer made of all of them in the frame before. */
