@@ -139,7 +139,7 @@ const isPainted = (batch: ConditionedBatch): batch is PaintedBatch =>
 const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
 	JSON.stringify([parameters.tuning.steps, conditioning.temporal.multiplier]);
 
-const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
+const requestOf = ({ frames, encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
 	const { sourceLatents, details, prompt, causal } = encoding;
 	const { noise, temporal, cuts } = conditioning;
 	const { steps, windowFrames, sinkFrames, maskCache = false } = parameters.tuning;
@@ -149,7 +149,7 @@ const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDe
 		...(windowFrames !== undefined && { frames: windowFrames }),
 		...(sinkFrames !== undefined && { sinkFrames }),
 	};
-	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache } };
+	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache, seen: frames.map(({ seen }) => seen) } };
 };
 
 const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({

@@ -1,13 +1,6 @@
 import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import {
-	pictureByteLength,
-	type Frame,
-	type Picture,
-	type Region,
-	type Size,
-	type StyledFrame,
-} from '../frame/frame.ts';
+import { pictureByteLength, type Frame, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { Device } from '../inference/devices.ts';
 import type { Parameters } from '../parameters.ts';
@@ -47,8 +40,6 @@ export interface SupervisedEngineSettings {
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
 	/** In force now; `frame` is what they are for, with its pixels still in the ring: it is sent next. */
 	parametersNow: (frame?: Frame) => Parameters;
-	/** The part of that frame that is to be painted, asked for next; undefined: all of it. */
-	regionNow?: () => Region | undefined;
 	/** Whether paintings of a part come with the source's own picture. */
 	keepsSource?: boolean;
 	batchSize: number;
@@ -120,8 +111,6 @@ export class SupervisedEngine implements Engine {
 	#pulls = 0;
 	/** In the engine, oldest first; their slots are still taken. */
 	#inFlight: Frame[] = [];
-	/** Of the frames that are to be painted in a part alone. */
-	readonly #regions = new WeakMap<Frame, Region>();
 	/** Sent to this engine and not yet answered, though they may have passed unpainted meanwhile. */
 	#owed = 0;
 	/** Taken from the source while the engine wanted none. */
@@ -256,7 +245,7 @@ export class SupervisedEngine implements Engine {
 
 	/** Sends what is held to the engine, as far as it wants it, or past an engine that does not paint. */
 	#forward(): void {
-		const { ring, parametersNow, regionNow, keepsAll } = this.#settings;
+		const { ring, parametersNow, keepsAll } = this.#settings;
 		if (this.#failure) return;
 		if (this.#state === 'painting') {
 			while (this.#pulls > 0 && this.#held.length > 0 && !this.#successor?.isReady) {
@@ -265,8 +254,6 @@ export class SupervisedEngine implements Engine {
 				this.#owed++;
 				this.#inFlight.push(frame);
 				const parameters = this.#batchLimit.of(parametersNow(frame));
-				const region = regionNow?.();
-				if (region) this.#regions.set(frame, region);
 				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parameters);
 			}
 			if (this.#sourceEnd !== 'open' && this.#held.length === 0 && !this.#isEndTold) {
@@ -407,10 +394,10 @@ export class SupervisedEngine implements Engine {
 		const frame = this.#inFlight[0]?.sequence === answer.sequence ? this.#inFlight.shift() : undefined;
 		if (frame) {
 			const own = pictures ?? this.#copyOf(frame);
-			const region = pictures && this.#regions.get(frame);
-			const original = region && this.#settings.keepsSource && { original: this.#copyOf(frame).picture };
+			const mask = pictures && frame.mask;
+			const original = mask && this.#settings.keepsSource && { original: this.#copyOf(frame).picture };
 			this.#settings.ring.release(frame);
-			this.#give({ ...answer, ...own, ...(region && { region: { of: region, ...original } }) }, this.#engine);
+			this.#give({ ...answer, ...own, ...(mask && { region: { mask, ...original } }) }, this.#engine);
 		} else {
 			// It passed unpainted, and the consumer is past it.
 			this.#engine?.taken();

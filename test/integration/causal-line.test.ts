@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineHandle } from '../../sidecar/engine/engine-process.ts';
 import type { LineState, StageName } from '../../sidecar/engine/engine.ts';
-import { pictureByteLength, rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Mask, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
 import type { Condition, Parameters } from '../../sidecar/parameters.ts';
 import type { Tuning } from '../../sidecar/config/schema.ts';
@@ -67,6 +67,7 @@ const OIL = styled([said('oil')]);
 interface Painting {
 	parametersOf?: (frame: number) => Parameters;
 	pictureOf?: (frame: number) => Picture;
+	seen?: Mask;
 	from?: LineState;
 	stage?: (name: StageName) => void;
 }
@@ -74,7 +75,7 @@ interface Painting {
 /** So many frames through an engine of their own. */
 const paint = async (
 	count: number,
-	{ parametersOf: parameters = () => OIL, pictureOf = picture, from, stage = () => {} }: Painting = {},
+	{ parametersOf: parameters = () => OIL, pictureOf = picture, seen, from, stage = () => {} }: Painting = {},
 ): Promise<StyledFrame[]> => {
 	const ring = new FrameRing({ slotCount: count + 1, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
 	const running = new AbortController().signal;
@@ -97,7 +98,8 @@ const paint = async (
 	for (let sequence = 0; sequence < count; sequence++) {
 		const slot = (await ring.acquire(running))!;
 		ring.bytes(slot).set(pictureOf(sequence).data);
-		ring.offer({ sequence, slot, capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000, layout: LAYOUT });
+		const times = { capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000 };
+		ring.offer({ sequence, slot, ...times, layout: LAYOUT, ...(seen && { seen }) });
 	}
 	ring.close();
 	return await collect(engine.paint(ring.frames(running)));
@@ -181,6 +183,17 @@ describe('a causal model in the engine', () => {
 	it('under the mask paints a part of the picture anew', async () => {
 		const masked = bytes(await paint(4, { parametersOf: () => styled([said('oil')], { maskCache: true }) }));
 		expect(firstDifference(bytes(await paint(4)), masked)).toBe(1);
+	});
+
+	it('paints a part anew where a part is seen, batch or no batch', async () => {
+		const corner: Mask = { width: 3, height: 2, data: Uint8Array.of(1, 0, 0, 0, 0, 0) };
+		const whole = bytes(await paint(4));
+		const part = bytes(await paint(4, { seen: corner }));
+		expect(firstDifference(whole, part)).toBe(1);
+		const batched = () => styled([said('oil')], { batchSize: 2 });
+		expect(bytes(await paint(4, { seen: corner, parametersOf: batched }))).toEqual(part);
+		const all: Mask = { width: 1, height: 1, data: Uint8Array.of(1) };
+		expect(bytes(await paint(4, { seen: all }))).toEqual(whole);
 	});
 
 	it('goes on from the painting of another engine', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineHandle, EngineListener } from '../../sidecar/engine/engine-process.ts';
 import { SupervisedEngine, type SupervisedEngineSettings } from '../../sidecar/engine/supervised-engine.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
-import { rgbLayout, type Frame, type Region, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { rgbLayout, type Frame, type Mask, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf, parametersOf } from '../support/frames.ts';
@@ -89,7 +89,6 @@ const open = ({
 	keepsAll = false,
 	batchSize = 1,
 	hasFallback = false,
-	regionNow,
 	stall = Promise.resolve(),
 }: Partial<SupervisedEngineSettings> & { stall?: Promise<void> } = {}) => {
 	const engines: PuppetEngine[] = [];
@@ -113,7 +112,6 @@ const open = ({
 			release: ({ sequence }) => void released.push(sequence),
 		},
 		parametersNow: () => parameters,
-		...(regionNow && { regionNow }),
 		keepsSource: true,
 		batchSize,
 		keepsAll,
@@ -147,8 +145,8 @@ const open = ({
 		finished,
 		/** Sequence and kind of what came out. */
 		kinds: () => shown.map(({ sequence, kind }) => `${sequence} ${kind}`),
-		offer: async (...sequences: number[]) => {
-			offered.push(...sequences.map((sequence) => frameOf(sequence)));
+		offer: async (...frames: (number | Frame)[]) => {
+			offered.push(...frames.map((frame) => (typeof frame === 'number' ? frameOf(frame) : frame)));
 			wake();
 			await settle();
 		},
@@ -200,25 +198,19 @@ describe('an engine that works', () => {
 		expect(shown[0]!.source).toBe(shown[0]!.picture);
 	});
 
-	it('gives with a painting of a part the source’s own picture of that frame, and the part as it was when it was sent', async () => {
-		const regions: Region[] = ['changed', 'subject'].map((of) => ({
-			of: of as 'changed' | 'subject',
-			isInverted: false,
-			featherPx: 0,
-			revision: 0,
-		}));
-		let region: Region | undefined = regions[0];
-		const { engines, offer, shown } = open({ regionNow: () => region });
-		engines[0]!.ready(3);
-		await offer(5);
-		region = regions[1];
-		await offer(6);
-		region = undefined;
-		await offer(7);
+	it('gives with a painting of a part the source’s own picture of that frame, and the part that the frame came with', async () => {
+		const masks = [5, 6].map((level): Mask => ({ width: 1, height: 1, data: Uint8Array.of(level) }));
+		const { engines, offer, shown } = open();
+		engines[0]!.ready(4);
+		await offer({ ...frameOf(5), mask: masks[0]! }, { ...frameOf(6), mask: masks[1]! }, 7, {
+			...frameOf(8),
+			mask: masks[0]!,
+		});
 		for (const sequence of [5, 6, 7]) engines[0]!.answer(sequence);
+		engines[0]!.answer(8, { kind: 'source' });
 		await settle();
-		expect(shown.map((frame) => frame.region?.of)).toEqual([...regions, undefined]);
-		expect(shown.map((frame) => frame.region?.original?.data[0])).toEqual([5, 6, undefined]);
+		expect(shown.map((frame) => frame.region?.mask)).toEqual([...masks, undefined, undefined]);
+		expect(shown.map((frame) => frame.region?.original?.data[0])).toEqual([5, 6, undefined, undefined]);
 		expect(shown[0]!.region!.original!.data).not.toBe(shown[0]!.picture.data);
 	});
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CausalDitManifest, GraphRole } from '../../config/schema.ts';
 import { SidecarError } from '../../errors.ts';
+import type { Mask } from '../../frame/frame.ts';
 import { concatenate, element, type Tensor } from '../../frame/tensor.ts';
 import type { AdvanceResult, CausalConditioning, DenoiseRequest, DenoiseResult, LatentDenoiser } from '../denoiser.ts';
 import type { ModelFolder } from '../manifest.ts';
@@ -10,10 +11,11 @@ import type { GraphSession, Provider } from '../session.ts';
 import { CausalDenoiser, type CausalGraphs } from './causal-denoiser.ts';
 import type { FrameWindow, WindowSize } from './frame-window.ts';
 import { historyScores, largest } from './history-mask.ts';
+import { seenTokens } from './seen-tokens.ts';
 
 const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept'] as const;
 
-/** Under the mask one frame of so many is painted as a whole: what is left out grows old. */
+/** Where tokens are left out, one frame of so many is painted as a whole: what is left out grows old. */
 export const WHOLE_FRAME_EVERY = 12;
 
 /** The causal transformer for any number of lines, each with its own cache of keys and values. Frames are painted one after the other. */
@@ -85,6 +87,7 @@ export class CausalPainter implements LatentDenoiser {
 						promptEmbeds: element(prompt.promptEmbeds, Math.min(i, prompt.promptEmbeds.shape[0]! - 1)),
 						sigmas,
 						isCut: causal!.cuts[i] ?? false,
+						seen: causal!.seen[i],
 					},
 					causal!,
 				),
@@ -107,6 +110,8 @@ interface NextFrame {
 	promptEmbeds: Tensor<Float32Array>;
 	sigmas: readonly number[];
 	isCut: boolean;
+	/** Where anything of the painting is seen; undefined: everywhere. */
+	seen?: Mask | undefined;
 }
 
 /** The frames of one line: what they are painted in, and which tokens of the next one are. */
@@ -136,16 +141,19 @@ export class PaintedFrames {
 
 	/** In memory of its own. Errors: ERR_MODEL, ERR_ENGINE, ERR_MEMORY. */
 	async paint(
-		{ noise, sourceLatents, promptEmbeds, sigmas, isCut }: NextFrame,
-		causal: Omit<CausalConditioning, 'cuts' | 'window'>,
+		{ noise, sourceLatents, promptEmbeds, sigmas, isCut, seen }: NextFrame,
+		causal: Omit<CausalConditioning, 'cuts' | 'window' | 'seen'>,
 	): Promise<Tensor<Float32Array>> {
 		if (isCut) this.#denoiser.beginScene();
-		if (isCut || causal.mixture !== this.#mixture) this.#kept = undefined;
+		const isOther = isCut || causal.mixture !== this.#mixture || causal.style !== this.#style;
 		await this.#takeUp(promptEmbeds, causal);
 		if (causal.before && this.#frame === 0 && !isCut)
 			await this.#denoiser.remember(this.#frame++, causal.before.painting, causal.before.sourceLatents);
 		const frame = this.#frame++;
-		const kept = causal.usesMask && this.#sinceWhole + 1 < WHOLE_FRAME_EVERY ? this.#kept : undefined;
+		const mayLeaveOut = !isOther && this.#sinceWhole + 1 < WHOLE_FRAME_EVERY;
+		const kept = mayLeaveOut
+			? ((seen && this.#seenTokens(seen, sourceLatents)) ?? (causal.usesMask ? this.#kept : undefined))
+			: undefined;
 		const painting = await this.#denoiser.paint({ frame, noise, sourceLatents, sigmas, kept });
 		this.#mixture = causal.mixture;
 		this.#sinceWhole = kept ? this.#sinceWhole + 1 : 0;
@@ -158,17 +166,25 @@ export class PaintedFrames {
 		promptEmbeds: Tensor<Float32Array>,
 		{ style, reference }: Pick<CausalConditioning, 'style' | 'reference'>,
 	): Promise<void> {
-		if (style !== this.#style) {
-			await this.#denoiser.switchTo({ promptEmbeds, referenceLatents: reference });
-			this.#kept = undefined;
-		} else if (!isDeepStrictEqual(promptEmbeds.data, this.#words!.data)) await this.#denoiser.say(promptEmbeds);
+		if (style !== this.#style) await this.#denoiser.switchTo({ promptEmbeds, referenceLatents: reference });
+		else if (!isDeepStrictEqual(promptEmbeds.data, this.#words!.data)) await this.#denoiser.say(promptEmbeds);
 		this.#style = style;
 		this.#words = promptEmbeds;
 	}
 
 	#tokensOf(painting: Tensor<Float32Array>, source: Tensor<Float32Array>): Uint32Array {
-		const [, , height = 0, width = 0] = painting.shape;
-		const patch = Math.sqrt((height * width) / this.#denoiser.cache.frameTokens);
-		return largest(historyScores(painting, source, patch), this.#keptTokens);
+		return largest(historyScores(painting, source, this.#patchOf(painting)), this.#keptTokens);
+	}
+
+	/** Undefined where more are seen than can be kept. */
+	#seenTokens(seen: Mask, latents: Tensor<Float32Array>): Uint32Array | undefined {
+		const [, , height = 0, width = 0] = latents.shape;
+		const patch = this.#patchOf(latents);
+		return seenTokens(seen, { width: width / patch, height: height / patch }, this.#keptTokens);
+	}
+
+	/** A side of a token, in cells of the latents. */
+	#patchOf({ shape: [, , height = 0, width = 0] }: Tensor<Float32Array>): number {
+		return Math.sqrt((height * width) / this.#denoiser.cache.frameTokens);
 	}
 }
