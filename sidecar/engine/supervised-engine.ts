@@ -6,7 +6,7 @@ import type { Device } from '../inference/devices.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { BatchLimit } from './batch-limit.ts';
-import type { Engine, EngineObserver, EngineState } from './engine.ts';
+import type { Engine, EngineObserver, EngineState, LineState } from './engine.ts';
 import type { EngineHandle, EngineListener } from './engine-process.ts';
 import type { Answer, Timings } from './engine-protocol.ts';
 import {
@@ -111,6 +111,8 @@ export class SupervisedEngine implements Engine {
 	#pulls = 0;
 	/** In the engine, oldest first; their slots are still taken. */
 	#inFlight: Frame[] = [];
+	/** Where the next engine goes on, if it paints as `painted` says; undefined where nothing was painted last. */
+	#reached: { line: LineState; painted: Size | undefined } | undefined;
 	/** Sent to this engine and not yet answered, though they may have passed unpainted meanwhile. */
 	#owed = 0;
 	/** Taken from the source while the engine wanted none. */
@@ -378,10 +380,25 @@ export class SupervisedEngine implements Engine {
 		this.#readyUs = this.#settings.nowUs();
 		this.#beat = heartbeatAt(this.#readyUs);
 		if (this.#restarts > 0) log.info({ pid: this.#engine?.pid }, 'engine paints again');
+		this.#resume();
 		this.#state = 'painting';
 		this.#settleReady.resolve();
 		this.#forward();
 		this.#wake();
+	}
+
+	/** As one that takes over elsewhere does. One that died of it, perhaps, is followed by one that begins anew. */
+	#resume(): void {
+		const reached = this.#reached;
+		if (reached && reached.painted === this.#painted && this.#deaths < 2) this.#engine?.resume?.(reached.line);
+	}
+
+	#reach({ kind, epoch, isReused }: Answer, pictures: { source: Picture; picture: Picture } | undefined): void {
+		// What comes after the style `passthrough` does not follow from what was painted before it.
+		if (kind === 'source') this.#reached = undefined;
+		if (kind !== 'painting' || isReused || !pictures) return;
+		const line = { epoch, source: pictures.source, painting: pictures.picture, prompts: [] };
+		this.#reached = { line, painted: this.#painted };
 	}
 
 	#onAnswer(answer: Answer, pictures: { source: Picture; picture: Picture } | undefined, timings: Timings): void {
@@ -391,6 +408,7 @@ export class SupervisedEngine implements Engine {
 		this.#owed--;
 		this.#beat = answered(this.#beat, nowUs());
 		if (answer.kind === 'painting') this.#deaths = 0;
+		this.#reach(answer, pictures);
 		const frame = this.#inFlight[0]?.sequence === answer.sequence ? this.#inFlight.shift() : undefined;
 		if (frame) {
 			const own = pictures ?? this.#copyOf(frame);
@@ -462,6 +480,7 @@ export class SupervisedEngine implements Engine {
 		if (hasFallback && !this.#isFallback && mayPaint && (hasNoRoom || this.#deaths >= DEATHS_MAX)) {
 			log.error({ code, reason, deaths: this.#deaths }, 'another model takes over');
 			this.#isFallback = true;
+			this.#reached = undefined;
 			this.#painted = undefined;
 			this.#provider = undefined;
 			this.#int8Graphs = undefined;
