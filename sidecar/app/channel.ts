@@ -187,7 +187,6 @@ export const runChannel = async ({
 			const parameters = isFallback() ? fallback!.parametersOf(asked) : asked;
 			return governor?.relieve(parameters) ?? parameters;
 		},
-		regionNow: () => regions.now(),
 		// The relay has the source's own pictures, and the page's is no larger than the painting.
 		keepsSource: !sinksPace && configuration.output === 'source',
 		batchSize,
@@ -300,7 +299,12 @@ export const runChannel = async ({
 		});
 		const thinned = governor?.thin(taken, (frame) => ring.release(frame)) ?? taken;
 		const frames = keepsAll && recording ? recording.paced(thinned) : thinned;
-		for await (const frame of engine.paint(frames)) {
+		const masked = regions.masked(frames, {
+			ring,
+			upTo: (frame) => replay?.advance(controller, frame),
+			showsWhole: () => egress.showsWhole(),
+		});
+		for await (const frame of engine.paint(masked)) {
 			sampling.see(frame);
 			look.see(frame);
 			if (frame.kind === 'painting') governor?.framePainted();

@@ -3,18 +3,30 @@ import type { Configuration, OwnRegion } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
 import { readMaskFile } from '../control/mask-file.ts';
 import { presetFolders } from '../control/presets.ts';
-import { decodeMask } from '../egress/region/mask-image.ts';
-import { RegionMasks } from '../egress/region/region-masks.ts';
-import { RegionPainter } from '../egress/region/region-painter.ts';
-import type { Mask, Region, Size, StyledFrame } from '../frame/frame.ts';
+import { RegionPainter } from '../egress/region-painter.ts';
+import { pictureByteLength, type Frame, type Mask, type Region, type Size, type StyledFrame } from '../frame/frame.ts';
+import type { FrameRing } from '../frame/ring.ts';
 import { loadNative } from '../native.ts';
+import { decodeMask } from '../region/mask-image.ts';
+import { RegionMasks } from '../region/region-masks.ts';
+import { seenCells } from '../region/seen-cells.ts';
 import type { Canvas } from './channel.ts';
 import { OPPOSITE_FIT } from './streams.ts';
 
 export interface Regions {
-	/** Undefined: all of the picture is painted. The same object as long as nothing else is asked for. */
-	now(): Region | undefined;
+	/** The frames with the parts of them that are painted, before they are. */
+	masked(frames: AsyncIterable<Frame>, settings: MaskedSettings): AsyncGenerator<Frame, void, undefined>;
+	/** With the source around the part that is painted. */
 	shown(frame: StyledFrame): Promise<StyledFrame>;
+}
+
+interface MaskedSettings {
+	/** Where the frames' pixels are. */
+	ring: Pick<FrameRing, 'bytes'>;
+	/** Called for each frame, before it is looked at which part is asked for. */
+	upTo: (frame: Frame) => void;
+	/** Whether what lies outside is seen by somebody, as a painting. */
+	showsWhole: () => boolean;
 }
 
 /** What a channel paints of its pictures. Errors: ERR_STYLE, where it begins with a file that is no mask. */
@@ -37,7 +49,7 @@ export const openRegions = async ({
 		fit,
 		load: (file, size) => loadMask(file, folders, size),
 	});
-	const painter = new RegionPainter({ native, masks, fit: OPPOSITE_FIT[fit] });
+	const painter = new RegionPainter({ native, fit: OPPOSITE_FIT[fit] });
 	let known: { asked: Controller['region']; region: Region | undefined } | undefined;
 	const now = () => {
 		const asked = controller.region;
@@ -47,8 +59,22 @@ export const openRegions = async ({
 	};
 	const first = now();
 	if (first) await masks.check(first);
-	return { now, shown: (frame) => painter.shown(frame) };
+	async function* masked(frames: AsyncIterable<Frame>, { ring, upTo, showsWhole }: MaskedSettings) {
+		for await (const frame of frames) {
+			upTo(frame);
+			const region = now();
+			const mask = region && (await masks.maskOf({ ...frame, picture: pictureOf(frame, ring) }, region));
+			yield mask ? { ...frame, mask, ...(!showsWhole() && { seen: seenCells(mask) }) } : frame;
+		}
+	}
+	return { masked, shown: (frame) => painter.shown(frame) };
 };
+
+/** A view of the ring. */
+const pictureOf = ({ slot, layout }: Frame, ring: Pick<FrameRing, 'bytes'>) => ({
+	...layout,
+	data: ring.bytes(slot).subarray(0, pictureByteLength(layout)),
+});
 
 const loadMask = async (file: string, folders: readonly string[], size: Size): Promise<Mask> => {
 	const image = await readMaskFile(file, folders);

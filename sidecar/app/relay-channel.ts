@@ -155,7 +155,7 @@ export const runRelayChannel = async (
 					monitored.preview = preview;
 					monitored.flicker = () => flicker.reading;
 					const failing = { rule: () => configuration, painted, isPanic: () => controller.isPanic, nowUs };
-					return [relaySinkOf(relay), new FailureSink(preview, failing), flicker];
+					return [relaySinkOf(relay, failure), new FailureSink(preview, failing), flicker];
 				},
 				attach: async ({ view, report: soFar, queue, remote, thumbnails }) => {
 					monitored.view = view;

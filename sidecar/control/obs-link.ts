@@ -316,6 +316,9 @@ export class ObsLink implements AsyncDisposable {
 		if (this.#asked.size > 4 * STREAMS) this.#asked.clear(); // filters that nobody has any more
 		this.#asked.set(name, { style, prompt, strength });
 		const ask = (command: unknown) => this.#carryOut(peer, command, [controller]);
+		// A picture cannot be chosen there: one that was given stays until another style is.
+		const isGiven = !asked && controller.view().reference?.isOfPreset === false;
+		if (isGiven) return ask({ type: 'strength', value: strength });
 		if (style && style !== asked?.style) ask({ type: 'style', name: style });
 		if (prompt && (prompt !== asked?.prompt || style !== asked?.style)) ask({ type: 'prompt', text: prompt });
 		else if (!prompt && asked?.prompt) ask({ type: 'style', name: style });

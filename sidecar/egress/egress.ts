@@ -12,6 +12,11 @@ export class Egress implements AsyncDisposable {
 		this.#sinks = sinks;
 	}
 
+	/** Whether any shows of a painting what lies outside the region. */
+	showsWhole(): boolean {
+		return this.#sinks.some((sink) => sink.showsWhole?.() === true);
+	}
+
 	async present(frame: StyledFrame): Promise<void> {
 		await this.#forAll((sink) => sink.present(frame));
 	}

@@ -45,6 +45,11 @@ export class FailureSink implements FrameSink {
 		this.#slate = slateOf(painted);
 	}
 
+	/** Under `slate`, around a part that is painted is the painting, too. */
+	showsWhole(): boolean {
+		return this.#rule().failure === 'slate';
+	}
+
 	present(frame: StyledFrame): Promise<void> {
 		return this.#sink.present(this.#shownFor(frame));
 	}

@@ -16,6 +16,8 @@ export interface SinkSetup {
  */
 export interface FrameSink extends AsyncDisposable {
 	readonly name: string;
+	/** Whether it shows of a painting what lies outside the region, too; left out, it does not. */
+	showsWhole?(): boolean;
 	present(frame: StyledFrame): Promise<void>;
 	/** Writes what is queued and makes the result whole; without it, disposal throws the result away. */
 	finish(): Promise<void>;

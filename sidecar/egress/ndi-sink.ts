@@ -1,6 +1,7 @@
 import { pictureByteLength, type Picture, type PictureLayout, type StyledFrame } from '../frame/frame.ts';
 import { loadNative } from '../native.ts';
 import { NdiSender, openNdi, type NdiRelay } from '../ndi.ts';
+import type { FailurePolicy } from './failure-policy.ts';
 import type { FrameSink, SinkSetup } from './frame-sink.ts';
 
 /** NDI has no field for it: this is what receivers take pictures of that height for. */
@@ -41,8 +42,9 @@ export const openNdiSink = (
  * Hands paintings to the relay, which sends them in time. Frames without a painting are none of its business here: it
  * has the source's own, and its own failure policy.
  */
-export const relaySinkOf = (relay: NdiRelay): FrameSink => ({
+export const relaySinkOf = (relay: NdiRelay, failure: FailurePolicy): FrameSink => ({
 	name: 'ndi',
+	showsWhole: () => failure === 'slate',
 	present: async ({ kind, sequence, picture, part }) => {
 		if (kind === 'painting') relay.painted(sequence, part?.painting ?? picture, part?.mask);
 	},

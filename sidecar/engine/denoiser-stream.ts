@@ -154,7 +154,7 @@ const isPainted = (batch: ConditionedBatch): batch is PaintedBatch =>
 const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
 	JSON.stringify([parameters.tuning.steps, conditioning.temporal.multiplier]);
 
-const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
+const requestOf = ({ frames, encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
 	const { sourceLatents, details, prompt, causal } = encoding;
 	const { noise, temporal, cuts } = conditioning;
 	const { steps, windowFrames, sinkFrames, maskCache = false, movingBuffer = false } = parameters.tuning;
@@ -164,7 +164,8 @@ const requestOf = ({ encoding, conditioning, parameters }: PaintedBatch): LineDe
 		...(windowFrames !== undefined && { frames: windowFrames }),
 		...(sinkFrames !== undefined && { sinkFrames }),
 	};
-	return { ...request, causal: { ...causal, cuts, window, usesMask: maskCache, movesBuffer: movingBuffer } };
+	const seen = frames.map((frame) => frame.seen);
+	return { ...request, causal: { ...causal, cuts, window, seen, usesMask: maskCache, movesBuffer: movingBuffer } };
 };
 
 const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({

@@ -332,7 +332,8 @@ class EngineLine implements EngineHandle {
 			this.#parameters = parameters;
 		}
 		const slot = this.#frames.write(frame, data);
-		this.#process.tell({ type: 'frame', line, frame: { ...frame, slot } });
+		const { mask: _, ...told } = frame;
+		this.#process.tell({ type: 'frame', line, frame: { ...told, slot } });
 	}
 
 	resume(state: LineState): void {

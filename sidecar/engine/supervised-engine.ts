@@ -1,19 +1,12 @@
 import type { GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
-import {
-	pictureByteLength,
-	type Frame,
-	type Picture,
-	type Region,
-	type Size,
-	type StyledFrame,
-} from '../frame/frame.ts';
+import { pictureByteLength, type Frame, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { Device } from '../inference/devices.ts';
 import type { Parameters } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';
 import { BatchLimit } from './batch-limit.ts';
-import type { Engine, EngineObserver, EngineState } from './engine.ts';
+import type { Engine, EngineObserver, EngineState, LineState } from './engine.ts';
 import type { EngineHandle, EngineListener } from './engine-process.ts';
 import type { Answer, Timings } from './engine-protocol.ts';
 import {
@@ -47,8 +40,6 @@ export interface SupervisedEngineSettings {
 	ring: Pick<FrameRing, 'bytes' | 'release'>;
 	/** In force now; `frame` is what they are for, with its pixels still in the ring: it is sent next. */
 	parametersNow: (frame?: Frame) => Parameters;
-	/** The part of that frame that is to be painted, asked for next; undefined: all of it. */
-	regionNow?: () => Region | undefined;
 	/** Whether paintings of a part come with the source's own picture. */
 	keepsSource?: boolean;
 	batchSize: number;
@@ -122,8 +113,8 @@ export class SupervisedEngine implements Engine {
 	#pulls = 0;
 	/** In the engine, oldest first; their slots are still taken. */
 	#inFlight: Frame[] = [];
-	/** Of the frames that are to be painted in a part alone. */
-	readonly #regions = new WeakMap<Frame, Region>();
+	/** Where the next engine goes on, if it paints as `painted` says; undefined where nothing was painted last. */
+	#reached: { line: LineState; painted: Size | undefined } | undefined;
 	/** Sent to this engine and not yet answered, though they may have passed unpainted meanwhile. */
 	#owed = 0;
 	/** Taken from the source while the engine wanted none. */
@@ -258,7 +249,7 @@ export class SupervisedEngine implements Engine {
 
 	/** Sends what is held to the engine, as far as it wants it, or past an engine that does not paint. */
 	#forward(): void {
-		const { ring, parametersNow, regionNow, keepsAll } = this.#settings;
+		const { ring, parametersNow, keepsAll } = this.#settings;
 		if (this.#failure) return;
 		if (this.#state === 'painting') {
 			while (this.#pulls > 0 && this.#held.length > 0 && !this.#successor?.isReady) {
@@ -267,8 +258,6 @@ export class SupervisedEngine implements Engine {
 				this.#owed++;
 				this.#inFlight.push(frame);
 				const parameters = this.#batchLimit.of(parametersNow(frame));
-				const region = regionNow?.();
-				if (region) this.#regions.set(frame, region);
 				this.#engine!.send(frame, pixelsOf(frame, ring.bytes(frame.slot)), parameters);
 			}
 			if (this.#sourceEnd !== 'open' && this.#held.length === 0 && !this.#isEndTold) {
@@ -393,10 +382,25 @@ export class SupervisedEngine implements Engine {
 		this.#readyUs = this.#settings.nowUs();
 		this.#beat = heartbeatAt(this.#readyUs);
 		if (this.#restarts > 0) log.info({ pid: this.#engine?.pid }, 'engine paints again');
+		this.#resume();
 		this.#state = 'painting';
 		this.#settleReady.resolve();
 		this.#forward();
 		this.#wake();
+	}
+
+	/** As one that takes over elsewhere does. One that died of it, perhaps, is followed by one that begins anew. */
+	#resume(): void {
+		const reached = this.#reached;
+		if (reached && reached.painted === this.#painted && this.#deaths < 2) this.#engine?.resume?.(reached.line);
+	}
+
+	#reach({ kind, epoch, isReused }: Answer, pictures: { source: Picture; picture: Picture } | undefined): void {
+		// What comes after the style `passthrough` does not follow from what was painted before it.
+		if (kind === 'source') this.#reached = undefined;
+		if (kind !== 'painting' || isReused || !pictures) return;
+		const line = { epoch, source: pictures.source, painting: pictures.picture, prompts: [] };
+		this.#reached = { line, painted: this.#painted };
 	}
 
 	#onAnswer(answer: Answer, pictures: { source: Picture; picture: Picture } | undefined, timings: Timings): void {
@@ -406,13 +410,14 @@ export class SupervisedEngine implements Engine {
 		this.#owed--;
 		this.#beat = answered(this.#beat, nowUs());
 		if (answer.kind === 'painting') this.#deaths = 0;
+		this.#reach(answer, pictures);
 		const frame = this.#inFlight[0]?.sequence === answer.sequence ? this.#inFlight.shift() : undefined;
 		if (frame) {
 			const own = pictures ?? this.#copyOf(frame);
-			const region = pictures && this.#regions.get(frame);
-			const original = region && this.#settings.keepsSource && { original: this.#copyOf(frame).picture };
+			const mask = pictures && frame.mask;
+			const original = mask && this.#settings.keepsSource && { original: this.#copyOf(frame).picture };
 			this.#settings.ring.release(frame);
-			this.#give({ ...answer, ...own, ...(region && { region: { of: region, ...original } }) }, this.#engine);
+			this.#give({ ...answer, ...own, ...(mask && { region: { mask, ...original } }) }, this.#engine);
 		} else {
 			// It passed unpainted, and the consumer is past it.
 			this.#engine?.taken();
@@ -477,6 +482,7 @@ export class SupervisedEngine implements Engine {
 		if (hasFallback && !this.#isFallback && mayPaint && (hasNoRoom || this.#deaths >= DEATHS_MAX)) {
 			log.error({ code, reason, deaths: this.#deaths }, 'another model takes over');
 			this.#isFallback = true;
+			this.#reached = undefined;
 			this.#painted = undefined;
 			this.#provider = undefined;
 			this.#int8Graphs = undefined;

@@ -73,6 +73,13 @@ export interface Frame {
 	/** How long it is shown, in microseconds; 0 where the source does not say. */
 	durationUs: number;
 	layout: PictureLayout;
+	/** Where its painting is shown; absent: everywhere. Does not leave the sidecar. */
+	mask?: Mask;
+	/**
+	 * For each of at most 64 cells a side whether anything of the painting is seen there, laid over that; absent: everywhere. Where
+	 * it is 0, it does not matter what is painted.
+	 */
+	seen?: Mask;
 }
 
 export interface FrameRate {
@@ -80,15 +87,15 @@ export interface FrameRate {
 	den: number;
 }
 
+/** Where a painting is shown, a byte a pixel, row by row, laid over the painting: 255 shows it, 0 does not. */
+export interface Mask extends Size {
+	data: Uint8Array;
+}
+
 /** A file whose audio belongs to the frames; `startUs` puts its first sample in the frames' time. */
 export interface AudioTrack {
 	path: string;
 	startUs: number;
-}
-
-/** Where a painting is shown, a byte a pixel, row by row, laid over the painting: 255 shows it, 0 does not. */
-export interface Mask extends Size {
-	data: Uint8Array;
 }
 
 /** The part of a picture that is painted, where that is not all of it. */
@@ -122,8 +129,8 @@ export interface StyledFrame {
 	source: Picture;
 	/** The painting at the painted size; where there is none, the source's own picture. */
 	picture: Picture;
-	/** As the engine gives it, where a part is to be painted: the rest is shown as it is in `original`, the source's own picture. */
-	region?: { of: Region; original?: Picture };
+	/** As the engine gives it, where a part is shown: the rest is as it is in `original`, the source's own picture. */
+	region?: { mask: Mask; original?: Picture };
 	/** Where `picture` shows a painting in a part of it alone: the whole painting, and which part. */
 	part?: { painting: Picture; mask: Mask };
 }

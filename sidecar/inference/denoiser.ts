@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EditUnetManifest, GraphRole } from '../config/schema.ts';
 import { SidecarError } from '../errors.ts';
+import type { Mask } from '../frame/frame.ts';
 import { concatenate, split, zeros, type Tensor } from '../frame/tensor.ts';
 import type { WindowSize } from './causal/frame-window.ts';
 import type { PromptEmbeds } from './encoder.ts';
@@ -39,6 +40,8 @@ export interface CausalConditioning {
 	usesMask: boolean;
 	/** Each frame is taken one step on beside the one before it: `LatentDenoiser.advance`. */
 	movesBuffer: boolean;
+	/** For each frame the cells in which anything of its painting is seen; undefined: all of them. */
+	seen: readonly (Mask | undefined)[];
 	/** What another engine painted last, in latents like the source's: this one goes on from there. */
 	before?: { painting: Tensor<Float32Array>; sourceLatents: Tensor<Float32Array> };
 }

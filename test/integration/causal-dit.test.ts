@@ -9,6 +9,7 @@ import { isOfFamily, openGraph, openModelFolder } from '../../sidecar/inference/
 import { flowMatchSigmas, imageSeqLen } from '../../sidecar/inference/noise-schedule.ts';
 import type { GraphSession } from '../../sidecar/inference/session.ts';
 import type { CausalDitManifest } from '../../sidecar/config/schema.ts';
+import type { Mask } from '../../sidecar/frame/frame.ts';
 import { element, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { readParityFixture, relativeError, type ParityFixture } from '../support/parity.ts';
 import { exportTinyDit, TINY } from '../support/tiny-dit.ts';
@@ -216,37 +217,46 @@ describe('the frames of a line', () => {
 	/** The graphs, and the names of those that were run since it was last asked. */
 	const counted = () => {
 		let ran: string[] = [];
+		let kept: number[] = [];
 		const count = (role: (typeof ROLES)[number]) => ({
 			spec: graphs[role].spec,
 			run: (...given: Parameters<GraphSession['run']>) => {
 				ran.push(role);
+				kept = Array.from((given[0]['kept']?.data as BigInt64Array | undefined) ?? [], Number);
 				return graphs[role].run(...given);
 			},
 		});
 		const wrapped = Object.fromEntries(ROLES.map((role) => [role, count(role)])) as unknown as CausalGraphs;
-		return { wrapped, ran: () => [ran, (ran = [])][0] };
+		return { wrapped, ran: () => [ran, (ran = [])][0], kept: () => kept };
 	};
 	const WINDOW = { frames: 3, sinkFrames: 1 };
 	const WHOLE = ['dit_step', 'dit_step', 'dit_step'];
 	const IN_PART = ['dit_step_kept', 'dit_step_kept', 'dit_step_kept'];
 
 	const line = () => {
-		const { wrapped, ran } = counted();
+		const { wrapped, ran, kept } = counted();
 		const frames = new PaintedFrames(wrapped, WINDOW);
 		let frame = 0;
 		const paint = async (
 			style: Partial<Parameters<PaintedFrames['paint']>[1]> = {},
-			{ prompt = 'prompt_a', isCut = false } = {},
+			{ prompt = 'prompt_a', isCut = false, seen = undefined as Mask | undefined } = {},
 		) => {
 			const { noise, sourceLatents } = frameOf(frame++ % 12);
 			await frames.paint(
-				{ noise, sourceLatents, promptEmbeds: floats(prompt), sigmas, isCut },
+				{ noise, sourceLatents, promptEmbeds: floats(prompt), sigmas, isCut, seen },
 				{ style: 'a', mixture: 'a', usesMask: false, ...style },
 			);
 			return { ran: ran(), held: frames.held.map((held) => held.frame) };
 		};
-		return paint;
+		return Object.assign(paint, { kept });
 	};
+
+	/** A cell a token: those that are given. */
+	const seenIn = (...tokens: number[]): Mask => ({
+		width: 6,
+		height: 4,
+		data: Uint8Array.from({ length: 24 }, (_, token) => Number(tokens.includes(token))),
+	});
 
 	test('a style is taken up once, its words when they change, and another style leaves the last painting', async () => {
 		const paint = line();
@@ -288,6 +298,29 @@ describe('the frames of a line', () => {
 			...IN_PART,
 		]);
 		expect((await paint({ mixture: 'ab', style: 'b' }, { prompt: 'prompt_b' })).ran).toEqual(WHOLE);
+	});
+
+	test('where a part is seen, eleven frames of twelve are painted there, unless it is more than the graph takes', async () => {
+		const paint = line();
+		const corner = { seen: seenIn(0, 1) };
+		expect((await paint({}, corner)).ran).toEqual(['dit_prompt', ...WHOLE]);
+		for (let i = 1; i < WHOLE_FRAME_EVERY; i++) expect((await paint({}, corner)).ran, `frame ${i}`).toEqual(IN_PART);
+		expect((await paint({}, corner)).ran).toEqual(WHOLE);
+		// Seven tokens: what is seen, and the rest of what is next to it.
+		expect((await paint({}, corner)).ran).toEqual(IN_PART);
+		expect(paint.kept()).toEqual(expect.arrayContaining([0, 1, 2, 6, 7, 8]));
+		expect(paint.kept()).toHaveLength(7);
+		// It moves, and is painted where it is now.
+		expect((await paint({}, { seen: seenIn(21, 22, 23) })).ran).toEqual(IN_PART);
+		expect(paint.kept()).toEqual(expect.arrayContaining([21, 22, 23]));
+		const large = { seen: seenIn(0, 1, 2, 3, 4, 5, 6, 7) };
+		expect((await paint({}, large)).ran).toEqual(WHOLE);
+		expect((await paint({ usesMask: true }, large)).ran).toEqual(WHOLE);
+		expect((await paint({ usesMask: true }, large)).ran).toEqual(IN_PART);
+		expect((await paint({ mixture: 'ab' }, corner)).ran).toEqual(WHOLE);
+		expect((await paint({ mixture: 'ab' }, corner)).ran).toEqual(IN_PART);
+		expect((await paint({ mixture: 'ab' }, { ...corner, isCut: true })).ran).toEqual(WHOLE);
+		expect((await paint({ mixture: 'ab' })).ran).toEqual(WHOLE);
 	});
 
 	test('a first frame follows from what another engine painted, unless another scene begins with it', async () => {

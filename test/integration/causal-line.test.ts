@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineHandle } from '../../sidecar/engine/engine-process.ts';
 import type { LineState, StageName } from '../../sidecar/engine/engine.ts';
-import { pictureByteLength, rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { pictureByteLength, rgbLayout, type Mask, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
 import type { Condition, Parameters } from '../../sidecar/parameters.ts';
 import type { Tuning } from '../../sidecar/config/schema.ts';
@@ -21,6 +21,9 @@ const { WorkerEngine } = (await import(
 const { EnginePool } = (await import(
 	dist('engine/engine-process.js')
 )) as typeof import('../../sidecar/engine/engine-process.ts');
+const { SupervisedEngine } = (await import(
+	dist('engine/supervised-engine.js')
+)) as typeof import('../../sidecar/engine/supervised-engine.ts');
 const { openModelFolder } = (await import(
 	dist('inference/manifest.js')
 )) as typeof import('../../sidecar/inference/manifest.ts');
@@ -67,6 +70,7 @@ const OIL = styled([said('oil')]);
 interface Painting {
 	parametersOf?: (frame: number) => Parameters;
 	pictureOf?: (frame: number) => Picture;
+	seen?: Mask;
 	from?: LineState;
 	stage?: (name: StageName) => void;
 }
@@ -74,7 +78,7 @@ interface Painting {
 /** So many frames through an engine of their own. */
 const paint = async (
 	count: number,
-	{ parametersOf: parameters = () => OIL, pictureOf = picture, from, stage = () => {} }: Painting = {},
+	{ parametersOf: parameters = () => OIL, pictureOf = picture, seen, from, stage = () => {} }: Painting = {},
 ): Promise<StyledFrame[]> => {
 	const ring = new FrameRing({ slotCount: count + 1, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
 	const running = new AbortController().signal;
@@ -97,7 +101,8 @@ const paint = async (
 	for (let sequence = 0; sequence < count; sequence++) {
 		const slot = (await ring.acquire(running))!;
 		ring.bytes(slot).set(pictureOf(sequence).data);
-		ring.offer({ sequence, slot, capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000, layout: LAYOUT });
+		const times = { capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000 };
+		ring.offer({ sequence, slot, ...times, layout: LAYOUT, ...(seen && { seen }) });
 	}
 	ring.close();
 	return await collect(engine.paint(ring.frames(running)));
@@ -181,6 +186,17 @@ describe('a causal model in the engine', () => {
 	it('under the mask paints a part of the picture anew', async () => {
 		const masked = bytes(await paint(4, { parametersOf: () => styled([said('oil')], { maskCache: true }) }));
 		expect(firstDifference(bytes(await paint(4)), masked)).toBe(1);
+	});
+
+	it('paints a part anew where a part is seen, batch or no batch', async () => {
+		const corner: Mask = { width: 3, height: 2, data: Uint8Array.of(1, 0, 0, 0, 0, 0) };
+		const whole = bytes(await paint(4));
+		const part = bytes(await paint(4, { seen: corner }));
+		expect(firstDifference(whole, part)).toBe(1);
+		const batched = () => styled([said('oil')], { batchSize: 2 });
+		expect(bytes(await paint(4, { seen: corner, parametersOf: batched }))).toEqual(part);
+		const all: Mask = { width: 1, height: 1, data: Uint8Array.of(1) };
+		expect(bytes(await paint(4, { seen: all }))).toEqual(whole);
 	});
 
 	it('goes on from the painting of another engine', async () => {
@@ -339,6 +355,69 @@ describe('a causal model in a process', () => {
 		const whole = bytes(await paint(12, { parametersOf: () => shown }));
 		expect(firstDifference(line.paintings.slice(0, 2), whole)).toBe(-1);
 		expect(line.paintings.at(-1)!.equals(whole.at(-1)!)).toBe(false);
+	});
+
+	it('is started again after its death, and goes on from the last painting', { timeout: 120_000 }, async () => {
+		const pool = new EnginePool();
+		const ring = new FrameRing({ slotCount: 10, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
+		const running = new AbortController().signal;
+		for (let sequence = 0; sequence < 9; sequence++) {
+			const slot = (await ring.acquire(running))!;
+			ring.bytes(slot).set(picture(sequence).data);
+			ring.offer({ sequence, slot, capturedUs: 0, timestampUs: 0, durationUs: 0, layout: LAYOUT });
+		}
+		ring.close();
+		await using engine = new SupervisedEngine({
+			start: (listener) =>
+				pool.start(
+					{
+						folder,
+						provider: 'cpu',
+						precision: 'fp32',
+						painted: TINY,
+						fit: 'stretch',
+						batchDeadlineMs: Infinity,
+						parameters: OIL,
+						logLevel: 'silent',
+						frameBytes: pictureByteLength(LAYOUT),
+						inFlightMax: 4,
+					},
+					listener,
+				),
+			hasFallback: false,
+			ring,
+			parametersNow: () => OIL,
+			batchSize: 1,
+			keepsAll: true,
+			limits: { staleAfterUs: 6e7, stuckAfterUs: 6e7 },
+			observer: { stage: () => {}, batch: () => {} },
+			nowUs: () => Math.round(1000 * performance.now()),
+			every: (us, work) => {
+				const timer = setInterval(work, us / 1000);
+				return () => clearInterval(timer);
+			},
+			after: (us, work) => {
+				const timer = setTimeout(work, us / 1000);
+				return () => clearTimeout(timer);
+			},
+		});
+		const frames: StyledFrame[] = [];
+		let again = -1;
+		for await (const frame of engine.paint(ring.frames(running))) {
+			if (frames.push(frame) === 3) process.kill(engine.pid!, 'SIGKILL');
+			if (engine.restarts > 0 && again < 0) again = frame.sequence;
+		}
+		expect(frames.map(({ sequence, kind }) => `${sequence} ${kind}`)).toEqual(
+			Array.from({ length: 9 }, (_, sequence) => `${sequence} painting`),
+		);
+		expect(again).toBeGreaterThan(1);
+		const { source, picture: painting, epoch } = frames[again - 1]!;
+		const pictureOf = () => picture(again);
+		const [resumed] = await paint(1, { pictureOf, from: { epoch, source, painting, prompts: [] } });
+		const [fresh] = await paint(1, { pictureOf });
+		const painted = bytes(frames)[again]!;
+		expect(painted.equals(bytes([resumed!])[0]!)).toBe(true);
+		expect(painted.equals(bytes([fresh!])[0]!)).toBe(false);
 	});
 
 	it('a line whose window cannot be is closed, and the other one goes on', { timeout: 120_000 }, async () => {

@@ -51,3 +51,38 @@ it('paints every frame in the style that it is told, and in the style of a pictu
 	const other = await painted('other', '--style', 'pencil-sketch', '--reference', folder.at('comic.png'));
 	expect(colourOf(other)).toBeGreaterThan(0.5 * colourOf(source));
 });
+
+it('paints of a frame what is seen of it, much as in a frame that is painted as a whole', async () => {
+	const [left, top, width, height] = [96, 48, 64, 48];
+	const box = `drawbox=x=${left}:y=${top}:w=${width}:h=${height}:c=white:t=fill`;
+	await ffmpeg(`-f lavfi -i color=black:size=256x144 -vf ${box} -frames:v 1 ${folder.at('box.png')}`);
+	const source = await ffmpeg(`-i ${folder.at('clip.mkv')} -f rawvideo -pix_fmt rgb24 -`);
+	const whole = await painted('whole', '--style', 'comic-halftone');
+	const part = await painted('part', '--style', 'comic-halftone', '--region', folder.at('box.png'));
+	// Under slate the whole of a painting is shown, and painted.
+	const slate = ['--region', folder.at('box.png'), '--failure', 'slate'];
+	expect(await painted('slate', '--style', 'comic-halftone', ...slate)).toEqual(whole);
+
+	/** Mean differences in the box and around it, for each frame. */
+	const differences = (a: Buffer, b: Buffer) => {
+		const pixels = 256 * 144;
+		return Array.from({ length: a.length / (3 * pixels) }, (_, frame) => {
+			let [inside, outside] = [0, 0];
+			for (let pixel = 0; pixel < pixels; pixel++) {
+				const [x, y] = [pixel % 256, Math.floor(pixel / 256)];
+				const isInside = x >= left && x < left + width && y >= top && y < top + height;
+				for (let at = 3 * (frame * pixels + pixel), c = 0; c < 3; c++, at++)
+					if (isInside) inside += Math.abs(a[at]! - b[at]!);
+					else outside += Math.abs(a[at]! - b[at]!);
+			}
+			return { inside: inside / (3 * width * height), outside: outside / (3 * (pixels - width * height)) };
+		});
+	};
+	const style = differences(source, whole);
+	const kept = differences(source, part);
+	// Of which two levels are the encoder's.
+	for (const [frame, { inside }] of differences(whole, part).entries()) {
+		expect(inside, `frame ${frame}`).toBeLessThan(0.25 * style[frame]!.inside);
+		expect(kept[frame]!.outside, `frame ${frame}`).toBeLessThan(0.1 * style[frame]!.outside);
+	}
+});

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Egress } from '../../sidecar/egress/egress.ts';
 import { FailureSink, slateOf, type FailurePolicy, type FailureRule } from '../../sidecar/egress/failure-policy.ts';
+import { openNullSink } from '../../sidecar/egress/null-sink.ts';
 import { rgbLayout, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import { frameOf } from '../support/frames.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -52,6 +54,19 @@ const shown = async (policy: FailurePolicy, kinds: StyledFrame['kind'][], panicA
 	expect(frames.map(({ timestampUs }) => timestampUs)).toEqual(kinds.map((_, sequence) => sequence * 40_000));
 	return { pictures: pictures(), sources: sources() };
 };
+
+it('says whether it shows what is painted around a part, as its rule is now', () => {
+	const rule: FailureRule = { failure: 'hold', holdS: 'forever', afterHold: 'slate' };
+	const { egress } = openSink(
+		() => rule,
+		() => false,
+		() => 0,
+	);
+	const sinks = new Egress([openNullSink(), egress]);
+	expect(sinks.showsWhole()).toBe(false);
+	rule.failure = 'slate';
+	expect(sinks.showsWhole()).toBe(true);
+});
 
 it('slate: all is painted where a part was to be, and the source around it does not leave', async () => {
 	const painting = pictureOf(100);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { openObsLink, type ObsLink } from '../../sidecar/control/obs-link.ts';
 import { SceneTable } from '../../sidecar/control/scene-table.ts';
+import { rgbLayout } from '../../sidecar/frame/frame.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { presetOf, tuningOf } from '../support/frames.ts';
 import { PluginEnd } from '../support/obs-plugin.ts';
@@ -99,6 +100,31 @@ describe('a plugin', () => {
 		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });
 		await heard(plugin);
 		expect(controller.view()).toMatchObject({ style: 'pencil-sketch', prompt: 'transfer this to pencil-sketch style' });
+	});
+
+	it('comes with a style, which does not take away the picture that the run began with; choosing one does', async () => {
+		const picture = { ...rgbLayout({ width: 16, height: 16 }), data: new Uint8Array(3 * 16 * 16) };
+		const { prompt: _, ...rest } = presetOf('oil-painting');
+		const shown = { ...rest, reference: 'starry.png', shown: { id: 'starry', picture } };
+		const presets = [presetOf('oil-painting'), presetOf('pencil-sketch')];
+		await link[Symbol.asyncDispose]();
+		controller = new Controller({
+			presets,
+			preset: shown,
+			tuning: tuningOf(),
+			fadeS: 0.5,
+			nowUs: () => 0,
+			takesReferences: true,
+		});
+		link = await openLink();
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream({ style: 'oil-painting', strength: 0.5 });
+		await heard(plugin);
+		expect(controller.view()).toMatchObject({ reference: { name: 'starry.png' }, strength: 0.5 });
+		plugin.stream({ style: 'pencil-sketch', strength: 0.5 });
+		await heard(plugin);
+		expect(style()).toBe('pencil-sketch');
+		expect(controller.view()).not.toHaveProperty('reference');
 	});
 
 	it('says how long its filter holds a painting, and what comes then; one that says nothing holds it for ever', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { cellsOf, cleaned, closed, dilated, eroded, type Cells } from '../../sidecar/egress/region/cells.ts';
-import { ChangedCells } from '../../sidecar/egress/region/changed.ts';
-import { SoftLevels } from '../../sidecar/egress/region/soft-levels.ts';
-import { SubjectCells } from '../../sidecar/egress/region/subject.ts';
+import { cellsOf, cleaned, closed, dilated, eroded, type Cells } from '../../sidecar/region/cells.ts';
+import { ChangedCells } from '../../sidecar/region/changed.ts';
+import { SoftLevels } from '../../sidecar/region/soft-levels.ts';
+import { SubjectCells } from '../../sidecar/region/subject.ts';
 import { rgbLayout, type Picture } from '../../sidecar/frame/frame.ts';
 
 const drawn = (...rows: string[]): Cells =>

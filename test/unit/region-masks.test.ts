@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { regionOf } from '../../sidecar/app/regions.ts';
 import { OwnRegion, parse, Region } from '../../sidecar/config/schema.ts';
 import { regionOfText, textOfRegion } from '../../sidecar/config/region-text.ts';
-import { RegionMasks } from '../../sidecar/egress/region/region-masks.ts';
+import { RegionMasks } from '../../sidecar/region/region-masks.ts';
 import { rgbLayout, type Mask, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import { loadNative } from '../../sidecar/native.ts';
 

@@ -1,14 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { extentOf, feathered, inverted } from '../../sidecar/egress/region/mask.ts';
-import { RegionPainter } from '../../sidecar/egress/region/region-painter.ts';
+import { extentOf, feathered, inverted } from '../../sidecar/region/mask.ts';
+import { RegionPainter } from '../../sidecar/egress/region-painter.ts';
 import {
 	pictureByteLength,
 	rgbLayout,
 	type Mask,
 	type Picture,
 	type PixelFormat,
-	type Region,
 	type StyledFrame,
 } from '../../sidecar/frame/frame.ts';
 import { loadNative } from '../../sidecar/native.ts';
@@ -121,7 +120,6 @@ describe('a soft edge', () => {
 });
 
 describe('a painting in a part of the picture', () => {
-	const region: Region = { of: { file: 'left' }, isInverted: false, featherPx: 0, revision: 0 };
 	const left: Mask = { width: 2, height: 1, data: Uint8Array.of(255, 0) };
 	const grey = (value: number, length = 6): Picture => ({
 		...rgbLayout({ width: 2, height: 1 }),
@@ -143,13 +141,10 @@ describe('a painting in a part of the picture', () => {
 		picture: grey(200),
 		...more,
 	});
-	const painter = (mask: Mask | undefined = left) =>
-		new RegionPainter({ native, masks: { maskOf: async () => mask }, fit: 'stretch' });
+	const painter = () => new RegionPainter({ native, fit: 'stretch' });
 
 	test('has the size and the format of the source, whose pixels it has outside', async () => {
-		const { picture, part, source } = await painter(left).shown(
-			frame({ region: { of: region, original: original() } }),
-		);
+		const { picture, part, source } = await painter().shown(frame({ region: { mask: left, original: original() } }));
 		expect([picture.format, picture.width, picture.height]).toEqual(['BGRA', 4, 2]);
 		expect(picture.data.subarray(12, 16)).toEqual(original().data.subarray(12, 16));
 		expect(picture.data.subarray(0, 4)).toEqual(Uint8Array.of(200, 200, 200, 3));
@@ -160,9 +155,9 @@ describe('a painting in a part of the picture', () => {
 	test('is made of the frame’s own source each time, also where a painting is shown again', async () => {
 		const shown = painter();
 		const painting = grey(200);
-		const first = await shown.shown(frame({ picture: painting, region: { of: region }, source: grey(10) }));
+		const first = await shown.shown(frame({ picture: painting, region: { mask: left }, source: grey(10) }));
 		const again = await shown.shown(
-			frame({ picture: painting, isReused: true, region: { of: region }, source: grey(30) }),
+			frame({ picture: painting, isReused: true, region: { mask: left }, source: grey(30) }),
 		);
 		expect([...first.picture.data]).toEqual([200, 200, 200, 10, 10, 10]);
 		expect([...again.picture.data]).toEqual([200, 200, 200, 30, 30, 30]);
@@ -173,8 +168,6 @@ describe('a painting in a part of the picture', () => {
 		const whole = frame({});
 		expect(await painter().shown(whole)).toEqual(whole);
 		const unpainted = frame({ kind: 'unpainted', picture: grey(10) });
-		expect(await painter().shown({ ...unpainted, region: { of: region } })).toEqual(unpainted);
-		const all = new RegionPainter({ native, masks: { maskOf: async () => undefined }, fit: 'stretch' });
-		expect(await all.shown(frame({ region: { of: region, original: original() } }))).toEqual(frame({}));
+		expect(await painter().shown({ ...unpainted, region: { mask: left } })).toEqual(unpainted);
 	});
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { LineState } from '../../sidecar/engine/engine.ts';
 import type { EngineHandle, EngineListener } from '../../sidecar/engine/engine-process.ts';
 import { SupervisedEngine, type SupervisedEngineSettings } from '../../sidecar/engine/supervised-engine.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
-import { rgbLayout, type Frame, type Region, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import { rgbLayout, type Frame, type Mask, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf, parametersOf } from '../support/frames.ts';
@@ -21,6 +22,8 @@ class PuppetEngine implements EngineHandle {
 	readonly provider: string | undefined;
 	readonly int8Graphs: readonly string[] | undefined;
 	readonly parameters: Parameters;
+	/** What it was told to go on from, and after how many frames. */
+	readonly resumed: { state: LineState; after: number }[] = [];
 	takenCount = 0;
 	isEnded = false;
 	isStopped = false;
@@ -39,6 +42,10 @@ class PuppetEngine implements EngineHandle {
 
 	send(frame: Frame, _: Uint8Array, parameters: Parameters): void {
 		this.sent.push({ frame, parameters });
+	}
+
+	resume(state: LineState): void {
+		this.resumed.push({ state, after: this.sent.length });
 	}
 
 	end(): void {
@@ -64,11 +71,11 @@ class PuppetEngine implements EngineHandle {
 	}
 
 	/** Gives a frame back, and asks for one more. */
-	answer(sequence: number, { kind = 'painting', epoch = 0 }: Partial<StyledFrame> = {}): void {
+	answer(sequence: number, { kind = 'painting', epoch = 0, isReused = false }: Partial<StyledFrame> = {}): void {
 		const picture = { ...rgbLayout({ width: 32, height: 32 }), data: new Uint8Array(3 * 32 * 32).fill(sequence) };
 		const { capturedUs, timestampUs, durationUs } = frameOf(sequence);
 		this.listener.answer(
-			{ sequence, capturedUs, timestampUs, durationUs, epoch, kind },
+			{ sequence, capturedUs, timestampUs, durationUs, epoch, kind, isReused },
 			kind === 'painting' ? { source: picture, picture } : undefined,
 			{ stages: [], batches: [] },
 		);
@@ -90,7 +97,6 @@ const open = ({
 	batchSize = 1,
 	movesBuffer = false,
 	hasFallback = false,
-	regionNow,
 	stall = Promise.resolve(),
 }: Partial<SupervisedEngineSettings> & { stall?: Promise<void> } = {}) => {
 	const engines: PuppetEngine[] = [];
@@ -114,7 +120,6 @@ const open = ({
 			release: ({ sequence }) => void released.push(sequence),
 		},
 		parametersNow: () => parameters,
-		...(regionNow && { regionNow }),
 		keepsSource: true,
 		batchSize,
 		movesBuffer,
@@ -149,8 +154,8 @@ const open = ({
 		finished,
 		/** Sequence and kind of what came out. */
 		kinds: () => shown.map(({ sequence, kind }) => `${sequence} ${kind}`),
-		offer: async (...sequences: number[]) => {
-			offered.push(...sequences.map((sequence) => frameOf(sequence)));
+		offer: async (...frames: (number | Frame)[]) => {
+			offered.push(...frames.map((frame) => (typeof frame === 'number' ? frameOf(frame) : frame)));
 			wake();
 			await settle();
 		},
@@ -202,25 +207,19 @@ describe('an engine that works', () => {
 		expect(shown[0]!.source).toBe(shown[0]!.picture);
 	});
 
-	it('gives with a painting of a part the source’s own picture of that frame, and the part as it was when it was sent', async () => {
-		const regions: Region[] = ['changed', 'subject'].map((of) => ({
-			of: of as 'changed' | 'subject',
-			isInverted: false,
-			featherPx: 0,
-			revision: 0,
-		}));
-		let region: Region | undefined = regions[0];
-		const { engines, offer, shown } = open({ regionNow: () => region });
-		engines[0]!.ready(3);
-		await offer(5);
-		region = regions[1];
-		await offer(6);
-		region = undefined;
-		await offer(7);
+	it('gives with a painting of a part the source’s own picture of that frame, and the part that the frame came with', async () => {
+		const masks = [5, 6].map((level): Mask => ({ width: 1, height: 1, data: Uint8Array.of(level) }));
+		const { engines, offer, shown } = open();
+		engines[0]!.ready(4);
+		await offer({ ...frameOf(5), mask: masks[0]! }, { ...frameOf(6), mask: masks[1]! }, 7, {
+			...frameOf(8),
+			mask: masks[0]!,
+		});
 		for (const sequence of [5, 6, 7]) engines[0]!.answer(sequence);
+		engines[0]!.answer(8, { kind: 'source' });
 		await settle();
-		expect(shown.map((frame) => frame.region?.of)).toEqual([...regions, undefined]);
-		expect(shown.map((frame) => frame.region?.original?.data[0])).toEqual([5, 6, undefined]);
+		expect(shown.map((frame) => frame.region?.mask)).toEqual([...masks, undefined, undefined]);
+		expect(shown.map((frame) => frame.region?.original?.data[0])).toEqual([5, 6, undefined, undefined]);
 		expect(shown[0]!.region!.original!.data).not.toBe(shown[0]!.picture.data);
 	});
 
@@ -286,6 +285,76 @@ describe('live', () => {
 		await settle();
 		expect(kinds().at(-1)).toBe('3 painting');
 		expect(supervised).toMatchObject({ state: 'painting', restarts: 1 });
+	});
+
+	describe('the next engine', () => {
+		/** What the engine after one that gave these goes on from: the level of its picture, and the epoch. */
+		const resumedAfter = async (...answers: Partial<StyledFrame>[]) => {
+			const { engines, offer, pass } = open();
+			engines[0]!.ready(answers.length);
+			await offer(...answers.keys());
+			for (const [sequence, answer] of answers.entries()) engines[0]!.answer(sequence, answer);
+			await settle();
+			engines[0]!.die();
+			await pass(10);
+			engines[1]!.ready(1);
+			await offer(9);
+			return engines[1]!.resumed.map(({ state: { source, painting, epoch, prompts }, after }) => {
+				expect(source.data).toEqual(painting.data);
+				expect({ after, prompts }).toEqual({ after: 0, prompts: [] });
+				return [painting.data[0], epoch];
+			});
+		};
+
+		it('goes on from the last painting, before its first frame', async () => {
+			expect(await resumedAfter({ epoch: 1 }, { epoch: 2 }, { epoch: 2, isReused: true })).toEqual([[1, 2]]);
+		});
+
+		it('begins anew where nothing was painted last, and where the one before it died of what it went on from', async () => {
+			expect(await resumedAfter()).toEqual([]);
+			expect(await resumedAfter({}, { kind: 'source' })).toEqual([]);
+			expect(await resumedAfter({}, { kind: 'source' }, {})).toEqual([[2, 0]]);
+			const { engines, offer, pass } = open();
+			engines[0]!.ready(1);
+			await offer(0);
+			engines[0]!.answer(0);
+			for (const count of [1, 2]) {
+				await settle();
+				engines.at(-1)!.die();
+				await pass(1000);
+				expect(engines).toHaveLength(count + 1);
+				engines.at(-1)!.ready(1);
+			}
+			expect(engines.map(({ resumed }) => resumed.length)).toEqual([0, 1, 0]);
+		});
+
+		it('begins anew at another size', async () => {
+			const { engines, offer, pass, supervised } = open();
+			engines[0]!.ready(1);
+			await offer(0);
+			engines[0]!.answer(0);
+			await settle();
+			engines[0]!.die();
+			supervised.resize({ width: 8, height: 8 });
+			await pass(10);
+			engines[1]!.ready(1);
+			expect(engines[1]).toMatchObject({ painted: { width: 8, height: 8 }, resumed: [] });
+		});
+
+		it('begins anew with another model', async () => {
+			const { engines, offer, pass } = open({ hasFallback: true });
+			engines[0]!.ready(1);
+			await offer(0);
+			engines[0]!.answer(0);
+			await settle();
+			for (let deaths = 0; deaths < 3; deaths++) {
+				engines.at(-1)!.die();
+				await pass(2000);
+			}
+			expect(engines.at(-1)!.isFallback).toBe(true);
+			engines.at(-1)!.ready(1);
+			expect(engines.at(-1)!.resumed).toEqual([]);
+		});
 	});
 
 	it('does not listen to a dead engine', async () => {

@@ -1,4 +1,5 @@
 import { SidecarError } from '../../errors.ts';
+import type { Mask } from '../../frame/frame.ts';
 import type { Tensor } from '../../frame/tensor.ts';
 import { eulerStep, expectNumbers } from '../denoiser.ts';
 import type { GraphSession } from '../session.ts';
@@ -41,6 +42,8 @@ export interface NextFrame extends Pick<CausalFrame, 'noise' | 'sourceLatents' |
 	promptEmbeds: Tensor<Float32Array>;
 	/** It is of another scene than the one before it. */
 	isCut: boolean;
+	/** Where anything of the painting is seen; undefined: everywhere. */
+	seen?: Mask | undefined;
 }
 
 /** The tokens that are painted, and what the last layer made of all of them in the frame before. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { CausalDitManifest, GraphRole } from '../../config/schema.ts';
 import { SidecarError } from '../../errors.ts';
+import type { Mask } from '../../frame/frame.ts';
 import { concatenate, element, type Tensor } from '../../frame/tensor.ts';
 import type {
 	AdvanceRequest,
@@ -19,10 +20,11 @@ import { BufferedFrames } from './buffered-frames.ts';
 import { CausalDenoiser, type CausalGraphs, type NextFrame } from './causal-denoiser.ts';
 import type { FrameWindow, WindowSize } from './frame-window.ts';
 import { historyScores, largest } from './history-mask.ts';
+import { seenTokens } from './seen-tokens.ts';
 
 const ROLES = ['dit_prompt', 'dit_reference', 'dit_step', 'dit_step_kept'] as const;
 
-/** Under the mask one frame of so many is painted as a whole: what is left out grows old. */
+/** Where tokens are left out, one frame of so many is painted as a whole: what is left out grows old. */
 export const WHOLE_FRAME_EVERY = 12;
 
 /** The causal transformer for any number of lines, each with its own cache of keys and values. Frames are painted one after the other. */
@@ -127,6 +129,7 @@ export class CausalPainter implements LatentDenoiser {
 			promptEmbeds: element(promptEmbeds, Math.min(i, promptEmbeds.shape[0]! - 1)),
 			sigmas,
 			isCut: causal!.cuts[i] ?? false,
+			seen: causal!.seen[i],
 		}));
 	}
 
@@ -204,16 +207,19 @@ export class PaintedFrames {
 
 	/** In memory of its own. Errors: ERR_MODEL, ERR_ENGINE, ERR_MEMORY. */
 	async paint(
-		{ noise, sourceLatents, promptEmbeds, sigmas, isCut }: NextFrame,
-		causal: Omit<CausalConditioning, 'cuts' | 'window' | 'movesBuffer'>,
+		{ noise, sourceLatents, promptEmbeds, sigmas, isCut, seen }: NextFrame,
+		causal: Omit<CausalConditioning, 'cuts' | 'window' | 'seen' | 'movesBuffer'>,
 	): Promise<Tensor<Float32Array>> {
 		if (isCut) this.#denoiser.beginScene();
-		if (isCut || causal.mixture !== this.#mixture) this.#kept = undefined;
+		const isOther = isCut || causal.mixture !== this.#mixture || causal.style !== this.#style;
 		await this.#takeUp(promptEmbeds, causal);
 		if (causal.before && this.#frame === 0 && !isCut)
 			await this.#denoiser.remember(this.#frame++, causal.before.painting, causal.before.sourceLatents);
 		const frame = this.#frame++;
-		const kept = causal.usesMask && this.#sinceWhole + 1 < WHOLE_FRAME_EVERY ? this.#kept : undefined;
+		const mayLeaveOut = !isOther && this.#sinceWhole + 1 < WHOLE_FRAME_EVERY;
+		const kept = mayLeaveOut
+			? ((seen && this.#seenTokens(seen, sourceLatents)) ?? (causal.usesMask ? this.#kept : undefined))
+			: undefined;
 		const painting = await this.#denoiser.paint({ frame, noise, sourceLatents, sigmas, kept });
 		this.#mixture = causal.mixture;
 		this.#sinceWhole = kept ? this.#sinceWhole + 1 : 0;
@@ -226,17 +232,25 @@ export class PaintedFrames {
 		promptEmbeds: Tensor<Float32Array>,
 		{ style, reference }: Pick<CausalConditioning, 'style' | 'reference'>,
 	): Promise<void> {
-		if (style !== this.#style) {
-			await this.#denoiser.switchTo({ promptEmbeds, referenceLatents: reference });
-			this.#kept = undefined;
-		} else if (!isDeepStrictEqual(promptEmbeds.data, this.#words!.data)) await this.#denoiser.say(promptEmbeds);
+		if (style !== this.#style) await this.#denoiser.switchTo({ promptEmbeds, referenceLatents: reference });
+		else if (!isDeepStrictEqual(promptEmbeds.data, this.#words!.data)) await this.#denoiser.say(promptEmbeds);
 		this.#style = style;
 		this.#words = promptEmbeds;
 	}
 
 	#tokensOf(painting: Tensor<Float32Array>, source: Tensor<Float32Array>): Uint32Array {
-		const [, , height = 0, width = 0] = painting.shape;
-		const patch = Math.sqrt((height * width) / this.#denoiser.cache.frameTokens);
-		return largest(historyScores(painting, source, patch), this.#keptTokens);
+		return largest(historyScores(painting, source, this.#patchOf(painting)), this.#keptTokens);
+	}
+
+	/** Undefined where more are seen than can be kept. */
+	#seenTokens(seen: Mask, latents: Tensor<Float32Array>): Uint32Array | undefined {
+		const [, , height = 0, width = 0] = latents.shape;
+		const patch = this.#patchOf(latents);
+		return seenTokens(seen, { width: width / patch, height: height / patch }, this.#keptTokens);
+	}
+
+	/** A side of a token, in cells of the latents. */
+	#patchOf({ shape: [, , height = 0, width = 0] }: Tensor<Float32Array>): number {
+		return Math.sqrt((height * width) / this.#denoiser.cache.frameTokens);
 	}
 }

@@ -1,4 +1,4 @@
-import type { Mask } from '../../frame/frame.ts';
+import type { Mask } from '../frame/frame.ts';
 
 export const inverted = ({ width, height, data }: Mask): Mask => ({
 	width,

@@ -1,14 +1,6 @@
-import {
-	pictureByteLength,
-	rgbLayout,
-	type Mask,
-	type Picture,
-	type Region,
-	type Size,
-	type StyledFrame,
-} from '../../frame/frame.ts';
-import type { Fit, NativeAddon } from '../../native.ts';
-import { log } from '../../telemetry/logger.ts';
+import { pictureByteLength, rgbLayout, type Mask, type Picture, type Region, type Size } from '../frame/frame.ts';
+import type { Fit, NativeAddon } from '../native.ts';
+import { log } from '../telemetry/logger.ts';
 import type { Cells } from './cells.ts';
 import { ChangedCells } from './changed.ts';
 import { extentOf, feathered, inverted } from './mask.ts';
@@ -35,7 +27,13 @@ interface Finder {
 	next(picture: Picture, nowUs: number, elapsedUs: number): Cells;
 }
 
-/** Which part of each painting is shown. Frames are to come in order. */
+/** The source's own picture, and when it is shown in its time. */
+interface Look {
+	picture: Picture;
+	timestampUs: number;
+}
+
+/** Which part of each painting is shown. Pictures are to come in order. */
 export class RegionMasks {
 	readonly #settings: RegionMasksSettings;
 	/** What a painting shows, in px of the source: a part of the source, or the source with bars. */
@@ -50,10 +48,9 @@ export class RegionMasks {
 	}
 
 	/** Undefined: all of it is. */
-	async maskOf(frame: StyledFrame, region: Region): Promise<Mask | undefined> {
+	async maskOf({ picture: source, timestampUs: nowUs }: Look, region: Region): Promise<Mask | undefined> {
 		if (typeof region.of === 'object') return await this.#ofFile(region.of.file, region);
-		const picture = await this.#thumbnail(frame.source);
-		const nowUs = frame.timestampUs;
+		const picture = await this.#thumbnail(source);
 		let known = this.#finders.get(region.of);
 		if (known?.revision !== region.revision) {
 			const finder = region.of === 'changed' ? new ChangedCells() : new SubjectCells();
@@ -81,7 +78,7 @@ export class RegionMasks {
 		const side = (length: number) => Math.max(1, Math.round((CELLS * length) / Math.max(width, height)));
 		const layout = rgbLayout({ width: side(width), height: side(height) });
 		const picture = { ...layout, data: new Uint8Array(pictureByteLength(layout)) };
-		await this.#settings.native.convert(source, picture, 'stretch');
+		await this.#settings.native.convert(source, picture, this.#settings.fit);
 		return picture;
 	}
 

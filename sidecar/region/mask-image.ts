@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
-import { SidecarError } from '../../errors.ts';
-import { FfmpegChild } from '../../ffmpeg.ts';
-import type { Mask, Size } from '../../frame/frame.ts';
+import { SidecarError } from '../errors.ts';
+import { FfmpegChild } from '../ffmpeg.ts';
+import type { Mask, Size } from '../frame/frame.ts';
 
 /** ffmpeg's readers of single pictures: nothing in a file can choose another. */
 const READERS = { png: 'png_pipe', jpg: 'jpeg_pipe', webp: 'webp_pipe' } as const;

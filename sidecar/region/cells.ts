@@ -1,4 +1,4 @@
-import type { Mask, Size } from '../../frame/frame.ts';
+import type { Mask, Size } from '../frame/frame.ts';
 
 /** Masks of cells, a byte each, row by row: any but 0 is on. All functions are pure but for what they are told to fill. */
 export type Cells = Mask;

@@ -1,10 +1,8 @@
-import type { StyledFrame } from '../../frame/frame.ts';
-import type { Fit, NativeAddon } from '../../native.ts';
-import type { RegionMasks } from './region-masks.ts';
+import type { StyledFrame } from '../frame/frame.ts';
+import type { Fit, NativeAddon } from '../native.ts';
 
 interface RegionPainterSettings {
 	native: Pick<NativeAddon, 'paintRegion'>;
-	masks: Pick<RegionMasks, 'maskOf'>;
 	/** How a painting goes back where it came from. */
 	fit: Fit;
 }
@@ -22,12 +20,12 @@ export class RegionPainter {
 	 * the painting's. The memory of `region.original` is used for it.
 	 */
 	async shown({ region, ...frame }: StyledFrame): Promise<StyledFrame> {
-		const { native, masks, fit } = this.#settings;
-		const mask = region && frame.kind === 'painting' ? await masks.maskOf(frame, region.of) : undefined;
-		if (!mask) return frame;
+		const { native, fit } = this.#settings;
+		if (!region || frame.kind !== 'painting') return frame;
+		const { mask, original } = region;
 		const { source, picture: painting } = frame;
-		const picture = region?.original ?? { ...source, data: source.data.slice() };
-		await native.paintRegion(painting, mask, region?.original ? fit : 'stretch', picture);
+		const picture = original ?? { ...source, data: source.data.slice() };
+		await native.paintRegion(painting, mask, original ? fit : 'stretch', picture);
 		return { ...frame, picture, part: { painting, mask } };
 	}
 }

@@ -1,4 +1,4 @@
-import type { Picture } from '../../frame/frame.ts';
+import type { Picture } from '../frame/frame.ts';
 import { cellsOf, cleaned, closed, dilated, type Cells } from './cells.ts';
 import { exposureOf } from './exposure.ts';
 

@@ -1,4 +1,4 @@
-import type { Mask, Size } from '../../frame/frame.ts';
+import type { Mask, Size } from '../frame/frame.ts';
 
 /** How long a place takes to become painted, and to be the source again. */
 const RISE_US = 120_000;
