@@ -2,11 +2,10 @@
 // while both change.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ffmpeg } from '../support/clips.ts';
-import { delaysOf, readNumbers, showNumbers, stepsFrom, STRIP } from '../support/frame-numbers.ts';
+import { readNumbers, showNumbers, stepsFrom, STRIP } from '../support/frame-numbers.ts';
 import { CANVAS, Obs } from '../support/obs.ts';
 import { ObsSidecar } from '../support/obs-sidecar.ts';
 import type { RgbaPicture } from '../support/png.ts';
@@ -111,18 +110,21 @@ it('a second filter’s frames come painted and in order, across switches', asyn
 	await sidecar.paints(NUMBERS, 3);
 	const before = await obs.stream(NUMBERS);
 	const frames = await readNumbers(obs, false, async () => {
-		await sleep(1500);
-		await obs.setFilter(STRIP, { style: 'drawn' });
-		await sleep(1500);
-		await obs.setFilter(STRIP, { style: 'ukiyo-e' });
-		await sleep(1500);
+		for (const style of ['pencil-sketch', 'drawn', 'ukiyo-e']) {
+			const { framesShown } = await obs.stream(NUMBERS);
+			await obs.setFilter(STRIP, { style });
+			// However fast the machine paints.
+			await obs.until(async () => (await obs.stream(NUMBERS)).framesShown >= framesShown + 5, `${style} painted`);
+		}
 	});
 	const after = await obs.stream(NUMBERS);
 	const steps = frames.slice(1).map(({ shown }, i) => stepsFrom(frames[i]!.shown, shown));
 	expect(Math.min(...steps)).toBe(0);
 	const paintings = steps.filter((step) => step > 0).length;
-	expect(paintings).toBeGreaterThan(10);
-	expect(delaysOf(frames)).not.toContain(undefined);
+	// A machine that paints few records few, too.
+	expect(paintings).toBeGreaterThanOrEqual(3);
+	// Nothing is shown that the source was not before.
+	expect(frames.filter(({ source: now, shown }) => stepsFrom(shown, now) < 0)).toEqual([]);
 	expect(after.framesShown - before.framesShown).toBeGreaterThanOrEqual(paintings);
 	expect(after.framesTapped).toBeGreaterThanOrEqual(after.framesShown);
 	expect(after).toMatchObject({ engine: 'painting', shown: 'painting', style: 'ukiyo-e' });
