@@ -181,12 +181,15 @@ export class Relay extends Peer {
 
 type RelaySettings = Partial<Omit<NdiRelayOptions, 'slate'>> & { paintMs?: number };
 
+/** Without TIME-WAIT: the port of a source that was killed is free for the next at once, and not a minute later. */
+const OPEN_NETWORK = `
+echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets
+ip link set lo up && echo up && exec sleep infinity`;
+
 /** A network with nothing in it. */
 export const openNdiNetwork = async () => {
 	const program = await (peer ??= compilePeer());
-	const holder = spawn('unshare', ['-rn', 'sh', '-c', 'ip link set lo up && echo up && exec sleep infinity'], {
-		stdio: ['ignore', 'pipe', 'inherit'],
-	});
+	const holder = spawn('unshare', ['-rn', 'sh', '-c', OPEN_NETWORK], { stdio: ['ignore', 'pipe', 'inherit'] });
 	await once(holder.stdout, 'data');
 	const env = { ...process.env, NDI_RUNTIME_DIR_V6: NDI_RUNTIME };
 	const peers: Peer[] = [];
