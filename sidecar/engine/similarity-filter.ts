@@ -8,7 +8,7 @@ import type { EngineObserver } from './engine.ts';
 /** Batches of a still picture that are painted before one is reused: what the temporal adapter takes to come to rest. */
 const SETTLING_BATCHES = 12;
 /** Batches in a row that are not painted; then one is, whatever the difference. */
-const REUSED_MAX = 11;
+const REUSED_MAX = 23;
 
 /**
  * While the picture stays what it was when it was last painted, that painting is shown again (the stochastic

@@ -38,8 +38,8 @@ const still = (count: number, value = 0): number[] => Array.from({ length: count
 const from = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 describe('which frames are the last painting again', () => {
-	it('those of a still picture, when the adapter has come to rest, but for one in twelve', async () => {
-		expect(await reused(still(40))).toEqual([...from(13, 23), ...from(25, 35), ...from(37, 39)]);
+	it('those of a still picture, when the adapter has come to rest, but for one in 24', async () => {
+		expect(await reused(still(64))).toEqual([...from(13, 35), ...from(37, 59), ...from(61, 63)]);
 	});
 
 	it('none from the first that differs on, until the picture has been still again', async () => {
@@ -98,10 +98,10 @@ describe('the line', () => {
 		}
 		const device = new CountingDevice({ sideMs: 0, mainMs: 0, sleep: async () => {} });
 		const stages = simulatedStages({ device, native: STILL_WORLD, parametersNow: () => PARAMETERS });
-		const frames = await collect(paintLine(framesUpTo(26), stages));
-		expect(frames.map(({ sequence }) => sequence)).toEqual(from(0, 25));
+		const frames = await collect(paintLine(framesUpTo(38), stages));
+		expect(frames.map(({ sequence }) => sequence)).toEqual(from(0, 37));
 		expect(new Set(frames.map(({ kind }) => kind))).toEqual(new Set(['painting']));
-		expect(frames.map(({ picture }) => picture.data[0])).toEqual([...from(1, 13), ...still(11, 13), 14, 14]);
-		expect(frames.map(({ isReused }) => isReused)).toEqual([...still(13), ...still(11, 1), 0, 1].map(Boolean));
+		expect(frames.map(({ picture }) => picture.data[0])).toEqual([...from(1, 13), ...still(23, 13), 14, 14]);
+		expect(frames.map(({ isReused }) => isReused)).toEqual([...still(13), ...still(23, 1), 0, 1].map(Boolean));
 	});
 });
