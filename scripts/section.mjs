@@ -1,6 +1,7 @@
 // What a judgement gives: a table, its figures, and what was to be reached.
 
-/** @typedef {{ what: string, aim: string, measured: string, holds: boolean, note: string, spread: number }} Verdict `spread`: how far two runs may be apart */
+/** @typedef {{ what: string, aim: string, measured: string, holds: boolean, note: string, spread: number, isDeviation?: boolean }} Verdict
+ *   `spread`: how far two runs may be apart; `isDeviation`: `measured` is what something is off, in percent */
 /**
  * @typedef {{
  *   name: string,

@@ -28,8 +28,10 @@ export const compareRuns = (/** @type {Section[]} */ sections, /** @type {Run} *
 		const other = before.get(verdict.what);
 		// What is not a number, or none at all, is no further apart than the tables show.
 		if (!other || !(numberOf(verdict) > 0 && numberOf(other) > 0)) continue;
-		const change = numberOf(verdict) / numberOf(other) - 1;
-		const { what, measured: now, spread } = verdict;
+		const { what, measured: now, spread, isDeviation } = verdict;
+		// From how far a figure is off, in percent, to that figure: two that are hardly off are not twice one another.
+		const whole = isDeviation ? 100 : 0;
+		const change = (whole + numberOf(verdict)) / (whole + numberOf(other)) - 1;
 		rows.push({ what, before: other.measured, now, change, spread, isWithin: Math.abs(change) <= spread });
 	}
 	const within = rows.filter(({ isWithin }) => isWithin).length;
