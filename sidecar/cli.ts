@@ -331,7 +331,10 @@ toSidecar(
 	program
 		.command('region')
 		.description('what is painted of the picture; the rest stays the source')
-		.argument('<WHAT>', 'all, changed, subject, background, preset, or a mask beside the presets; ,invert ,feather=PX'),
+		.argument(
+			'<WHAT>',
+			'all, changed, subject, background, alpha, preset, or a mask beside the presets; ,invert ,feather=PX',
+		),
 ).action(async (what: string, options: ControlFlags) => {
 	const { setRegion } = await import('./commands/control.ts');
 	await setRegion(what, controlOptions(options));

@@ -47,7 +47,7 @@ export interface NdiInput {
 
 /** What the first frame says. All frames are given in its layout: a source that changes its size is scaled. */
 export interface NdiFormat {
-	/** Always UYVY of limited range; alpha travels apart. */
+	/** Always UYVY of limited range; alpha lies behind it. */
 	layout: PictureLayout;
 	frameRate: FrameRate;
 	/** Width to height of the shown picture. */
@@ -58,7 +58,7 @@ export interface NdiFormat {
 	hasAudio: boolean;
 }
 
-/** A frame whose pixels were copied to the caller's target, without alpha. */
+/** A frame whose pixels were copied to the caller's target. */
 export interface NdiFrame {
 	/** Counts the frames that came in, from 0, over reconnections too. */
 	sequence: number;
@@ -267,8 +267,9 @@ class Intake<Native extends NativeIntake> {
 	}
 
 	/**
-	 * Waits for a frame newer than the last one and copies it to `target`, in the layout that `open` gave; on a native
-	 * thread, so `target` is to be left alone until then. Undefined when this was closed. One call at a time, after
+	 * Waits for a frame newer than the last one and copies it to `target`, in the layout that `open` gave, and its alpha
+	 * behind that where the target has room for a byte a pixel (255 where it has none); on a native thread, so `target` is
+	 * to be left alone until then. Undefined when this was closed. One call at a time, after
 	 * `open` has given a format. Errors: ERR_NDI, TypeError.
 	 */
 	async next(target: Uint8Array): Promise<NdiFrame | undefined> {

@@ -70,6 +70,28 @@ static void draw_encoded(gs_texture_t* image, uint32_t width, uint32_t height) {
 	gs_enable_framebuffer_srgb(was_encoding);
 }
 
+void draw_masked(const struct source_picture* picture, const struct draw_coverage* coverage) {
+	gs_texture_t* texture = source_picture_texture(picture);
+	if (!texture) return;
+	const bool was_encoding = gs_framebuffer_srgb_enabled();
+	gs_enable_framebuffer_srgb(false);
+	gs_blend_state_push();
+	gs_enable_blending(false);
+	struct vec2 shares;
+	vec2_set(&shares, coverage->is_inverted ? 1.0f : 0.0f, coverage->is_inverted ? 0.0f : 1.0f);
+	if (!coverage->mask) vec2_set(&shares, 1.0f, 1.0f);
+	gs_effect_set_texture(gs_effect_get_param_by_name(effect, "image"), texture);
+	gs_effect_set_texture(
+		gs_effect_get_param_by_name(effect, "mask"), coverage->mask ? coverage->mask : texture
+	);
+	gs_effect_set_bool(gs_effect_get_param_by_name(effect, "is_straight"), picture->is_straight);
+	gs_effect_set_bool(gs_effect_get_param_by_name(effect, "is_by_alpha"), coverage->is_by_alpha);
+	gs_effect_set_vec2(gs_effect_get_param_by_name(effect, "shares"), &shares);
+	while (gs_effect_loop(effect, "Masked")) gs_draw_sprite(NULL, 0, picture->width, picture->height);
+	gs_blend_state_pop();
+	gs_enable_framebuffer_srgb(was_encoding);
+}
+
 void draw_painting(gs_texture_t* painting, gs_texture_t* mask, uint32_t width, uint32_t height) {
 	if (mask)
 		draw("Painted", painting, mask, width, height);

@@ -7,6 +7,7 @@
 
 #include "launcher.h"
 #include "link.h"
+#include "mask-properties.h"
 #include "styles.h"
 
 #define SETTING_PROMPT "prompt"
@@ -35,6 +36,7 @@ void filter_defaults(obs_data_t* settings) {
 	obs_data_set_default_int(settings, SETTING_HOLD_S, HOLD_S);
 	obs_data_set_default_string(settings, SETTING_AFTER_HOLD, failure_policy_name(FAILURE_SLATE));
 	obs_data_set_default_bool(settings, SETTING_KEEP_PAINTING, false);
+	mask_defaults(settings);
 }
 
 void filter_read_settings(obs_data_t* settings, struct stream_wishes* wishes) {
@@ -54,6 +56,7 @@ void filter_read_settings(obs_data_t* settings, struct stream_wishes* wishes) {
 	const bool is_passed_then = strcmp(after_hold, failure_policy_name(FAILURE_PASSTHROUGH)) == 0;
 	wishes->after_hold = is_passed_then ? FAILURE_PASSTHROUGH : FAILURE_SLATE;
 	wishes->keeps_painting = obs_data_get_bool(settings, SETTING_KEEP_PAINTING);
+	mask_read_settings(settings, &wishes->mask);
 	const double strength = obs_data_get_double(settings, SETTING_STRENGTH);
 	wishes->strength = strength >= 0.0 && strength <= 1.0 ? strength : strength > 1.0 ? 1.0 : 0.0;
 	copy_text(wishes->style, sizeof wishes->style, obs_data_get_string(settings, SETTING_STYLE));
@@ -151,6 +154,14 @@ static void add_styles(obs_properties_t* properties, struct stream* stream) {
 	if (!is_listed && *wishes.style) obs_property_list_add_string(list, wishes.style, wishes.style);
 }
 
+static void add_mask(obs_properties_t* properties, struct stream* stream, obs_source_t* parent) {
+	struct stream_wishes wishes;
+	struct stream_view view;
+	stream_get_wishes(stream, &wishes);
+	stream_get_view(stream, &view);
+	mask_add_properties(properties, &wishes.mask, view.mask, parent);
+}
+
 static obs_property_t* add_choice(
 	obs_properties_t* properties,
 	const char* setting,
@@ -196,7 +207,7 @@ static void add_failure(obs_properties_t* properties) {
 	add_choice(properties, SETTING_AFTER_HOLD, "AfterHold", afters, after_texts, 2);
 }
 
-obs_properties_t* filter_properties(struct stream* stream) {
+obs_properties_t* filter_properties(struct stream* stream, obs_source_t* parent) {
 	obs_properties_t* properties = obs_properties_create();
 	add_state(properties, stream);
 	add_styles(properties, stream);
@@ -208,6 +219,7 @@ obs_properties_t* filter_properties(struct stream* stream) {
 	);
 	obs_property_set_long_description(strength, obs_module_text("Strength.Help"));
 
+	add_mask(properties, stream, parent);
 	const char* const modes[] = {stream_mode_name(MODE_REPLACE), stream_mode_name(MODE_TAP)};
 	const char* const mode_texts[] = {"Mode.Replace", "Mode.Tap"};
 	add_choice(properties, SETTING_MODE, "Mode", modes, mode_texts, 2);

@@ -14,5 +14,5 @@ void filter_defaults(obs_data_t* settings);
 /** Settings come from files and requests too: what is out of range is brought into it. */
 void filter_read_settings(obs_data_t* settings, struct stream_wishes* wishes);
 
-/** The dialog. The UI's thread. */
-obs_properties_t* filter_properties(struct stream* stream);
+/** The dialog; `parent` is what the filter is put on, or null. The UI's thread. */
+obs_properties_t* filter_properties(struct stream* stream, obs_source_t* parent);

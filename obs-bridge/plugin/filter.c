@@ -8,6 +8,7 @@
 #include "draw.h"
 #include "filter-properties.h"
 #include "link.h"
+#include "mask-properties.h"
 #include "present.h"
 #include "stream.h"
 
@@ -22,6 +23,7 @@ struct filter {
 
 	// Graphics thread.
 	struct stream_wishes wishes;
+	struct mask_source mask;
 	int64_t rendered_us;
 	int64_t news_us;
 
@@ -112,6 +114,7 @@ static void destroy(void* data) {
 	obs_enter_graphics();
 	gs_texrender_destroy(filter->keep_render);
 	obs_leave_graphics();
+	mask_source_free(&filter->mask);
 	stream_close(filter->stream);
 	pthread_mutex_destroy(&filter->parent_mutex);
 	bfree(filter);
@@ -138,6 +141,7 @@ static bool publish_view(struct filter* filter, int64_t at_us) {
 	struct stream* stream = filter->stream;
 	struct stream_view view = {
 		.shown = stream->present.shown,
+		.mask = filter->mask.state,
 		.is_active = at_us - filter->rendered_us < INACTIVE_US,
 		.width = stream->source.width,
 		.height = stream->source.height,
@@ -150,8 +154,10 @@ static bool publish_view(struct filter* filter, int64_t at_us) {
 	view.delay = stream->view.delay;
 	if (is_news) view.has_delay = latency_summarize(&stream->latency, &view.delay);
 	const bool is_changed = view.is_active != stream->view.is_active;
+	const bool is_other_mask = view.mask != stream->view.mask;
 	stream->view = view;
 	pthread_mutex_unlock(&stream->mutex);
+	if (is_other_mask) stream_refresh_dialog(stream);
 	if (is_news) {
 		filter->news_us = at_us;
 		latency_clear(&stream->latency);
@@ -170,6 +176,17 @@ static void begin_tick(struct filter* filter, obs_source_t* target) {
 	present_tick(stream, &filter->wishes);
 }
 
+/** The mask has another name now, unless the streamer chose another mask meanwhile. */
+static void rename_mask(struct filter* filter) {
+	struct stream* stream = filter->stream;
+	struct mask_wish* wish = &stream->wishes.mask;
+	pthread_mutex_lock(&stream->mutex);
+	const bool is_same = strcmp(wish->name, filter->wishes.mask.name) == 0;
+	if (is_same) memcpy(wish->name, filter->mask.name, sizeof wish->name);
+	pthread_mutex_unlock(&stream->mutex);
+	if (is_same) filters_keep_wishes();
+}
+
 static void tick(void* data, float seconds) {
 	struct filter* filter = data;
 	struct stream* stream = filter->stream;
@@ -182,9 +199,11 @@ static void tick(void* data, float seconds) {
 	begin_tick(filter, parent ? obs_filter_get_target(filter->source) : NULL);
 	keep_rendered(filter, parent, has_outputs || (has_sidecar && filter->wishes.keeps_painting));
 	const bool is_renamed = parent && rename_stream(filter, parent);
+	const bool is_mask_renamed = mask_source_tick(&filter->mask, filter->wishes.mask.name, parent, now_us());
 	pthread_mutex_unlock(&filter->parent_mutex);
 	// Not under the mutex: where this was the last reference, it takes the filter off.
 	obs_source_release(parent);
+	if (is_mask_renamed) rename_mask(filter);
 
 	if (has_sidecar) tap_resize(stream->tap, stream->source.width, stream->source.height);
 	if (publish_view(filter, now_us()) || is_renamed) stream_touch(stream);
@@ -217,6 +236,7 @@ static bool capture(struct filter* filter, struct filtered filtered, bool is_dra
 	const bool is_read = tap_is_read(stream->tap);
 	if (!is_read && !is_drawn && atomic_load(&stream->outputs_showing) == 0) return false;
 	if (!source_picture_render(source, filtered)) return false;
+	if (is_read) mask_source_apply(&filter->mask, &filter->wishes.mask, source);
 	source->is_opaque = is_read && tap_capture(stream->tap, source);
 	return true;
 }
@@ -258,10 +278,13 @@ static enum gs_color_space get_color_space(void* data, size_t count, const enum 
 
 static obs_properties_t* get_properties(void* data) {
 	struct filter* filter = data;
-	return filter_properties(filter->stream);
+	const struct filtered held = hold(filter);
+	obs_properties_t* properties = filter_properties(filter->stream, held.parent);
+	release(held);
+	return properties;
 }
 
-static void keep_styles(void* param) {
+static void keep_wishes(void* param) {
 	struct stream* streams[STREAMS_MAX];
 	const size_t count = streams_list(streams);
 	for (size_t i = 0; i < count; ++i) {
@@ -271,6 +294,7 @@ static void keep_styles(void* param) {
 		if (!source) continue;
 		obs_data_t* settings = obs_source_get_settings(source);
 		obs_data_set_string(settings, SETTING_STYLE, wishes.style);
+		mask_keep_setting(settings, &wishes.mask);
 		obs_data_release(settings);
 		obs_source_release(source);
 		stream_refresh_dialog(streams[i]);
@@ -278,8 +302,8 @@ static void keep_styles(void* param) {
 	streams_release(streams, count);
 }
 
-void filters_keep_styles(void) {
-	obs_queue_task(OBS_TASK_UI, keep_styles, NULL, false);
+void filters_keep_wishes(void) {
+	obs_queue_task(OBS_TASK_UI, keep_wishes, NULL, false);
 }
 
 struct obs_source_info filter_info = {

@@ -6,6 +6,6 @@
 /** The filter "Alla Prima", for any source or scene with a picture. */
 extern struct obs_source_info filter_info;
 
-/** Keeps the styles that were chosen from elsewhere in the settings of the filters. Any thread; done later.
- */
-void filters_keep_styles(void);
+/** Keeps styles that were chosen from elsewhere, and the names of masks, in the settings of the filters. Any
+ * thread; done later. */
+void filters_keep_wishes(void);

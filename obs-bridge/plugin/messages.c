@@ -183,6 +183,7 @@ static bool say_stream(struct stream* stream) {
 	obs_data_set_string(message, "style", wishes.style);
 	obs_data_set_string(message, "prompt", wishes.prompt);
 	obs_data_set_double(message, "strength", wishes.strength);
+	if (*wishes.mask.name) obs_data_set_string(message, "region", "alpha");
 	obs_data_set_bool(message, "active", view.is_active);
 	return say(message);
 }
@@ -269,7 +270,7 @@ static void hear_state(struct stream* stream, obs_data_t* message) {
 	if (was_chosen) memcpy(stream->wishes.style, report.style, sizeof report.style);
 	pthread_mutex_unlock(&stream->mutex);
 
-	if (was_chosen) filters_keep_styles();
+	if (was_chosen) filters_keep_wishes();
 	if (is_other_style) emit_style(stream, &report);
 	if (is_other_engine) {
 		stream_refresh_dialog(stream);

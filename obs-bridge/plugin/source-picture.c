@@ -61,6 +61,7 @@ bool source_picture_render(struct source_picture* picture, struct filtered filte
 	picture->is_rendering = false;
 	gs_texrender_end(render);
 	picture->newest = next;
+	picture->is_masked[next] = false;
 	picture->count += 1;
 	picture->captured_us = captured_us;
 	picture->is_current = true;
@@ -71,13 +72,25 @@ gs_texture_t* source_picture_texture(const struct source_picture* picture) {
 	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->renders[picture->newest]);
 }
 
-gs_texture_t* source_picture_previous_texture(const struct source_picture* picture) {
-	return picture->is_rendering ? NULL : gs_texrender_get_texture(picture->renders[1 - picture->newest]);
+static gs_texture_t* tapped(const struct source_picture* picture, size_t which) {
+	if (picture->is_rendering) return NULL;
+	return gs_texrender_get_texture(
+		picture->is_masked[which] ? picture->masked[which] : picture->renders[which]
+	);
+}
+
+gs_texture_t* source_picture_tapped(const struct source_picture* picture) {
+	return tapped(picture, picture->newest);
+}
+
+gs_texture_t* source_picture_previous_tapped(const struct source_picture* picture) {
+	return tapped(picture, 1 - picture->newest);
 }
 
 void source_picture_free(struct source_picture* picture) {
 	for (size_t i = 0; i < 2; ++i) {
 		gs_texrender_destroy(picture->renders[i]);
-		picture->renders[i] = NULL;
+		gs_texrender_destroy(picture->masked[i]);
+		picture->renders[i] = picture->masked[i] = NULL;
 	}
 }

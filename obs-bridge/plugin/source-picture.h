@@ -11,6 +11,10 @@
 struct source_picture {
 	/** The newest picture and the one before, which `newest` names; `count` of them were rendered. */
 	gs_texrender_t* renders[2];
+	/** The same with straight alpha that is the coverage of a mask, where there was one: for the tap alone.
+	 */
+	gs_texrender_t* masked[2];
+	bool is_masked[2];
 	size_t newest;
 	uint64_t count;
 	uint32_t width;
@@ -51,8 +55,9 @@ bool source_picture_render(struct source_picture* picture, struct filtered filte
 /** The picture of this tick or of an earlier one, or null. */
 gs_texture_t* source_picture_texture(const struct source_picture* picture);
 
-/** The picture that was rendered before that, or null. */
-gs_texture_t* source_picture_previous_texture(const struct source_picture* picture);
+/** What is tapped of the two pictures, or null: with a mask where that was wished. */
+gs_texture_t* source_picture_tapped(const struct source_picture* picture);
+gs_texture_t* source_picture_previous_tapped(const struct source_picture* picture);
 
 /** In the graphics context. */
 void source_picture_free(struct source_picture* picture);

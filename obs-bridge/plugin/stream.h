@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "latency.h"
+#include "mask-source.h"
 #include "painted.h"
 #include "show.h"
 #include "source-picture.h"
@@ -37,6 +38,7 @@ struct stream_wishes {
 	int hold_s;
 	enum failure_policy after_hold;
 	bool keeps_painting;
+	struct mask_wish mask;
 	char style[STYLE_NAME_BYTES];
 	char prompt[PROMPT_BYTES];
 	double strength;
@@ -55,6 +57,7 @@ struct stream_report {
 /** What the graphics thread says of it, once a second and at each change. */
 struct stream_view {
 	enum shown shown;
+	enum mask_state mask;
 	bool is_active;
 	uint32_t width;
 	uint32_t height;

@@ -27,6 +27,8 @@ struct staged {
 	gs_stagesurf_t* surface;
 	bool is_pending;
 	bool is_straight;
+	/** Its alpha is that of a mask, and says nothing of what the source lets through. */
+	bool is_masked;
 	/** Which of the source's pictures it is. */
 	uint64_t count;
 	struct frame_ring_frame frame;
@@ -182,11 +184,11 @@ static void write_row(struct tap* tap, uint32_t y, const uint8_t* data, size_t r
 	frame_ring_writer_put(tap->writer, y * row_bytes, tap->row, row_bytes);
 }
 
-/** Copies a picture that has come from the GPU into the ring; true where it is opaque all over. */
+/** Copies a picture that has come from the GPU into the ring; true where the source is opaque all over. */
 static bool write_rows(struct tap* tap, const struct staged* staged, const uint8_t* data, uint32_t stride) {
 	const struct frame_ring_frame* frame = &staged->frame;
 	const size_t row_bytes = (size_t)frame->width * 4;
-	bool is_opaque = true;
+	bool is_opaque = !staged->is_masked;
 	frame_ring_writer_begin(tap->writer);
 	for (uint32_t y = 0; y < frame->height; ++y) {
 		const uint8_t* row = data + (size_t)y * stride;
@@ -244,7 +246,8 @@ static void describe(struct tap* tap, struct staged* staged, const struct source
 		.matrix = FRAME_RING_BT709,
 		.range = FRAME_RING_FULL_RANGE,
 	};
-	staged->is_straight = picture->is_straight;
+	staged->is_masked = picture->is_masked[picture->newest];
+	staged->is_straight = picture->is_straight || staged->is_masked;
 	staged->count = picture->count;
 	staged->is_pending = frame_ring_frame_pack(&staged->frame) == FRAME_RING_OK;
 }
@@ -262,7 +265,7 @@ static bool capture_at_once(struct tap* tap, const struct source_picture* pictur
 	if (!prepare_surface(tap, staged, picture->width, picture->height)) return false;
 	describe(tap, staged, picture);
 	const int64_t began_us = now_us();
-	gs_stage_texture(staged->surface, source_picture_texture(picture));
+	gs_stage_texture(staged->surface, source_picture_tapped(picture));
 	note_time(tap, now_us() - began_us);
 	tap->next = (tap->next + 1) % STAGED_COUNT;
 	return publish(tap, &tap->staged[tap->next]);
@@ -274,7 +277,7 @@ static bool capture_late(struct tap* tap, const struct source_picture* picture) 
 	bool is_opaque = false;
 	if (staged->count + 1 == picture->count && staged->is_pending &&
 		prepare_surface(tap, staged, staged->frame.width, staged->frame.height)) {
-		gs_stage_texture(staged->surface, source_picture_previous_texture(picture));
+		gs_stage_texture(staged->surface, source_picture_previous_tapped(picture));
 		is_opaque = publish(tap, staged);
 	}
 	describe(tap, staged, picture);

@@ -9,11 +9,12 @@
 #include "source-picture.h"
 
 /**
- * The way out: the source's picture to a frame ring (BGRA, straight alpha), one picture a tick, fetched a
- * tick after it was drawn, so that the graphics thread never waits for it. Where a GPU draws, it is staged at
- * once, in two surfaces. A driver that draws on the CPU (llvmpipe) would have the drawing done before it
- * stages: with such a one, which shows by its time, it is staged when it is fetched. The ring's memory is
- * taken, and its readers are served, on a thread of the tap's own.
+ * The way out: the source's picture to a frame ring (BGRA, straight alpha; with a mask, its coverage in the
+ * place of alpha), one picture a tick, fetched a tick after it was drawn, so that the graphics thread never
+ * waits for it. Where a GPU draws, it is staged at once, in two surfaces. A driver that draws on the CPU
+ * (llvmpipe) would have the drawing done before it stages: with such a one, which shows by its time, it is
+ * staged when it is fetched. The ring's memory is taken, and its readers are served, on a thread of the tap's
+ * own.
  */
 struct tap;
 
@@ -37,8 +38,8 @@ void tap_place(struct tap* tap, struct tap_place* place);
 bool tap_is_read(struct tap* tap);
 
 /**
- * Stages the picture of this tick, and publishes the one before: true where that was, and lets nothing
- * through anywhere. Graphics thread, in the graphics context.
+ * Stages the picture of this tick, and publishes the one before: true where that was, and its source lets
+ * nothing through anywhere, as far as is known. Graphics thread, in the graphics context.
  */
 bool tap_capture(struct tap* tap, const struct source_picture* picture);
 

@@ -138,6 +138,10 @@ static obs_data_t* state_of(struct stream* stream) {
 	obs_data_set_string(state, "key", stream->key);
 	obs_data_set_string(state, "style", wishes.style);
 	obs_data_set_string(state, "mode", stream_mode_name(wishes.mode));
+	if (*wishes.mask.name) {
+		obs_data_set_string(state, "mask", wishes.mask.name);
+		obs_data_set_string(state, "maskState", mask_state_name(view.mask));
+	}
 	stream_describe_failure(&wishes, state);
 	obs_data_set_string(state, "engine", *report.engine ? report.engine : "absent");
 	obs_data_set_double(state, "fps", report.fps);

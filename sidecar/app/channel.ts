@@ -13,7 +13,7 @@ import { FrameRing } from '../frame/ring.ts';
 import { describeDevice } from '../inference/devices.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { AUTO_PIXELS, autoPaintedSize } from '../inference/painted-size.ts';
-import type { FrameSource, SourceEnd } from '../ingest/frame-source.ts';
+import { slotByteLength, type FrameSource, type SourceEnd } from '../ingest/frame-source.ts';
 import { loadNative, type Fit } from '../native.ts';
 import type { Recording } from '../recording/recording.ts';
 import type { Replay } from '../recording/replay.ts';
@@ -114,11 +114,11 @@ export const runChannel = async ({
 	const inEngineMax = framesInEngine(tuning);
 	const ring = new FrameRing({
 		slotCount: inEngineMax + batchSize + 1,
-		slotBytes: pictureByteLength(info.layout),
+		slotBytes: slotByteLength(info),
 		mode: keepsAll ? 'wait' : 'newest-wins',
 		waitingMax: batchSize,
 	});
-	const regions = await openRegions({ controller, configuration, canvas });
+	const regions = await openRegions({ controller, configuration, canvas, isReplay: replay !== undefined });
 	await using egress = new Egress(await openSinks(canvas));
 	await recording?.begin({
 		source: { name: info.name, layout: info.layout, frameRate: info.frameRate },

@@ -1,10 +1,19 @@
 import { dirname, resolve } from 'node:path';
-import type { Configuration, OwnRegion } from '../config/schema.ts';
+import { isRegionWord, type Configuration, type OwnRegion } from '../config/schema.ts';
 import type { Controller } from '../control/controller.ts';
 import { readMaskFile } from '../control/mask-file.ts';
 import { presetFolders } from '../control/presets.ts';
 import { RegionPainter } from '../egress/region-painter.ts';
-import { pictureByteLength, type Frame, type Mask, type Region, type Size, type StyledFrame } from '../frame/frame.ts';
+import { SidecarError } from '../errors.ts';
+import {
+	alphaPlaneByteLength,
+	pictureByteLength,
+	type Frame,
+	type Mask,
+	type Region,
+	type Size,
+	type StyledFrame,
+} from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { loadNative } from '../native.ts';
 import { decodeMask } from '../region/mask-image.ts';
@@ -29,15 +38,17 @@ interface MaskedSettings {
 	showsWhole: () => boolean;
 }
 
-/** What a channel paints of its pictures. Errors: ERR_STYLE, where it begins with a file that is no mask. */
+/** What a channel paints of its pictures. Errors: ERR_STYLE, where it begins with a mask that is none. */
 export const openRegions = async ({
 	controller,
 	configuration: { style },
 	canvas: { painted, fit, source },
+	isReplay,
 }: {
 	controller: Pick<Controller, 'region'>;
 	configuration: Pick<Configuration, 'style'>;
 	canvas: Canvas;
+	isReplay: boolean;
 }): Promise<Regions> => {
 	const native = loadNative();
 	const own = /[/\\]|\.json$/.test(style) ? [dirname(resolve(style))] : [];
@@ -59,22 +70,32 @@ export const openRegions = async ({
 	};
 	const first = now();
 	if (first) await masks.check(first);
+	// Others may still have some: a live source later, and a recording had it, which keeps none.
+	if (first?.of === 'alpha' && !source.hasAlpha && !source.isLive && !isReplay)
+		throw new SidecarError(
+			'ERR_STYLE',
+			`The region is alpha, and ${source.name} has none. Expected a source with alpha, such as a ProRes 4444 file; or choose another region.`,
+		);
 	async function* masked(frames: AsyncIterable<Frame>, { ring, upTo, showsWhole }: MaskedSettings) {
 		for await (const frame of frames) {
 			upTo(frame);
 			const region = now();
-			const mask = region && (await masks.maskOf({ ...frame, picture: pictureOf(frame, ring) }, region));
+			const mask = region && (await masks.maskOf({ ...frame, ...lookOf(frame, ring, source) }, region));
 			yield mask ? { ...frame, mask, ...(!showsWhole() && { seen: seenCells(mask) }) } : frame;
 		}
 	}
 	return { masked, shown: (frame) => painter.shown(frame) };
 };
 
-/** A view of the ring. */
-const pictureOf = ({ slot, layout }: Frame, ring: Pick<FrameRing, 'bytes'>) => ({
-	...layout,
-	data: ring.bytes(slot).subarray(0, pictureByteLength(layout)),
-});
+/** Views of the ring. */
+const lookOf = ({ slot, layout }: Frame, ring: Pick<FrameRing, 'bytes'>, { hasAlpha }: Canvas['source']) => {
+	const bytes = ring.bytes(slot);
+	const length = pictureByteLength(layout);
+	return {
+		picture: { ...layout, data: bytes.subarray(0, length) },
+		...(hasAlpha && { alphaPlane: bytes.subarray(length, length + alphaPlaneByteLength(layout)) }),
+	};
+};
 
 const loadMask = async (file: string, folders: readonly string[], size: Size): Promise<Mask> => {
 	const image = await readMaskFile(file, folders);
@@ -85,8 +106,9 @@ const loadMask = async (file: string, folders: readonly string[], size: Size): P
 export const regionOf = ({ region, revision }: { region: OwnRegion; revision: number }): Region | undefined => {
 	if (region === 'all') return undefined;
 	const { mask, invert = false, feather = 0 } = typeof region === 'string' ? { mask: region } : region;
+	const of = isRegionWord(mask) ? mask : { file: mask };
 	return {
-		of: mask === 'background' ? 'subject' : mask === 'changed' || mask === 'subject' ? mask : { file: mask },
+		of: of === 'background' ? 'subject' : of,
 		isInverted: invert !== (mask === 'background'),
 		featherPx: feather,
 		revision,

@@ -1,7 +1,7 @@
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import { FrameRing } from '../frame/ring.ts';
 import { openFileSource } from '../ingest/file-source.ts';
-import type { FrameSource } from '../ingest/frame-source.ts';
+import { slotByteLength, type FrameSource } from '../ingest/frame-source.ts';
 import { loadNative } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
 import { measurePictures, type PictureMetrics } from '../telemetry/picture-metrics.ts';
@@ -14,7 +14,7 @@ const BUFFERS = 3;
 async function* rgbPictures(source: FrameSource, size: Size, signal: AbortSignal): AsyncGenerator<Picture> {
 	const native = loadNative();
 	const pictureBytes = pictureByteLength(source.info.layout);
-	const ring = new FrameRing({ slotCount: 2, slotBytes: pictureBytes, mode: 'wait' });
+	const ring = new FrameRing({ slotCount: 2, slotBytes: slotByteLength(source.info), mode: 'wait' });
 	const layout = rgbLayout(size);
 	const buffers = Array.from({ length: BUFFERS }, () => new Uint8Array(pictureByteLength(layout)));
 	const stop = new AbortController();

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { SidecarError } from '../errors.ts';
 import { NATS_PASSWORD, NATS_TOKEN, NATS_USER } from './fleet-access.ts';
 import { CHAT_TOKEN, HTTP_TOKEN } from './http-access.ts';
-import { Configuration, parse } from './schema.ts';
+import { Configuration, isRegionWord, parse } from './schema.ts';
 import { readSetting, SETTINGS, type Setting } from './settings.ts';
 import { sinksOf } from './sinks.ts';
 
@@ -98,7 +98,7 @@ const fromFolder = (layer: Layer, folder: string): Layer => {
 	const path = (name: unknown) =>
 		typeof name === 'string' && /[/\\]|\.json$/.test(name) ? resolve(folder, name) : name;
 	const region = (what: unknown) =>
-		isRecord(what) && typeof what['mask'] === 'string' && !/^(changed|subject|background)$/.test(what['mask'])
+		isRecord(what) && typeof what['mask'] === 'string' && !isRegionWord(what['mask'])
 			? { ...what, mask: resolve(folder, what['mask']) }
 			: what;
 	const moved: Layer = { ...layer };

@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
-import type { OwnRegion } from './schema.ts';
+import { REGIONS, type OwnRegion } from './schema.ts';
 
-const WORDS = /^(all|changed|subject|background|preset)$/;
+const WORDS: readonly string[] = ['', 'all', 'preset', ...REGIONS];
 
 /** What somebody types: `subject`, `subject,invert` or `face.png,feather=8`. Nothing is checked but the form. */
 export const regionOfText = (text: string, fileOf: (name: string) => string): unknown => {
 	const [, what = text, options = ''] = /^(.*?)((?:,(?:invert|feather=[\d.]+))*)$/s.exec(text) ?? [];
-	const isWord = WORDS.test(what) || what === '';
+	const isWord = WORDS.includes(what);
 	if (isWord && !options) return what;
 	const feather = /,feather=([\d.]+)/.exec(options)?.[1];
 	return {

@@ -136,15 +136,19 @@ export const TuningOverrides: z.ZodType<TuningOverrides> = Tuning.partial() as u
 
 const imageName = fileName.regex(/\.(png|jpg|webp)$/, 'expected a file name that ends in .png, .jpg or .webp');
 
-const REGIONS = ['changed', 'subject', 'background'] as const;
+export const REGIONS = ['changed', 'subject', 'background', 'alpha'] as const;
+/** Whether what a region's mask is called is no file. */
+export const isRegionWord = (mask: string): mask is (typeof REGIONS)[number] =>
+	(REGIONS as readonly string[]).includes(mask);
+
 const regionFields = {
 	invert: z.boolean().exactOptional().meta(help('Whether everything else is painted instead')),
 	feather: z.number().min(0).max(256).exactOptional().meta(help('How far the edge is soft, inside the region', 'px')),
 };
 const REGION_EXPECTED =
-	'expected all, changed, subject, background or {mask, invert, feather}: mask one of these words but all, or a picture file';
+	'expected all, changed, subject, background, alpha or {mask, invert, feather}: mask one of these words but all, or a picture file';
 const regionHelp = help(
-	'What is painted; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or {mask: FILE}',
+	'What is painted; the rest stays the source: all, changed (what moves), subject or background (of a still camera), alpha (where the source is opaque), or {mask: FILE}',
 );
 /** The part of the picture that is painted. A mask file lies beside the preset. */
 export const Region = z.union(
@@ -155,7 +159,7 @@ export type Region = z.infer<typeof Region>;
 
 /** The file of a region's mask; undefined where it has none. */
 export const maskFileOf = (region: OwnRegion | undefined): string | undefined =>
-	typeof region === 'object' && !(REGIONS as readonly string[]).includes(region.mask) ? region.mask : undefined;
+	typeof region === 'object' && !isRegionWord(region.mask) ? region.mask : undefined;
 
 /** The same where files may lie anywhere: of who starts the sidecar. */
 export const OwnRegion = z.union(
@@ -742,6 +746,8 @@ export const ObsMessage = z.discriminatedUnion('type', [
 		/** Absent: for ever, as plugins had it that do not say it. */
 		holdS: holdSeconds.exactOptional(),
 		afterHold: afterHold.exactOptional(),
+		/** Absent: as the style says. */
+		region: z.literal('alpha').exactOptional(),
 	}),
 	z.object({ type: z.literal('stream_removed'), id: streamId }),
 	z.object({ type: z.literal('command'), id: streamId.exactOptional(), command: z.unknown() }),
@@ -1132,7 +1138,7 @@ export const Configuration = z.strictObject({
 	seed: seedField.exactOptional(),
 	region: OwnRegion.exactOptional().meta(
 		help(
-			'What is painted in every style; the rest stays the source: all, changed (what moves), subject or background (of a still camera), or a mask FILE; with ,invert and ,feather=PX behind it. Else what the style says',
+			'What is painted in every style; the rest stays the source: all, changed (what moves), subject or background (of a still camera), alpha (where the source is opaque), or a mask FILE; with ,invert and ,feather=PX behind it. Else what the style says',
 		),
 	),
 	model: z.string().min(1).exactOptional().meta(help("Name of a model or its folder; else the preset's model")),

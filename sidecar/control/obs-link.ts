@@ -73,7 +73,7 @@ export class ObsLink implements AsyncDisposable {
 	/** By the names of filters; undefined is the run's own. */
 	readonly #channels = new Map<string | undefined, ObsChannel>();
 	/** What a filter asked for last: only what changed in its dialog is a command. */
-	readonly #asked = new Map<string, Pick<ObsStream, 'style' | 'prompt' | 'strength'>>();
+	readonly #asked = new Map<string, Pick<ObsStream, 'style' | 'prompt' | 'strength' | 'region'>>();
 	readonly #glassToGlass = new Map<string, { p50: number; p95: number }>();
 	#transitionS: number | undefined;
 	#wakes: (() => void)[] = [];
@@ -311,11 +311,12 @@ export class ObsLink implements AsyncDisposable {
 		const controller = this.#controllerOf(stream);
 		const peer = [...this.#peers].find(({ streams }) => streams.has(stream.id));
 		if (!controller || !peer) return;
-		const { name, style, prompt, strength } = stream;
+		const { name, style, prompt, strength, region } = stream;
 		const asked = this.#asked.get(name);
 		if (this.#asked.size > 4 * STREAMS) this.#asked.clear(); // filters that nobody has any more
-		this.#asked.set(name, { style, prompt, strength });
+		this.#asked.set(name, { style, prompt, strength, ...(region && { region }) });
 		const ask = (command: unknown) => this.#carryOut(peer, command, [controller]);
+		if (region !== asked?.region) ask({ type: 'region', region: region ?? 'preset' });
 		// A picture cannot be chosen there: one that was given stays until another style is.
 		const isGiven = !asked && controller.view().reference?.isOfPreset === false;
 		if (isGiven) return ask({ type: 'strength', value: strength });

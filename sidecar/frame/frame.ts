@@ -49,6 +49,13 @@ export const pictureByteLength = ({ format, width, height }: PictureLayout): num
 	}
 };
 
+/**
+ * Alpha that has no room in a picture's own pixels lies behind the picture, a byte a pixel, row by row: so many bytes; 0 for
+ * BGRA and RGBA.
+ */
+export const alphaPlaneByteLength = ({ format, width, height }: PictureLayout): number =>
+	format === 'BGRA' || format === 'RGBA' ? 0 : width * height;
+
 /** The layout of RGB pixels as the models take and give them. */
 export const rgbLayout = ({ width, height }: Size): PictureLayout => ({
 	format: 'RGB',
@@ -100,8 +107,8 @@ export interface AudioTrack {
 
 /** The part of a picture that is painted, where that is not all of it. */
 export interface Region {
-	/** What moves or moved lately, what stands before a still background, or what the mask in a file shows. */
-	of: 'changed' | 'subject' | { file: string };
+	/** What moves or moved lately, what stands before a still background, what is opaque, or what the mask in a file shows. */
+	of: 'changed' | 'subject' | 'alpha' | { file: string };
 	/** Everything but that. */
 	isInverted: boolean;
 	/** How far its edge is soft, inside it, in px of the source. */

@@ -11,6 +11,8 @@ export interface Clip {
 	layout: PictureLayout;
 	/** Colours that I420 of ours cannot carry as they are (RGB, BT.2020): ffmpeg converts them to `layout.matrix`. */
 	convertColour: boolean;
+	/** Then its range is limited: ffmpeg has no I420 with alpha of full range. */
+	hasAlpha: boolean;
 	frameRate: FrameRate;
 	/** From ffmpeg's zero, the start of the earliest stream, to the first frame. */
 	originUs: number;
@@ -82,6 +84,8 @@ export const describeClip = (path: string, { streams, format }: ProbedFile): Cli
 
 	const size = displayedSize(video);
 	const rgb = /^(gbr|rgb|bgr|argb|abgr|pal8|gray|mono)/.test(video.pix_fmt ?? '');
+	const hasAlpha = /^(yuva|gbrap|argb|rgba|abgr|bgra|ya\d)/.test(video.pix_fmt ?? '');
+	const isFull = !rgb && (video.color_range === 'pc' || video.pix_fmt?.startsWith('yuvj') === true);
 	const tagged = taggedMatrix(video.color_space);
 	const startUs = secondsToUs(video.start_time) ?? 0;
 	const audioStartUs = audio && (secondsToUs(audio.start_time) ?? startUs);
@@ -94,9 +98,10 @@ export const describeClip = (path: string, { streams, format }: ProbedFile): Cli
 			format: 'I420',
 			...size,
 			matrix: rgb ? usualMatrix(size) : (tagged ?? usualMatrix(size)),
-			range: !rgb && (video.color_range === 'pc' || video.pix_fmt?.startsWith('yuvj')) ? 'full' : 'limited',
+			range: isFull && !hasAlpha ? 'full' : 'limited',
 		},
-		convertColour: rgb || (video.color_space ?? '').startsWith('bt2020'),
+		convertColour: rgb || (isFull && hasAlpha) || (video.color_space ?? '').startsWith('bt2020'),
+		hasAlpha,
 		frameRate: frameRate(video),
 		originUs: startUs - (secondsToUs(format.start_time) ?? startUs),
 		...(durationUs !== undefined && { durationUs }),

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { SidecarError } from '../errors.ts';
 import { FfmpegChild, fileUrl } from '../ffmpeg.ts';
 import { nowUs, sleepUntil } from '../frame/clock.ts';
-import { pictureByteLength } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { type Clip, endWarnings, openClip } from './clip.ts';
-import type { FrameSource, Pace, SourceEnd, SourceInfo } from './frame-source.ts';
+import { slotByteLength, type FrameSource, type Pace, type SourceEnd, type SourceInfo } from './frame-source.ts';
 import { FRAME_TIMES, readFrameTimes } from './frame-times.ts';
 import { PipeReader } from './pipe-reader.ts';
 
@@ -35,13 +34,14 @@ class FileSource implements FrameSource {
 			layout: clip.layout,
 			frameRate: clip.frameRate,
 			durationUs: clip.durationUs ?? 0,
+			...(clip.hasAlpha && { hasAlpha: true }),
 			...(clip.audioStartUs !== undefined && { audio: { path: clip.path, startUs: clip.audioStartUs } }),
 		};
 	}
 
 	async run(ring: FrameRing, signal: AbortSignal): Promise<SourceEnd> {
 		const { layout, frameRate } = this.info;
-		const pictureBytes = pictureByteLength(layout);
+		const pictureBytes = slotByteLength(this.info);
 		assert(ring.slotBytes >= pictureBytes, `slots of ${ring.slotBytes} bytes, a picture has ${pictureBytes}`);
 		if (signal.aborted) return { framesRead: 0, warnings: [] };
 
@@ -108,7 +108,7 @@ class FileSource implements FrameSource {
 }
 
 /** Pixels on stdout; a line for each frame's timestamp, in microseconds, on descriptor 3. */
-const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): string[] => {
+const decoderArguments = ({ path, streamIndex, layout, convertColour, hasAlpha }: Clip): string[] => {
 	const { width, height, matrix, range } = layout;
 	// A stream that changes its size midway is scaled to its first one; otherwise this does nothing.
 	const scale = `scale=${width}:${height}:flags=bicubic`;
@@ -118,7 +118,7 @@ const decoderArguments = ({ path, streamIndex, layout, convertColour }: Clip): s
 		['-threads', String(DECODER_THREADS), '-i', fileUrl(path), '-map', `0:${streamIndex}`],
 		['-filter_threads', '1', '-vf', filters.join(','), '-fps_mode', 'passthrough'],
 		// yuvj420p is how ffmpeg spells full range; any other way it would squeeze it to limited.
-		['-pix_fmt', range === 'full' ? 'yuvj420p' : 'yuv420p'],
+		['-pix_fmt', hasAlpha ? 'yuva420p' : range === 'full' ? 'yuvj420p' : 'yuv420p'],
 		// With more threads the encoder of raw video holds each frame back until the next has come.
 		['-threads', '1', '-f', 'rawvideo', '-flush_packets', '1', 'pipe:1'],
 	].flat();

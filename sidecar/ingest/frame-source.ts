@@ -1,5 +1,11 @@
 import type { FrameRing } from '../frame/ring.ts';
-import type { AudioTrack, FrameRate, PictureLayout } from '../frame/frame.ts';
+import {
+	alphaPlaneByteLength,
+	pictureByteLength,
+	type AudioTrack,
+	type FrameRate,
+	type PictureLayout,
+} from '../frame/frame.ts';
 
 export interface SourceInfo {
 	/** As the user named it: `scene`, `file:PATH`. */
@@ -12,7 +18,13 @@ export interface SourceInfo {
 	audio?: AudioTrack;
 	/** It runs whether it is painted or not, as a camera does: its frames come before the engine is ready. */
 	isLive?: true;
+	/** Alpha comes with the frames: in their pixels, or in their slots, in a plane behind the picture. */
+	hasAlpha?: true;
 }
+
+/** Of a slot: a picture, and its alpha where that lies behind it. */
+export const slotByteLength = ({ layout, hasAlpha }: Pick<SourceInfo, 'layout' | 'hasAlpha'>): number =>
+	pictureByteLength(layout) + (hasAlpha ? alphaPlaneByteLength(layout) : 0);
 
 /** What the source has to say when it ended. */
 export interface SourceEnd {

@@ -1,8 +1,7 @@
-import { pictureByteLength } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { NdiReceiver, openNdi, type NdiFormat, type NdiFrame, type NdiInput } from '../ndi.ts';
 import { log } from '../telemetry/logger.ts';
-import type { FrameSource, SourceEnd, SourceInfo } from './frame-source.ts';
+import { slotByteLength, type FrameSource, type SourceEnd, type SourceInfo } from './frame-source.ts';
 
 /** A receiver, or the side of a relay that the painter sees. */
 export interface NdiIntake {
@@ -73,10 +72,17 @@ export class NdiSource implements FrameSource {
 		return new NdiSource(intake, name, format ?? NONE);
 	}
 
-	private constructor(intake: NdiIntake, name: string, { layout, frameRate }: NdiFormat) {
+	private constructor(intake: NdiIntake, name: string, { layout, frameRate, hasAlpha }: NdiFormat) {
 		this.#intake = intake;
-		this.#pixels = new Uint8Array(pictureByteLength(layout));
-		this.info = { name: `ndi:${name}`, layout, frameRate, durationUs: 0, isLive: true };
+		this.info = {
+			name: `ndi:${name}`,
+			layout,
+			frameRate,
+			durationUs: 0,
+			isLive: true,
+			...(hasAlpha && { hasAlpha }),
+		};
+		this.#pixels = new Uint8Array(slotByteLength(this.info));
 	}
 
 	async run(ring: FrameRing, signal: AbortSignal): Promise<SourceEnd> {

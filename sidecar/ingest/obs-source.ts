@@ -46,6 +46,7 @@ export const openObsSource = async (
 			frameRate,
 			durationUs: 0,
 			isLive: true,
+			hasAlpha: true,
 		});
 	}
 	return new ObsSource(taps, native, {

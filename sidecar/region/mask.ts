@@ -1,10 +1,10 @@
 import type { Mask } from '../frame/frame.ts';
 
-export const inverted = ({ width, height, data }: Mask): Mask => ({
-	width,
-	height,
-	data: data.map((share) => 255 - share),
-});
+export const inverted = ({ width, height, data }: Mask): Mask => {
+	const rest = new Uint8Array(data.length);
+	for (let at = 0; at < data.length; at++) rest[at] = 255 - data[at]!; // `map` takes 6 ms for 1280x720
+	return { width, height, data: rest };
+};
 
 /** Steps of a third of a cell to a neighbour, by a side and by a corner: within 8 % of the distance. */
 const [BY_SIDE, BY_CORNER] = [3, 4];

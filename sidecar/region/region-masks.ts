@@ -1,6 +1,7 @@
 import { pictureByteLength, rgbLayout, type Mask, type Picture, type Region, type Size } from '../frame/frame.ts';
 import type { Fit, NativeAddon } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
+import { AlphaMasks } from './alpha.ts';
 import type { Cells } from './cells.ts';
 import { ChangedCells } from './changed.ts';
 import { extentOf, feathered, inverted } from './mask.ts';
@@ -31,6 +32,8 @@ interface Finder {
 interface Look {
 	picture: Picture;
 	timestampUs: number;
+	/** Behind the picture, where its alpha is not in its pixels; absent: it has none. */
+	alphaPlane?: Uint8Array;
 }
 
 /** Which part of each painting is shown. Pictures are to come in order. */
@@ -41,6 +44,10 @@ export class RegionMasks {
 	readonly #files = new Map<string, Promise<Mask | undefined>>();
 	readonly #finders = new Map<'changed' | 'subject', { finder: Finder; revision: number; lastUs: number }>();
 	#soft: { of: string; levels: SoftLevels } | undefined;
+	readonly #alphas = new AlphaMasks();
+	/** What the newest alpha came to. */
+	#ofLastAlpha: { alpha: Mask; wish: string; mask: Promise<Mask | undefined> } | undefined;
+	#isOpaqueTold = false;
 
 	constructor(settings: RegionMasksSettings) {
 		this.#settings = settings;
@@ -48,8 +55,10 @@ export class RegionMasks {
 	}
 
 	/** Undefined: all of it is. */
-	async maskOf({ picture: source, timestampUs: nowUs }: Look, region: Region): Promise<Mask | undefined> {
+	async maskOf(look: Look, region: Region): Promise<Mask | undefined> {
 		if (typeof region.of === 'object') return await this.#ofFile(region.of.file, region);
+		if (region.of === 'alpha') return await this.#ofAlpha(look, region);
+		const { picture: source, timestampUs: nowUs } = look;
 		const picture = await this.#thumbnail(source);
 		let known = this.#finders.get(region.of);
 		if (known?.revision !== region.revision) {
@@ -82,6 +91,21 @@ export class RegionMasks {
 		return picture;
 	}
 
+	/** Undefined where all is painted, also for want of alpha, as where a file is no mask. */
+	async #ofAlpha({ picture, alphaPlane }: Look, { isInverted, featherPx }: Region): Promise<Mask | undefined> {
+		if (!alphaPlane) {
+			if (!this.#isOpaqueTold) log.warn('the source has no alpha to be a mask, all is painted');
+			this.#isOpaqueTold = true;
+			return undefined;
+		}
+		const alpha = this.#alphas.next(picture, alphaPlane);
+		const wish = JSON.stringify([isInverted, featherPx]);
+		const last = this.#ofLastAlpha;
+		if (last?.alpha !== alpha || last.wish !== wish)
+			this.#ofLastAlpha = { alpha, wish, mask: this.#shaped(alpha, isInverted, featherPx) };
+		return await this.#ofLastAlpha!.mask;
+	}
+
 	#ofFile(file: string, { isInverted, featherPx }: Region): Promise<Mask | undefined> {
 		const key = JSON.stringify([file, isInverted, featherPx]);
 		const known = this.#files.get(key);
@@ -96,15 +120,20 @@ export class RegionMasks {
 	async #load(file: string, isInverted: boolean, featherPx: number): Promise<Mask | undefined> {
 		const { source, load } = this.#settings;
 		try {
-			const mask = await this.#overPainting(await load(file, source));
-			const shape = isInverted ? inverted(mask) : mask;
-			const extent = extentOf(shape);
-			if (extent === 'nothing') log.warn({ file }, 'the mask shows nothing of the painting');
-			return extent === 'all' ? undefined : feathered(shape, featherPx);
+			const shape = await this.#shaped(await load(file, source), isInverted, featherPx);
+			if (shape && extentOf(shape) === 'nothing') log.warn({ file }, 'the mask shows nothing of the painting');
+			return shape;
 		} catch (error) {
 			log.warn({ file, error }, 'no mask, all is painted');
 			return undefined;
 		}
+	}
+
+	/** Undefined where it shows all of the painting. */
+	async #shaped(ofSource: Mask, isInverted: boolean, featherPx: number): Promise<Mask | undefined> {
+		const mask = await this.#overPainting(ofSource);
+		const shape = isInverted ? inverted(mask) : mask;
+		return extentOf(shape) === 'all' ? undefined : feathered(shape, featherPx);
 	}
 
 	/** A mask of the source, cropped or with bars as the source is to be painted. */

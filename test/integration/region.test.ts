@@ -38,6 +38,9 @@ beforeAll(async () => {
 	await image('left.png', 'color=black:size=640x360', 'drawbox=x=0:y=0:w=240:h=360:color=white:t=fill');
 	await image('left.jpg', 'color=black:size=640x360', 'drawbox=x=0:y=0:w=240:h=360:color=white:t=fill');
 	await image('alpha.png', 'color=white:size=320x180', "format=rgba,geq=r=255:g=255:b=255:a='if(lt(X,120),255,0)'");
+	// Its left 120 columns are opaque, and it is the other clip to the bit.
+	const alpha = 'scale=320x180:flags=area,format=gray,loop=-1:1:0[alpha];[0][alpha]alphamerge=shortest=1';
+	await ffmpeg(`-i ${at('clip.mp4')} -i ${at('left.png')} -filter_complex [1]${alpha} -c:v ffv1 ${at('alpha.mkv')}`);
 	await image('dot.png', 'color=white:size=16x16', 'format=rgb24,crop=1:1');
 	await image('empty.png', 'color=black:size=320x180');
 	await image('long.png', 'color=white:size=20000x2');
@@ -134,6 +137,30 @@ describe('a mask', () => {
 	it('is refused where the words behind it are none', () => {
 		const { stderr } = run('--region', 'subject,feather=1000');
 		expect(stderr).toMatch(/flag --region \(region\) is not valid/);
+	});
+});
+
+describe('alpha', () => {
+	const args = () => ['--source', `file:${at('alpha.mkv')}`];
+
+	it('of a file: painted is where it is opaque, and outside every byte is the source’s', async () => {
+		const both = await painted('--region', 'alpha', ...args());
+		expect(differing(both, 120, WIDTH)).toBe(0);
+		expect(differing(both, 0, 120)).toBeGreaterThan(0.8);
+	});
+
+	it('inverted and with a soft edge', async () => {
+		const both = await painted('--region', 'alpha,invert,feather=20', ...args());
+		expect(differing(both, 0, 120)).toBe(0);
+		expect(differing(both, 160, WIDTH)).toBeGreaterThan(0.8);
+		expect(differing(both, 120, 130)).toBeLessThan(differing(both, 160, WIDTH));
+	});
+
+	it('of a file that has none is refused before anything is painted', () => {
+		const { status, stderr } = run('--sink', `file:${at('never.mkv')}`, '--region', 'alpha');
+		expect(status).not.toBe(0);
+		expect(stderr).toMatch(/The region is alpha, and file:.*clip\.mp4 has none/);
+		expect(spawnSync('ls', ['-A', at('.')], { encoding: 'utf8' }).stdout).not.toContain('never');
 	});
 });
 

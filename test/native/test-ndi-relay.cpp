@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
@@ -122,6 +123,38 @@ struct Painter {
 	std::thread thread;
 };
 
+}
+
+TEST_CASE("a painter with room for it is given alpha behind the picture, opaque where a frame has none") {
+	const Fake fake;
+	const Rig rig(fake);
+	std::optional<Feed::Outcome> outcome;
+	Feed feed(rig.intake, [] { return true; }, [] {});
+	const auto isDone = [&] {
+		return eventually([&] { return (outcome = feed.takeOutcome()).has_value(); }) &&
+			outcome->status == Feed::Status::OK;
+	};
+	fake.push(0, SOURCE, true);
+	feed.open(nowUs() + 10'000'000);
+	REQUIRE(isDone());
+	const std::size_t pixels = feed.byteLength() / 2;
+	std::vector<std::uint8_t> target(3 * pixels, 1), picture(2 * pixels);
+	const auto isAlpha = [&](std::uint8_t alpha) {
+		return std::all_of(target.end() - static_cast<std::ptrdiff_t>(pixels), target.end(), [&](auto byte) {
+			return byte == alpha;
+		});
+	};
+	feed.next(target);
+	REQUIRE(isDone());
+	CHECK(isAlpha(77));
+	fake.push(1, SOURCE, false);
+	feed.next(target);
+	REQUIRE(isDone());
+	CHECK(isAlpha(255));
+	fake.push(2, SOURCE, true);
+	feed.next(picture); // without that room it is left out
+	REQUIRE(isDone());
+	feed.stop();
 }
 
 TEST_CASE("every frame leaves once, in order, with all that was known of it") {

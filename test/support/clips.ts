@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import { type Frame, type Picture, pictureByteLength, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import { FrameRing } from '../../sidecar/frame/ring.ts';
-import type { FrameSource, SourceEnd } from '../../sidecar/ingest/frame-source.ts';
+import { slotByteLength, type FrameSource, type SourceEnd } from '../../sidecar/ingest/frame-source.ts';
 
 const execute = promisify(execFile);
 const OPTIONS = { maxBuffer: 1 << 28, encoding: 'buffer' } as const;
@@ -97,7 +97,7 @@ export interface ReadFrame extends Frame {
 
 /** A ring for the source, as the app makes one. */
 export const ringFor = (source: FrameSource, mode: 'wait' | 'newest-wins' = 'wait', slotCount = 3): FrameRing =>
-	new FrameRing({ slotCount, slotBytes: pictureByteLength(source.info.layout), mode });
+	new FrameRing({ slotCount, slotBytes: slotByteLength(source.info), mode });
 
 /** Runs a source to its end, or until `visit` gives false. */
 export const readFrames = async (

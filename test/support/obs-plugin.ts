@@ -48,6 +48,7 @@ export class PluginEnd {
 			failure?: string;
 			holdS?: number;
 			afterHold?: string;
+			region?: string;
 		} = {},
 	): void {
 		this.say({

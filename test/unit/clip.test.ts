@@ -43,6 +43,21 @@ describe('clip', () => {
 		expect(clipOf(video).layout).toMatchObject(colours);
 	});
 
+	it.each([
+		['yuv420p', false],
+		['yuvj420p', false],
+		['gbrp', false],
+		['bgr0', false],
+		['yuva444p10le', true],
+		['argb', true],
+		['gbrap12le', true],
+		['ya8', true],
+	])('knows whether %s has alpha, which then is of limited range', (pix_fmt, hasAlpha) => {
+		const clip = clipOf({ pix_fmt, color_range: 'pc' });
+		expect(clip.hasAlpha).toBe(hasAlpha);
+		if (hasAlpha) expect(clip).toMatchObject({ layout: { range: 'limited' }, convertColour: true });
+	});
+
 	it('converts what I420 cannot carry, and warns of HDR', () => {
 		expect(clipOf({}).convertColour).toBe(false);
 		expect(clipOf({ pix_fmt: 'gbrp' }).convertColour).toBe(true);

@@ -127,6 +127,31 @@ describe('a plugin', () => {
 		expect(controller.view()).not.toHaveProperty('reference');
 	});
 
+	it('with a mask has the alpha of its frames for region, until it is taken away', async () => {
+		const region = () => {
+			const { region: now, isRegionOfPreset } = controller.view();
+			return [now, isRegionOfPreset];
+		};
+		const plugin = await PluginEnd.connect(path());
+		plugin.stream();
+		await heard(plugin);
+		expect(region()).toEqual(['all', true]);
+		plugin.stream({ region: 'alpha' });
+		await heard(plugin);
+		expect(region()).toEqual(['alpha', false]);
+		controller.apply({ type: 'region', region: { mask: 'alpha', invert: true } }); // from the page
+		plugin.stream({ region: 'alpha', strength: 0.5 });
+		await heard(plugin);
+		expect(region()).toEqual(['alpha,invert', false]);
+		plugin.stream({ strength: 0.5 });
+		await heard(plugin);
+		expect(region()).toEqual(['all', true]);
+		controller.apply({ type: 'region', region: 'changed' });
+		plugin.stream({ strength: 0.4 });
+		await heard(plugin);
+		expect(region()).toEqual(['changed', false]);
+	});
+
 	it('says how long its filter holds a painting, and what comes then; one that says nothing holds it for ever', async () => {
 		const plugin = await PluginEnd.connect(path());
 		plugin.stream({ failure: 'hold', holdS: 4, afterHold: 'passthrough' });
@@ -138,7 +163,7 @@ describe('a plugin', () => {
 		expect(link.stream).not.toHaveProperty('afterHold');
 	});
 
-	it.each([[{ holdS: 0 }], [{ holdS: -1 }], [{ holdS: 86_401 }], [{ afterHold: 'hold' }]])(
+	it.each([[{ holdS: 0 }], [{ holdS: -1 }], [{ holdS: 86_401 }], [{ afterHold: 'hold' }], [{ region: 'sky' }]])(
 		'that says %j is hung up on',
 		async (parts) => {
 			const plugin = await PluginEnd.connect(path());

@@ -1,10 +1,20 @@
-import { describe, expect, test, vi } from 'vitest';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { regionOf } from '../../sidecar/app/regions.ts';
 import { OwnRegion, parse, Region } from '../../sidecar/config/schema.ts';
 import { regionOfText, textOfRegion } from '../../sidecar/config/region-text.ts';
 import { RegionMasks } from '../../sidecar/region/region-masks.ts';
-import { rgbLayout, type Mask, type Size, type StyledFrame } from '../../sidecar/frame/frame.ts';
+import {
+	pictureByteLength,
+	rgbLayout,
+	type Mask,
+	type Picture,
+	type PixelFormat,
+	type Size,
+	type StyledFrame,
+} from '../../sidecar/frame/frame.ts';
 import { loadNative } from '../../sidecar/native.ts';
+import { log } from '../../sidecar/telemetry/logger.ts';
 
 const native = loadNative();
 const SOURCE = { width: 320, height: 180 };
@@ -54,6 +64,7 @@ describe('a region, as it is written', () => {
 			['subject,feather=12', { of: 'subject', isInverted: false, featherPx: 12 }],
 			['background', { of: 'subject', isInverted: true, featherPx: 0 }],
 			['background,invert', { of: 'subject', isInverted: false, featherPx: 0 }],
+			['alpha,invert,feather=4', { of: 'alpha', isInverted: true, featherPx: 4 }],
 			['face.png,invert,feather=2.5', { of: { file: 'face.png' }, isInverted: true, featherPx: 2.5 }],
 		] as const) {
 			const own = parse(
@@ -70,7 +81,7 @@ describe('a region, as it is written', () => {
 		for (const mask of ['../face.png', '/etc/passwd', 'a/b.png', 'face.txt', ''])
 			expect(() => parse(Region, { mask }, 'region'), mask).toThrow(/expected a (plain file name|file name that ends)/);
 		for (const other of ['sky', 7, null, [], true])
-			expect(() => parse(Region, other, 'region')).toThrow(/expected all, changed, subject, background or/);
+			expect(() => parse(Region, other, 'region')).toThrow(/expected all, changed, subject, background, alpha or/);
 		for (const other of [{ mask: 'face.png', feather: -1 }, { mask: 'face.png', blur: 2 }, { invert: true }])
 			expect(() => parse(Region, other, 'region')).toThrow(/feather|blur|mask/);
 		expect(parse(Region, { mask: 'face.png', invert: true, feather: 4 }, 'region')).toBeTruthy();
@@ -145,5 +156,74 @@ describe('the mask of a frame', () => {
 		expect(share(mask!, 80, 50)).toBe(255);
 		for (let i = 20; i < 35; i++) mask = await masks.maskOf(frame(i, 60), wanted('subject', 1));
 		expect(share(mask!, 80, 50)).toBe(0);
+	});
+});
+
+describe('the alpha of the source as a mask', () => {
+	afterEach(() => void vi.restoreAllMocks());
+
+	/** A picture of noise, and its alpha: in it for BGRA and RGBA, else behind it. */
+	const lookOf = (format: PixelFormat, size: Size, alpha: (pixel: number) => number) => {
+		const layout = { ...rgbLayout(size), format };
+		const pixels = size.width * size.height;
+		const data = new Uint8Array(pictureByteLength(layout)).map((_, at) => (at * 37) % 251);
+		const isInside = format === 'BGRA' || format === 'RGBA';
+		for (let pixel = 0; isInside && pixel < pixels; pixel++) data[4 * pixel + 3] = alpha(pixel);
+		const picture: Picture = { ...layout, data };
+		const alphaPlane = Uint8Array.from({ length: isInside ? 0 : pixels }, (_, pixel) => alpha(pixel));
+		return { picture, alphaPlane, timestampUs: 0 };
+	};
+	const masksOf = (source: Size) =>
+		new RegionMasks({
+			native,
+			source,
+			painted: PAINTED,
+			fit: 'stretch',
+			load: () => Promise.reject(new Error('none')),
+		});
+
+	test('is what every pixel has, in whichever format, and its inverse the rest', async () => {
+		const size = fc.record({ width: fc.integer({ min: 1, max: 9 }), height: fc.integer({ min: 1, max: 9 }) });
+		const formats = fc.constantFrom<PixelFormat>('BGRA', 'RGBA', 'I420', 'UYVY');
+		await fc.assert(
+			fc.asyncProperty(
+				formats,
+				size,
+				fc.infiniteStream(fc.integer({ min: 0, max: 255 })),
+				async (format, of, bytes) => {
+					const alphas = Array.from({ length: of.width * of.height }, () => bytes.next().value as number);
+					const look = lookOf(format, of, (pixel) => alphas[pixel]!);
+					const seen = async (text: string) => [
+						...((await masksOf(of).maskOf(look, wanted(text)))?.data ?? alphas.map(() => 255)),
+					];
+					expect(await seen('alpha')).toEqual(alphas);
+					expect(await seen('alpha,invert')).toEqual(alphas.map((alpha) => 255 - alpha));
+				},
+			),
+			{ numRuns: 200 },
+		);
+	});
+
+	test('is everything where the source is opaque all over', async () => {
+		const look = lookOf('BGRA', SOURCE, () => 255);
+		expect(await masksOf(SOURCE).maskOf(look, wanted('alpha'))).toBeUndefined();
+	});
+
+	test('follows the picture, and is the same mask while that has the same alpha', async () => {
+		const masks = masksOf(SOURCE);
+		const until = (x: number) => lookOf('BGRA', SOURCE, (pixel) => (pixel % SOURCE.width < x ? 255 : 0));
+		const first = await masks.maskOf(until(100), wanted('alpha,feather=4'));
+		expect(await masks.maskOf(until(100), wanted('alpha,feather=4'))).toBe(first);
+		const next = (await masks.maskOf(until(101), wanted('alpha,feather=4')))!;
+		expect([first!.data[100], next.data[100]! > 0, next.data[101]]).toEqual([0, true, 0]);
+		const hard = (await masks.maskOf(until(101), wanted('alpha')))!;
+		expect([hard.data[100], hard.data[101]]).toEqual([255, 0]);
+	});
+
+	test('of a source that has none is everything, which is said once', async () => {
+		const warn = vi.spyOn(log, 'warn').mockImplementation(() => {});
+		const masks = masksOf(SOURCE);
+		for (let i = 0; i < 3; i++) expect(await masks.maskOf(frame(i), wanted('alpha'))).toBeUndefined();
+		expect(warn.mock.calls).toEqual([['the source has no alpha to be a mask, all is painted']]);
 	});
 });

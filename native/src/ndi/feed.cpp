@@ -90,6 +90,21 @@ FrameRef Feed::wait(const Request& request) {
 	return {};
 }
 
+void Feed::copyAlpha(const Frame& frame, const cv::Size& size, std::span<std::uint8_t> room) {
+	const std::size_t bytes = static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
+	if (room.size() < bytes) return;
+	if (frame.kind != FrameKind::UYVA) {
+		std::ranges::fill(room.first(bytes), std::uint8_t{255});
+		return;
+	}
+	const std::size_t colours = uyvyByteLength(frame.width, frame.height);
+	const cv::Mat alpha(
+		frame.height, frame.width, CV_8U, frame.memory() + colours, alphaRowBytes(frame.width)
+	);
+	cv::Mat target(size, CV_8U, room.data());
+	resize_(alpha, target);
+}
+
 Feed::Outcome Feed::perform(const Request& request) {
 	Outcome outcome;
 	const FrameRef frame = wait(request);
@@ -118,6 +133,7 @@ Feed::Outcome Feed::perform(const Request& request) {
 	} else {
 		convert_.convert(source, target, Fit::STRETCH);
 	}
+	copyAlpha(*frame, layout.size(), request.target.subspan(bytes));
 	outcome.missed = frame->sequence - static_cast<std::uint64_t>(given_ + 1);
 	given_ = static_cast<std::int64_t>(frame->sequence);
 	outcome.status = Status::OK;

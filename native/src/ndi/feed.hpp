@@ -11,6 +11,7 @@
 
 #include "intake.hpp"
 #include "pixels.hpp"
+#include "resizer.hpp"
 #include "wake.hpp"
 
 namespace allaprima::ndi {
@@ -38,7 +39,8 @@ public:
 	Feed& operator=(const Feed&) = delete;
 	~Feed() { stop(); }
 
-	/** One of the two at a time. `target` must live until the outcome is there, or until `stop`. */
+	/** One of the two at a time. `target` must live until the outcome is there, or until `stop`; where it has
+	 * room behind the picture for a byte a pixel, the alpha goes there, 255 where the source has none. */
 	void open(std::int64_t untilUs) { request({true, untilUs, {}}); }
 	void next(std::span<std::uint8_t> target) { request({false, INT64_MAX, target}); }
 	std::optional<Outcome> takeOutcome();
@@ -57,6 +59,7 @@ private:
 	void run();
 	Outcome perform(const Request& request);
 	FrameRef wait(const Request& request);
+	void copyAlpha(const Frame& frame, const cv::Size& size, std::span<std::uint8_t> room);
 	bool isStopping() const;
 
 	const std::shared_ptr<Intake> intake_;
@@ -70,6 +73,7 @@ private:
 	std::int64_t given_ = -1;
 	bool isStopping_ = false;
 	PixelConverter convert_;
+	Resizer resize_;
 	std::thread thread_;
 };
 

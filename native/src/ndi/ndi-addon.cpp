@@ -663,7 +663,6 @@ public:
 	/** (input) */
 	explicit ReceiverObject(const Napi::CallbackInfo& info) : IntakeObject(info) {
 		IntakeOptions options = intakeOptionsOf(info[0], "input");
-		options.keepsAlpha = false;
 		rethrowing(info.Env(), [&] { session_->start(std::move(options), std::nullopt, false); });
 	}
 };

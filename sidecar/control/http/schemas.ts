@@ -79,7 +79,7 @@ const controlView = object<ControlView>(
 		region: {
 			...text,
 			description:
-				'What is painted: all, changed, subject, background or the name of a mask; then ,invert and ,feather=PX',
+				'What is painted: all, changed, subject, background, alpha or the name of a mask; then ,invert and ,feather=PX',
 		},
 		isRegionOfPreset: { ...flag, description: 'Whether the style says so' },
 	},

@@ -172,7 +172,7 @@ export const OSC_ADDRESSES: readonly OscAddress[] = [
 	},
 	{
 		path: 'region',
-		takes: 's: all, changed, subject, background, preset or the name of a mask, then ,invert and ,feather=PX',
+		takes: 's: all, changed, subject, background, alpha, preset or the name of a mask, then ,invert and ,feather=PX',
 		does: 'What is painted of the picture; preset: as the style says.',
 		read: (args) =>
 			single(
