@@ -42,8 +42,15 @@ class Condition(nn.Module):
         for name in ("patch", "mix", "block", "latents"):
             getattr(self, name).load_state_dict(getattr(encoder, name).state_dict())
 
+    def _level0(self, picture):
+        return self.block(self.mix(F.relu(self.patch(picture))))
+
+    def invert(self, picture):
+        """The latents that a painting was decoded from, as far as the painting tells."""
+        return bound(self.latents(self._level0(picture)))
+
     def forward(self, picture):
-        level0 = self.block(self.mix(F.relu(self.patch(picture))))
+        level0 = self._level0(picture)
         level1 = F.relu(self.to1(F.relu(level0)))
         level2 = F.relu(self.to2(level1))
         first = torch.cat([self.out[0](F.relu(level0)), bound(self.latents(level0))], dim=1)

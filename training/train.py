@@ -43,6 +43,11 @@ BFLOAT16 = "avx512_bf16" in (Path("/proc/cpuinfo").read_text() if Path("/proc/cp
 AUTOENCODER_START, AUTOENCODER_RATE = 2.5, 0.3
 TEXTURED = 3  # One picture in so many has its texture compared: that costs three times as much as everything else in the loss.
 GRID = 3.0  # Weight of grid_loss beside the texture loss.
+ENCODER_RATE = 0.3  # The text encoder's share of the rate, once it has learned to read.
+# How much a sentence without modifiers may move from where an older encoder had it, beside the reader's loss, and one with them.
+KEPT, KEPT_MODIFIED = 3.0, 0.1
+MODIFIED = 0.55  # How many paintings have their colour or light modified.
+MODIFIER_GROUPS = (("vibrant", "muted", "monochrome"), ("warm", "cool"), ("dark", "bright"), ("bold", "fine"))
 # Noise levels after the first step of 2 and 4 step schedules at 512x288 (shift mu = 0.554), and a little around them.
 LATER_TIMES = (0.839, 0.635, 0.367)
 
@@ -71,14 +76,41 @@ class Pictures:
         return self.count
 
     def batch(self, rng, size, crop=CROP):
-        """A dict of tensors: source, target [B, 3, h, w], noise [B, 16, h/4, w/4], squashed, input_ids, attention_mask."""
+        """A dict of tensors: source, target [B, 3, h, w], noise [B, 16, h/4, w/4], squashed, input_ids, attention_mask, style, named."""
         rows = [self._one(rng, crop) for _ in range(size)]
         stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
         return {
             "source": to_float(stack("source")), "target": to_float(stack("target")), "squashed": to_float(stack("squashed")),
-            "noise": stack("noise"), "input_ids": stack("ids"), "attention_mask": stack("mask"),
+            "noise": stack("noise"), "input_ids": stack("input_ids"), "attention_mask": stack("attention_mask"),
             "style": stack("style"), "named": stack("named"),
         }
+
+    def sentences(self, rng, size):
+        """A dict as batch() gives it, of what the text encoder reads: every style as often as any other, and most with modifiers."""
+        rows = []
+        for _ in range(size):
+            style = str(rng.choice([*STYLES, prompts.NEUTRAL]))
+            phrases = self.phrases[style]
+            text = phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
+            modifiers = []
+            if style != prompts.NEUTRAL:
+                groups = rng.choice(len(MODIFIER_GROUPS), size=int(rng.choice(3, p=[0.3, 0.5, 0.2])), replace=False)
+                modifiers = [str(rng.choice(MODIFIER_GROUPS[group])) for group in groups]
+            read = self._read(rng, style, text, modifiers, self._said(style, text, modifiers))
+            rows.append({**read, "squashed": squash(self.sources[int(rng.integers(self.count))])})
+        stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
+        return {key: to_float(stack(key)) if key == "squashed" else stack(key) for key in rows[0]}
+
+    def _said(self, style, text, modifiers):
+        """The modifiers and those that the preset's own words name."""
+        return [*(prompts.PRESET_MODIFIERS.get(style, ()) if text == self.phrases[style][0] else ()), *modifiers]
+
+    def _read(self, rng, style, text, modifiers, said):
+        """The sentence with its modifiers, for the text encoder, and for the Reader what it says."""
+        named = np.zeros(len(prompts.MODIFIERS), np.float32)
+        named[[list(prompts.MODIFIERS).index(name) for name in said]] = 1
+        ids, mask = self.tokenize(prompts.modified(text, modifiers, rng))
+        return {"input_ids": np.array(ids), "attention_mask": np.array(mask), "style": np.array([*STYLES, prompts.NEUTRAL].index(style)), "named": named}
 
     def _one(self, rng, crop):
         index = int(rng.integers(self.count))
@@ -93,27 +125,22 @@ class Pictures:
         phrases = self.phrases[style]
         # The preset's own words are what most people will send.
         text = phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
-        target, named = source, np.zeros(len(prompts.MODIFIERS), np.float32)
+        target, modifiers, said = source, [], []
         if style != prompts.NEUTRAL:
             modifiers = self._modifiers(rng, index, style)
-            said = [*(prompts.PRESET_MODIFIERS.get(style, ()) if text == phrases[0] else ()), *modifiers]
+            said = self._said(style, text, modifiers)
             target = modify(np.array(self.paintings[style][index][cut]), said)
-            text = prompts.modified(text, modifiers, rng)
-            named[[list(prompts.MODIFIERS).index(name) for name in said]] = 1
-        ids, mask = self.tokenize(text)
         return {
-            "source": source, "target": target, "squashed": squash(whole),
-            "noise": all_channels(self.noise[index][grid], rng), "ids": np.array(ids), "mask": np.array(mask),
-            "style": np.array([*STYLES, prompts.NEUTRAL].index(style)), "named": named,
+            "source": source, "target": target, "squashed": squash(whole), "noise": all_channels(self.noise[index][grid], rng),
+            **self._read(rng, style, text, modifiers, said),
         }
 
     def _modifiers(self, rng, index, style):
         """Up to two modifiers of colour and light, and the one that says which strokes this painting has."""
         chosen = []
-        if rng.random() < 0.45:
-            groups = (("vibrant", "muted", "monochrome"), ("warm", "cool"), ("dark", "bright"))
+        if rng.random() < MODIFIED:
             for group in rng.choice(3, size=1 if rng.random() < 0.75 else 2, replace=False, p=[0.42, 0.29, 0.29]):
-                chosen.append(str(rng.choice(groups[group])))
+                chosen.append(str(rng.choice(MODIFIER_GROUPS[group])))
         strokes = data.SCALES[self.scale[index][STYLES.index(style)]]
         if strokes != 1:
             chosen.append("bold" if strokes > 1 else "fine")
@@ -271,7 +298,8 @@ class Reader(torch.nn.Module):
 
     def loss(self, prompt, style, named):
         mean = prompt.mean(dim=1)
-        return F.cross_entropy(self.styles(mean), style) + F.binary_cross_entropy_with_logits(self.modifiers(mean), named)
+        named_or_not = F.binary_cross_entropy_with_logits(self.modifiers(mean), named)
+        return F.cross_entropy(self.styles(mean), style) + len(prompts.MODIFIERS) * named_or_not
 
 
 def average_gradients(model, world):
@@ -333,9 +361,10 @@ class Trainer:
         self.model = Lite(len(prompts.vocabulary())).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         slow = [*self.model.encoder.parameters(), *self.model.decoder.parameters()]
-        apart = ("encoder.", "decoder.", *(("te_",) if frozen else ()))
-        rest = [p for name, p in self.model.named_parameters() if not name.startswith(apart)]
+        rest = [*self.model.unet.parameters()]
         groups = [{"params": rest, "share": 1.0}, {"params": slow, "share": AUTOENCODER_RATE}]
+        if not frozen:
+            groups.append({"params": [*self.model.te_vision.parameters(), *self.model.te_text.parameters()], "share": ENCODER_RATE})
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, foreach=True)
         self.reader = Reader()
         self.reader_optimizer = torch.optim.AdamW(self.reader.parameters(), lr=3e-3)
@@ -364,6 +393,33 @@ class Trainer:
                 mine[name][: len(value)] = value
         self.model.load_state_dict(mine)
         self.ema.load_state_dict(mine)
+
+    def teach_words(self, steps, kept, size=48, learning_rate=6e-4):
+        """Teaches the text encoder and the reader alone, on sentences, what is asked for: paintings have no need to say it first.
+
+        kept: embeddings stay about where they are, as what the denoiser has learned goes on from them. Every worker does the same.
+        """
+        text, rng = self.model.te_text, np.random.default_rng(7)
+        old = copy.deepcopy(text).requires_grad_(False)
+        optimizer = torch.optim.AdamW([*text.parameters(), *self.reader.parameters()], lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = learning_rate * rate(step, steps, steps // 2, warmup=30)
+            batch = self.pictures.sentences(rng, size)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16, cache_enabled=False):
+                with torch.no_grad():
+                    seen = self.model.te_vision(batch["squashed"])
+                    before = old(batch["input_ids"], batch["attention_mask"], seen)
+                prompt = text(batch["input_ids"], batch["attention_mask"], seen)
+            loss = read = self.reader.loss(prompt.float(), batch["style"], batch["named"])
+            if kept:
+                moved = (prompt - before).float().square().mean(dim=(1, 2))
+                loss = loss + (moved * torch.where(batch["named"].sum(1) > 0, KEPT_MODIFIED, KEPT)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % 50 == 0 and self.rank == 0:
+                print(f"words: step {step}, read {read.item():.3f}", flush=True)
+        self.ema.te_text.load_state_dict(text.state_dict())
 
     def advance(self, factor=1.0, autoencoder=False):
         """One optimisation step at this share of the peak learning rate, of all or the autoencoder only; returns the loss parts."""
@@ -433,8 +489,11 @@ def run(rank, args):
     before = 0.0
     if (out / "last.pt").exists():
         before = trainer.load(out / "last.pt")
-    elif args.start:
-        trainer.start_from(args.start)
+    else:
+        if args.start:
+            trainer.start_from(args.start)
+        if not args.frozen_encoder:
+            trainer.teach_words(args.encoder_steps, kept=bool(args.start))
     log = open(out / "log.csv", "a", newline="") if rank == 0 else None
     writer = csv.writer(log) if log else None
     keys = ("loss", "paint", "autoencode", "latent", "texture", "read")
@@ -473,6 +532,7 @@ def main():
     parser.add_argument("--out", default="training/.cache/run")
     parser.add_argument("--steps", type=int, default=40000)
     parser.add_argument("--autoencoder-steps", type=int, default=2000, help="steps at the start that train encoder and decoder alone")
+    parser.add_argument("--encoder-steps", type=int, default=600, help="steps before all others that teach the text encoder words alone")
     parser.add_argument("--cooldown", type=int, default=8000, help="steps at the end over which the learning rate falls")
     parser.add_argument("--start", help="an older checkpoint to take weights from where there is nothing to resume")
     parser.add_argument("--frozen-encoder", action="store_true", help="text and vision encoder stay as --start has them")

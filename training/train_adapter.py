@@ -3,7 +3,7 @@
     python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --steps 500
 
 The condition is the model's own last painting (with the adapter, on advected noise) warped onto this frame along the
-input's flow; it is renewed every 1 to 4 frames, as the engine does. The target is half of what the base paints of this
+input's flow; it is renewed every 1 to 8 frames, as the engine does. The target is half of what the base paints of this
 frame and half of the warped last painting where the warp is valid. Resumes from OUT/adapter.pt, like training.train.
 """
 
@@ -33,6 +33,9 @@ from training.train import BFLOAT16, average_gradients, picture_loss, rate, squa
 OWN = 0.5
 # Steadiness must not be bought with blur: the texture stays that of the frame's own painting.
 TEXTURE = 0.5
+# What the condition network makes of a painting are the latents that it was decoded from: as the base's encoder it is further from them than
+# one painting is from the next, and moving towards what it says is a loss everywhere.
+INVERSE = 0.5
 LENGTH = 10
 
 
@@ -76,7 +79,7 @@ class Sequence:
         self.text = prompts.PRESETS[style]
         self.noise = motion.AdvectedNoise((LATENT_CHANNELS, crop[0] // 4, crop[1] // 4), rng)
         self.index, self.painting, self.condition, self.age = 0, None, None, 0
-        self.refresh = int(rng.choice([1, 2, 2, 3, 4]))
+        self.refresh = int(rng.choice([1, 2, 4, 8]))
 
     def _pan(self, still, moving):
         """Frames of a camera that drifts and zooms over a still, with a little sensor noise."""
@@ -166,11 +169,13 @@ class AdapterTrainer:
             with torch.no_grad():
                 source_latents, details = self.base.encoder(frame)
                 full = torch.full((frame.shape[0],), 1000.0)
-                own = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents), details).float()
+                x0 = self.base.unet.predict(noise, full, prompt, source_latents)
+                own = self.base.decoder(x0, details).float()
+            inverse = (self.adapter.condition.invert(own).float() - x0.float()).abs().mean()
             hooks = self.adapter.bind(self.adapter.condition(condition), torch.ones(1))
             y = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents, hooks), details).float()
         share = (1 - OWN) * weight[:, None]
-        loss = picture_loss(y, own * (1 - share) + warped * share).mean() + TEXTURE * texture_loss(y, own)
+        loss = picture_loss(y, own * (1 - share) + warped * share).mean() + TEXTURE * texture_loss(y, own) + INVERSE * inverse
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         if self.world > 1:
@@ -187,7 +192,7 @@ class AdapterTrainer:
         for sequence, painting, first in zip(self.sequences, shown, plain):
             sequence.keep(first if sequence.painting is None else painting)
         self.step += 1
-        return {"loss": loss.item(), "to_warped": moved.item() * 127.5, "base_to_warped": alone.item() * 127.5}
+        return {"loss": loss.item(), "inverse": inverse.item(), "to_warped": moved.item() * 127.5, "base_to_warped": alone.item() * 127.5}
 
 
 def run(rank, args):
@@ -209,7 +214,7 @@ def run(rank, args):
         log = open(out / "log.csv", "a", newline="")
         writer = csv.writer(log)
         if trainer.step == 0:
-            writer.writerow(["step", "minutes", "loss", "to_warped", "base_to_warped"])
+            writer.writerow(["step", "minutes", "loss", "inverse", "to_warped", "base_to_warped"])
     started, window = time.time(), []
     while trainer.step < args.steps:
         window.append(trainer.advance(rate(trainer.step, args.steps, cooldown=args.steps // 2, warmup=60)))

@@ -160,6 +160,28 @@ class Training(unittest.TestCase):
                 self.assertTrue(all(torch.equal(value, before[name]) for name, value in state.items() if name.startswith("te_")))
                 self.assertFalse(torch.equal(state["unet.enter.weight"], before["unet.enter.weight"]))
 
+    def test_the_encoder_learns_words_alone_and_may_be_kept_from_moving_far(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data.build([], Path(folder) / "train", 2, held=False, seed=1, workers=1)
+            pictures, moved = Pictures(Path(folder) / "train"), {}
+            sentences = pictures.sentences(np.random.default_rng(3), 32)
+            plain = sentences["named"].sum(1) == 0
+            self.assertTrue(0 < plain.sum() < 16)
+
+            def read(trainer, model):
+                with torch.no_grad():
+                    prompt = model.prompt(sentences["input_ids"], sentences["attention_mask"], sentences["squashed"])
+                    return prompt, trainer.reader.loss(prompt, sentences["style"], sentences["named"]).item()
+
+            for kept in (False, True):
+                trainer = Trainer(pictures, batch=2)
+                before, wrong = read(trainer, trainer.model)
+                trainer.teach_words(16, kept, size=16)
+                after, right = read(trainer, trainer.ema)
+                self.assertLess(right, 0.8 * wrong)
+                moved[kept] = (after - before)[plain].square().mean()
+            self.assertLess(moved[True], 0.8 * moved[False])
+
     def test_modifiers_move_what_they_name(self):
         painting = np.random.default_rng(0).integers(60, 190, (24, 24, 3)).astype(np.uint8)
         lab = lambda *names: cv2.cvtColor(modify(painting, names), cv2.COLOR_RGB2LAB).astype(float) - (0, 128, 128)
