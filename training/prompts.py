@@ -139,7 +139,7 @@ vintage retro noir neon abstract expressive impressionist impressionism baroque 
 """.split()
 
 # Those that anyone sees in what is painted (models/lite/README.md), as the manifest gives them to controls; the strongest first.
-OFFERED_MODIFIERS = ("bright", "dark", "muted")
+OFFERED_MODIFIERS = ("bright", "dark", "monochrome", "warm", "cool", "muted", "vibrant")
 
 _PIECES = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+|[^\s]", re.UNICODE)
 
