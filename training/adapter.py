@@ -5,7 +5,7 @@ one small network on the last painting warped onto this frame, [-1, 1], packed a
 
 The last hook is ours: plain LLLite learned next to nothing here, because what it must add, the difference of two nearly
 equal paintings, is far smaller than what a new network gets wrong about either. So the condition network starts as the base's own
-encoder and gives the warped painting's latents w, and at the output x0 + multiplier * tanh(gate) * (w - x0), gate zero at the
+encoder, learns to invert the decoder and gives the warped painting's latents w, and at the output x0 + multiplier * tanh(gate) * (w - x0), gate zero at the
 start, decides place by place how much of the last painting to keep.
 """
 

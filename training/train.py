@@ -90,8 +90,7 @@ class Pictures:
         rows = []
         for _ in range(size):
             style = str(rng.choice([*STYLES, prompts.NEUTRAL]))
-            phrases = self.phrases[style]
-            text = phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
+            text = self._phrase(rng, style)
             modifiers = []
             if style != prompts.NEUTRAL:
                 groups = rng.choice(len(MODIFIER_GROUPS), size=int(rng.choice(3, p=[0.3, 0.5, 0.2])), replace=False)
@@ -100,6 +99,11 @@ class Pictures:
             rows.append({**read, "squashed": squash(self.sources[int(rng.integers(self.count))])})
         stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))
         return {key: to_float(stack(key)) if key == "squashed" else stack(key) for key in rows[0]}
+
+    def _phrase(self, rng, style):
+        """The preset's own words, which are what most people will send, or any others."""
+        phrases = self.phrases[style]
+        return phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
 
     def _said(self, style, text, modifiers):
         """The modifiers and those that the preset's own words name."""
@@ -122,9 +126,7 @@ class Pictures:
         grid = (slice(None), slice(y // 4, (y + crop[0]) // 4), slice(x // 4, (x + crop[1]) // 4))
         whole = self.sources[index]
         source = np.array(whole[cut])
-        phrases = self.phrases[style]
-        # The preset's own words are what most people will send.
-        text = phrases[0] if rng.random() < 0.15 else phrases[int(rng.integers(len(phrases)))]
+        text = self._phrase(rng, style)
         target, modifiers, said = source, [], []
         if style != prompts.NEUTRAL:
             modifiers = self._modifiers(rng, index, style)
