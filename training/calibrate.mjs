@@ -1,7 +1,8 @@
 // Runs the graphs of a model folder for training/quantize.py, which writes the job and reads the result: `calibrate.mjs WORK`.
 // WORK/job.json: { folder, count, height, width, prompts, taps? | variants? }; frames.u8 [count, 2, height, width, 3] holds pairs of
 // successive frames, small.u8 the second of each at the size of the text-and-vision encoder.
-// taps { role: { file, names } }: the values that those tensors take -> samples.f32, and their shapes and extremes.
+// taps { role: { file, names, windows } }: the values that those tensors take -> samples.f32, and their shapes and extremes; patches.f32: what
+// convolutions { name: { of, gives, kernel, strides, pads } } read of them.
 // variants [{ role: file }]: the mean squared errors of the paintings when these graphs stand in for the fp32 ones, of pixels and of blocks.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ const { readTokenizer } = await dist('tokenizer.js');
 const { resolveShape } = await dist('session.js');
 
 const SAMPLES = 1024; // of each tensor in each run
+const PATCHES = 48; // of each convolution in each run
 const BLOCK = 16; // px: what is wrong by the same amount over so much is seen as a blotch
 
 const work = process.argv[2];
@@ -39,9 +41,11 @@ const fp32 = {};
 for (const [role, { file }] of Object.entries(manifest.graphs))
 	fp32[role] = await open(job.taps?.[role]?.file ?? join(job.folder, /** @type {any} */ (file)));
 
-/** @typedef {{ shape: readonly number[], min: number, max: number, sums: Float64Array, parts: Float32Array[] }} Tensor */
-/** @type {Record<string, Record<string, Tensor>>} sums: of each channel */
+/** @typedef {{ shape: readonly number[], min: number, max: number, parts: Float32Array[] }} Tensor */
+/** @type {Record<string, Record<string, Tensor>>} */
 const seen = {};
+/** @type {Record<string, Record<string, Float32Array[]>>} a patch each, [channels, height, width] */
+const read = {};
 
 /** Samples of the tapped tensors: evenly spread from a place that changes, so that no grid of the picture is missed. */
 const watch = (/** @type {string} */ role, /** @type {ort.InferenceSession.OnnxValueMapType} */ values) => {
@@ -52,22 +56,47 @@ const watch = (/** @type {string} */ role, /** @type {ort.InferenceSession.OnnxV
 			shape: dims,
 			min: Infinity,
 			max: -Infinity,
-			sums: new Float64Array(dims[1]),
 			parts: [],
 		});
-		const plane = floats.length / dims[1];
 		const taken = Math.min(SAMPLES, floats.length);
 		const part = new Float32Array(taken);
 		const offset = (tensor.parts.length * 7919) % floats.length;
 		for (let i = 0; i < taken; i++) part[i] = floats[(offset + Math.floor((i * floats.length) / taken)) % floats.length];
 		tensor.parts.push(part);
-		for (let i = 0; i < floats.length; i++) {
-			const value = floats[i];
+		for (const value of floats) {
 			if (value < tensor.min) tensor.min = value;
 			if (value > tensor.max) tensor.max = value;
-			tensor.sums[Math.floor(i / plane)] += value / plane;
 		}
 	}
+	for (const [name, window] of Object.entries(job.taps[role].windows)) {
+		const patches = ((read[role] ??= {})[name] ??= []);
+		const tensor = /** @type {ort.Tensor} */ (values[window.of]);
+		const [down, across] = /** @type {ort.Tensor} */ (values[window.gives]).dims.slice(2);
+		for (let i = 0; i < PATCHES; i++) {
+			const place = (patches.length * 7919) % (down * across);
+			patches.push(patchOf(tensor, window, Math.floor(place / across), place % across));
+		}
+	}
+};
+
+/** What a convolution reads for one place of its output; zeros beyond the edge. */
+const patchOf = (
+	/** @type {ort.Tensor} */ { data, dims: [, channels, height, width] },
+	/** @type {{ kernel: number[], strides: number[], pads: number[] }} */ { kernel, strides, pads },
+	/** @type {number} */ row,
+	/** @type {number} */ column,
+) => {
+	const patch = new Float32Array(channels * kernel[0] * kernel[1]);
+	let at = 0;
+	for (let channel = 0; channel < channels; channel++)
+		for (let dy = 0; dy < kernel[0]; dy++)
+			for (let dx = 0; dx < kernel[1]; dx++, at++) {
+				const y = row * strides[0] - pads[0] + dy;
+				const x = column * strides[1] - pads[1] + dx;
+				if (y >= 0 && x >= 0 && y < height && x < width)
+					patch[at] = /** @type {Float32Array} */ (data)[(channel * height + y) * width + x];
+			}
+	return patch;
 };
 
 /** The inputs of a role by name, out of all that is there; what nothing gives is zero. */
@@ -182,21 +211,23 @@ if (job.taps) {
 	const tensors = Object.entries(seen).map(([role, byName]) => [
 		role,
 		Object.fromEntries(
-			Object.entries(byName).map(([name, { shape, min, max, sums, parts }]) => [
+			Object.entries(byName).map(([name, { shape, min, max, parts }]) => [
 				name,
-				{
-					shape,
-					min,
-					max,
-					means: Array.from(sums, (sum) => sum / parts.length),
-					count: parts.reduce((sum, part) => sum + part.length, 0),
-				},
+				{ shape, min, max, count: parts.reduce((sum, part) => sum + part.length, 0) },
 			]),
 		),
 	]);
 	const parts = Object.values(seen).flatMap((byName) => Object.values(byName).flatMap((tensor) => tensor.parts));
 	writeFileSync(join(work, 'samples.f32'), Buffer.concat(parts.map((part) => Buffer.from(part.buffer))));
 	result.taps = Object.fromEntries(tensors);
+	const patches = Object.values(read).flatMap((byName) => Object.values(byName));
+	writeFileSync(join(work, 'patches.f32'), Buffer.concat(patches.flatMap((all) => all.map((patch) => Buffer.from(patch.buffer)))));
+	result.patches = Object.fromEntries(
+		Object.entries(read).map(([role, byName]) => [
+			role,
+			Object.fromEntries(Object.entries(byName).map(([name, all]) => [name, [all.length, all[0].length]])),
+		]),
+	);
 } else {
 	const errors = [];
 	for (const variant of job.variants) {

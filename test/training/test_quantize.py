@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from training import quantize
+from training import qdq, quantize, rounding
 
 
 def tiny(half=False):
@@ -58,11 +58,11 @@ def producers(model):
 
 class Surgery(unittest.TestCase):
     def test_taps_are_what_goes_in_and_what_comes_out(self):
-        self.assertEqual(set(quantize.taps(tiny().graph)), set(RANGES))
-        self.assertEqual({v.name for v in quantize.tapped(tiny()).graph.output}, {"z", "yc", "ya", "h", "r"})  # x is an input
+        self.assertEqual(set(qdq.taps(tiny().graph)), set(RANGES))
+        self.assertEqual({v.name for v in qdq.tapped(tiny()).graph.output}, {"z", "yc", "ya", "h", "r"})  # x is an input
 
     def test_convolutions_stand_between_pairs(self):
-        made = quantize.quantize(tiny(), RANGES, {"ya", "yb"})
+        made = qdq.quantize(tiny(), RANGES, {"ya", "yb"})
         onnx.checker.check_model(made, full_check=True)
         by, readers = producers(made), {}
         for node in made.graph.node:
@@ -76,24 +76,24 @@ class Surgery(unittest.TestCase):
         self.assertEqual([v.name for v in made.graph.output], ["z", "yc"])
 
     def test_an_output_of_the_graph_keeps_its_name(self):
-        made = quantize.quantize(tiny(), RANGES, {"yc"})
+        made = qdq.quantize(tiny(), RANGES, {"yc"})
         onnx.checker.check_model(made, full_check=True)
         by = producers(made)
         self.assertEqual(by["yc"].op_type, "DequantizeLinear")
         self.assertIn("Conv", [node.op_type for node in made.graph.node if "yc.raw" in node.output])
 
     def test_weights_stored_as_fp16_are_found_and_dropped(self):
-        made = quantize.quantize(tiny(half=True), RANGES, {"ya"})
+        made = qdq.quantize(tiny(half=True), RANGES, {"ya"})
         names = {i.name for i in made.graph.initializer}
         self.assertFalse({"a.weight", "a.weight.half", "a.bias"} & names)
         self.assertNotIn("Cast", [node.op_type for node in made.graph.node])
         np.testing.assert_array_equal(
             numpy_helper.to_array(next(i for i in made.graph.initializer if i.name == "ya.weight.q")),
-            quantize.quantized_weights(quantize.constants(tiny(half=True).graph)["a.weight"], np.zeros(8), np.float32(1))[0],
+            rounding.quantized_weights(qdq.constants(tiny(half=True).graph)["a.weight"], np.zeros(8), np.float32(1))[0],
         )
 
     def test_without_a_choice_the_graph_stays_as_it_was(self):
-        self.assertEqual(quantize.quantize(tiny(), RANGES, set()).graph, tiny().graph)
+        self.assertEqual(qdq.quantize(tiny(), RANGES, set()).graph, tiny().graph)
 
 
 class Picture(unittest.TestCase):
@@ -101,7 +101,7 @@ class Picture(unittest.TestCase):
 
     def ends(self, model):
         """The operators from the picture back to the convolution."""
-        made = quantize.quantize(model, self.ranges, {"y"})
+        made = qdq.quantize(model, self.ranges, {"y"})
         onnx.checker.check_model(made, full_check=True)
         by, name, kinds = producers(made), "image", []
         while not kinds or kinds[-1] != "Conv":
@@ -115,8 +115,8 @@ class Picture(unittest.TestCase):
         values = {i.name: numpy_helper.to_array(i) for i in made.graph.initializer}
         step, zero = (values[name] for name in producers(made)["y.u8"].input[1:])
         self.assertEqual((step, zero, zero.dtype), (np.float32(1 / 127.5), 127, np.uint8))
-        scale = quantize.quantization(*self.ranges["x"])[0]
-        plain = quantize.quantized_weights(*(quantize.constants(picture().graph)[name] for name in ("weight", "bias")), scale)[2]
+        scale = rounding.quantization(*self.ranges["x"])[0]
+        plain = rounding.quantized_weights(*(qdq.constants(picture().graph)[name] for name in ("weight", "bias")), scale)[2]
         half = (values["y.bias.q"] - plain) * values["y.bias.scale"].astype(np.float64)
         np.testing.assert_allclose(half, 0.5 / 127.5, atol=values["y.bias.scale"].max())
         x = np.random.default_rng(7).uniform(-1.5, 1.5, 10_000)
@@ -133,9 +133,9 @@ class Numbers(unittest.TestCase):
         rng = np.random.default_rng(1)
         weights, bias, scale = rng.normal(0, 1, (6, 5, 3, 3)), rng.normal(0, 1, 6), np.float32(0.02)
         weights[2] = 0  # a channel that says nothing but its bias
-        levels, steps, whole = quantize.quantized_weights(weights, bias, scale)
+        levels, steps, whole = rounding.quantized_weights(weights, bias, scale)
         self.assertEqual((levels.dtype, whole.dtype), (np.int8, np.int32))
-        self.assertLessEqual(np.abs(levels).max(), quantize.WEIGHT_MAX)
+        self.assertLessEqual(np.abs(levels).max(), rounding.WEIGHT_MAX)
         self.assertTrue((np.abs(levels * steps[:, None, None, None] - weights) <= 0.5001 * steps[:, None, None, None]).all())
         step = steps.astype(np.float64) * scale
         self.assertTrue((np.abs(whole * step - bias) <= 0.5001 * step).all())
@@ -143,21 +143,28 @@ class Numbers(unittest.TestCase):
     def test_the_bias_takes_up_what_rounded_weights_do_to_a_flat_area(self):
         rng = np.random.default_rng(3)
         weights, bias, means = rng.normal(0, 1, (6, 5, 3, 3)), rng.normal(0, 1, 6), rng.normal(1, 1, 5)
+        patches = np.repeat(means, 9) + rng.normal(0, 1, (500, 1)) + rng.normal(0, 0.2, (500, 45))
 
         def error(levels, steps, whole):
-            rounded = levels * steps[:, None, None, None].astype(np.float64)
-            return np.abs(np.einsum("oihw,i->o", rounded - weights, means) + whole * steps * 0.001 - bias).max()
+            wrong = ((levels * steps[:, None, None, None].astype(np.float64) - weights).reshape(6, -1) @ patches.T).T + whole * steps * 0.001 - bias
+            return np.abs(wrong.mean(axis=0)).max(), wrong.std(axis=0).max()
 
-        plain, corrected = (error(*quantize.quantized_weights(weights, bias, np.float32(0.001), m)) for m in (None, means))
-        self.assertLess(corrected, 1e-3)
-        self.assertGreater(plain, 0.02)
+        plain, corrected = (error(*rounding.quantized_weights(weights, bias, np.float32(0.001), given)) for given in (None, patches))
+        self.assertLess(corrected[0], 1e-3)
+        self.assertGreater(plain[0], 0.02)
+        self.assertLess(corrected[1], 0.5 * plain[1])  # inputs that rise together: the weights make up for each other
+
+    def test_inputs_that_never_change_are_rounded_to_the_nearest(self):
+        wanted = np.random.default_rng(5).uniform(-70, 70, (4, 6))
+        nearest = np.clip(np.round(wanted), -rounding.WEIGHT_MAX, rounding.WEIGHT_MAX)
+        np.testing.assert_array_equal(rounding.rounded(wanted, np.full((3, 6), 2.0, np.float32)), nearest)
 
     def test_two_products_fit_the_16_bits_in_which_old_processors_add_them(self):
-        self.assertLess(2 * 255 * quantize.WEIGHT_MAX, 2**15)
+        self.assertLess(2 * 255 * rounding.WEIGHT_MAX, 2**15)
 
     def test_zero_is_exact_and_the_ends_are_met(self):
         for low, high in ((-3.0, 5.0), (0.0, 1.0), (-1e-3, 1e-3), (-0.278, 12.0)):
-            scale, zero = quantize.quantization(low, high)
+            scale, zero = rounding.quantization(low, high)
             ends = (np.array([0, zero, 255], np.float64) - zero) * scale
             self.assertEqual(ends[1], 0)
             np.testing.assert_allclose(ends[[0, 2]], [low, high], atol=scale)
@@ -167,19 +174,37 @@ class Numbers(unittest.TestCase):
         values[0] = 12
 
         def error(low, high):
-            scale, zero = quantize.quantization(low, high)
+            scale, zero = rounding.quantization(low, high)
             return np.square((np.clip(np.round(values / scale) + zero, 0, 255) - zero) * scale - values).mean()
 
-        low, high = quantize.best_range(values)
+        low, high = rounding.best_range(values)
         self.assertLess(high, 10)
         self.assertLess(error(low, high), 0.9 * error(values.min(), values.max()))
         self.assertLess(error(low, high), 0.9 * error(low / 2, high / 2))
-        self.assertLess(quantize.best_range(np.zeros(10, np.float32))[0], 0)  # what is always zero has a range too
+        self.assertLess(rounding.best_range(np.zeros(10, np.float32))[0], 0)  # what is always zero has a range too
 
     def test_the_cheapest_errors_are_taken_until_the_bound(self):
         errors, work = {"a": 1.0, "b": 4.0, "c": 0.5, "d": 3.0}, {"a": 100, "b": 1000, "c": 1, "d": 10}
         self.assertEqual(quantize.choose(list(errors), errors, work, 5.6), ["b", "a", "c"])
         self.assertEqual(quantize.choose(list(errors), errors, work, 0.4), [])
+
+
+class Narrowing(unittest.TestCase):
+    def test_an_end_that_nothing_needs_is_drawn_in_and_the_others_stay(self):
+        ranges = {"unet": {**RANGES, "ya": (-40.0, 5.0)}}
+        made = lambda keys: dict(ranges["unet"])
+        square = lambda ends: 1 + sum((a - b) ** 2 for a, b in zip(ends, (-4.0, 5.0)))
+
+        class Line:
+            def errors(self, variants):
+                return [(0.0, square(variant["ya"])) for variant in variants]
+
+        alone = {("unet", "ya"): (0.0, square((-40.0, 5.0)))}
+        quantize.narrow(Line(), made, {"unet": tiny()}, ranges, alone, [("unet", "ya")])
+        self.assertEqual({name: ends for name, ends in ranges["unet"].items() if name != "ya"}, {n: e for n, e in RANGES.items() if n != "ya"})
+        self.assertEqual(ranges["unet"]["ya"][1], 5.0)
+        self.assertLess(abs(ranges["unet"]["ya"][0] + 4), 1.5)
+        self.assertEqual(alone["unet", "ya"][1], square(ranges["unet"]["ya"]))
 
 
 if __name__ == "__main__":
