@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from training.model import DETAIL_CHANNELS, LATENT_CHANNELS, QUERIES, TOKENS, VISION_SIDE, VISION_TOKENS, WIDTH
-from training.adapter import HOOK_CHANNELS, HOOKS
+from training.adapter import GIVES
 
 
 def picture_in(image):
@@ -50,7 +50,8 @@ class LlliteCond(nn.Module):
         self.net = adapter.condition
 
     def forward(self, image):
-        return tuple(self.net(picture_in(image)))
+        given = self.net(picture_in(image))
+        return tuple(given[name] for name in GIVES)
 
 
 class Unet(nn.Module):
@@ -58,8 +59,9 @@ class Unet(nn.Module):
         super().__init__()
         self.net, self.adapter = base.unet, adapter
 
-    def forward(self, sample, timestep, prompt_embeds, source_latents, cond_embeds_0, cond_embeds_1, cond_embeds_2, multiplier):
-        hooks = self.adapter.bind([cond_embeds_0, cond_embeds_1, cond_embeds_2], multiplier)
+    def forward(self, sample, timestep, prompt_embeds, source_latents, *conditions):
+        *given, multiplier = conditions
+        hooks = self.adapter.bind(dict(zip(GIVES, given)), multiplier)
         return self.net(sample, timestep, prompt_embeds, source_latents, hooks)
 
 
@@ -79,8 +81,7 @@ def _map(name, channels, divisor):
     return (name, "float32", ["batch", channels, f"height/{divisor}", f"width/{divisor}"])
 
 
-_widths = lambda names: sum(2 * LATENT_CHANNELS if name == "leave" else HOOK_CHANNELS for name in names)
-COND = [_map(f"cond_embeds_{level}", _widths(names), 4 << level) for level, names in HOOKS.items()]
+COND = [_map(f"cond_embeds_{name}", channels, 4 << level) for name, (level, channels) in GIVES.items()]
 FEATURES = ("vision_features", "float32", ["batch", VISION_TOKENS, WIDTH])
 PROMPT = ("prompt_embeds", "float32", ["batch", QUERIES, WIDTH])
 SOURCE = _map("source_latents", LATENT_CHANNELS, 4)

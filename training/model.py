@@ -19,7 +19,6 @@ VISION_SIDE = 128
 VISION_TOKENS = 64
 CHANNELS = (32, 64, 96, 128)
 EMBED = 128
-HOOK_CHANNELS = 16
 SMEARED, DIRECTIONS, REACH = 4, 8, 4  # Channels of the noise that are smeared, along how many directions, how many cells each way.
 
 
