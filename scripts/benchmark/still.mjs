@@ -41,7 +41,7 @@ const pictureOf = async (/** @type {string} */ file, /** @type {number} */ at) =
 
 /** @returns {Promise<Section[]>} */
 export const measureStill = async (/** @type {Bench} */ { small, folder, clip, say, pictures }) => {
-	const seconds = small ? 2 : 20;
+	const seconds = small ? 2 : 40;
 	const moving = await clip('512x288', small ? 12 : 480);
 	const one = join(folder, 'still.png');
 	await run('ffmpeg', ['-v', 'error', '-y', '-i', moving, '-frames:v', '1', one]);
