@@ -24,7 +24,7 @@ import { openFileSource } from '../ingest/file-source.ts';
 import type { FrameSource } from '../ingest/frame-source.ts';
 import { openNdiSource } from '../ingest/ndi-source.ts';
 import { openObsSource, type ObsTaps } from '../ingest/obs-source.ts';
-import { openSceneSource } from '../ingest/scene-source.ts';
+import { openBackdropSource, openSceneSource } from '../ingest/scene-source.ts';
 import { openScreenshotSource, type Shoot } from '../ingest/screenshot-source.ts';
 import { openSrtSource } from '../ingest/srt-source.ts';
 import type { Fit, NativeAddon } from '../native.ts';
@@ -101,8 +101,8 @@ export const checkTuning = (manifest: ModelManifest, asked: Tuning): void => {
 		);
 };
 
-/** The scene is drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
-const SCENE = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 } };
+/** Scene and backdrop are drawn on the event loop: 5 ms a frame at this size, 15 at 1280x720. */
+const DRAWN = { size: { width: 640, height: 360 }, frameRate: { num: 30, den: 1 } };
 
 /** The source that the configuration names. Errors: ERR_SOURCE, ERR_CONFIG, ERR_RUNTIME. */
 export const openSource = (
@@ -114,13 +114,10 @@ export const openSource = (
 		signal,
 	}: { taps: ObsTaps | undefined; shoot: Shoot | undefined; native: NativeAddon; signal: AbortSignal },
 ): Promise<FrameSource> => {
-	if (source === 'scene')
-		return openSceneSource({
-			...SCENE,
-			...(fps && { frameRate: { num: Math.round(fps * 1000), den: 1000 } }),
-			seed: 0,
-			pace,
-		});
+	const drawn = { ...DRAWN, ...(fps && { frameRate: { num: Math.round(fps * 1000), den: 1000 } }), pace };
+	if (source === 'scene') return openSceneSource({ ...drawn, seed: 0 });
+	if (source.startsWith('backdrop'))
+		return openBackdropSource({ ...drawn, seed: Number(source.slice('backdrop:'.length)) });
 	if (source.startsWith('camera:'))
 		return openCameraSource(source.slice('camera:'.length), { pace, fps, size: cameraSize, format: cameraFormat });
 	if (source.startsWith('obs-screenshot:')) {
@@ -135,7 +132,7 @@ export const openSource = (
 	if (fps !== undefined)
 		throw new SidecarError(
 			'ERR_CONFIG',
-			'Files, OBS, NDI and SRT have a frame rate of their own. Leave fps out; it is for the scene and for cameras.',
+			'Files, OBS, NDI and SRT have a frame rate of their own. Leave fps out; it is for the scene, the backdrop and cameras.',
 		);
 	if (source.startsWith('ndi:')) {
 		if (pace === 'max') throw ownPace('NDI');

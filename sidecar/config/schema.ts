@@ -1094,13 +1094,13 @@ export const Configuration = z.strictObject({
 	source: z
 		.string()
 		.regex(
-			/^(scene|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|srt:\/\/.+|replay:.+)$/s,
-			'expected scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT or replay:FOLDER',
+			/^(scene|backdrop(:\d{1,9})?|file:.+|camera:.+|obs(:.+)?|obs-screenshot:.+|ndi:.+|srt:\/\/.+|replay:.+)$/s,
+			'expected scene, backdrop (backdrop:SEED), file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT or replay:FOLDER',
 		)
 		.default('scene')
 		.meta(
 			help(
-				'Where frames come from: scene, file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT (docs/live.md), or replay:FOLDER',
+				'Where frames come from: scene, backdrop (backdrop:SEED: colours that drift, for painting where nothing is filmed), file:PATH, camera:DEVICE, obs (obs:NAME for one filter of several), obs-screenshot:SOURCE, ndi:NAME, srt://HOST:PORT (docs/live.md), or replay:FOLDER',
 			),
 		),
 	cameraSize: z
@@ -1164,7 +1164,7 @@ export const Configuration = z.strictObject({
 		.min(1)
 		.max(240)
 		.exactOptional()
-		.meta(help('Frame rate of the source scene, or to ask of a camera; a file has its own', 'frames/s')),
+		.meta(help('Frame rate of the scene or backdrop, or to ask of a camera; a file has its own', 'frames/s')),
 	fit: fitField.default('cover'),
 	output: z
 		.enum(['source', 'painted'])

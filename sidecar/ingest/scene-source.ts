@@ -4,9 +4,10 @@ import { nowUs, sleepUntil } from '../frame/clock.ts';
 import { type FrameRate, type PictureLayout, pictureByteLength, type Size } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import type { FrameSource, Pace, SourceEnd, SourceInfo } from './frame-source.ts';
+import { Backdrop } from './scene/backdrop.ts';
 import { Scene } from './scene/scene.ts';
 
-export interface SceneSourceOptions {
+export interface DrawnSourceOptions {
 	size: Size;
 	frameRate: FrameRate;
 	seed: number;
@@ -16,21 +17,30 @@ export interface SceneSourceOptions {
 }
 
 /** The built-in scene: frame k depends on k and the seed alone. */
-export const openSceneSource = async (options: SceneSourceOptions): Promise<FrameSource> => new SceneSource(options);
+export const openSceneSource = async (options: DrawnSourceOptions): Promise<FrameSource> =>
+	new DrawnSource('scene', new Scene(options.size, options.seed), options);
 
-class SceneSource implements FrameSource {
+/** Drifting colour without an end; frame k depends on k and the seed alone. */
+export const openBackdropSource = async (options: DrawnSourceOptions): Promise<FrameSource> =>
+	new DrawnSource('backdrop', new Backdrop(options.size, options.seed), options);
+
+interface Drawing {
+	paint(pixels: Uint32Array, timeS: number): void;
+}
+
+class DrawnSource implements FrameSource {
 	readonly info: SourceInfo;
-	#scene: Scene;
+	#drawing: Drawing;
 	#pace: Pace;
 	#frameCount: number;
 
-	constructor({ size, frameRate, seed, pace, durationS }: SceneSourceOptions) {
+	constructor(name: string, drawing: Drawing, { size, frameRate, pace, durationS }: DrawnSourceOptions) {
 		const layout: PictureLayout = { format: 'RGBA', ...size, matrix: 'bt709', range: 'full' };
-		this.#scene = new Scene(size, seed);
+		this.#drawing = drawing;
 		this.#pace = pace;
 		this.#frameCount = durationS === undefined ? Infinity : Math.round((durationS * frameRate.num) / frameRate.den);
 		this.info = {
-			name: 'scene',
+			name,
 			layout,
 			frameRate,
 			durationUs: durationS === undefined ? 0 : timestampUs(this.#frameCount, frameRate),
@@ -46,7 +56,7 @@ class SceneSource implements FrameSource {
 		let sequence = 0;
 		while (sequence < this.#frameCount) {
 			if (this.#pace === 'source') {
-				// Whoever cannot paint the scene in time leaves frames out, as a camera would.
+				// Whoever cannot paint it in time leaves frames out, as a camera would.
 				const dueSequence = Math.floor(((nowUs() - startedUs) * frameRate.num) / (1e6 * frameRate.den));
 				sequence = Math.max(sequence, dueSequence);
 				if (sequence >= this.#frameCount) break;
@@ -55,7 +65,7 @@ class SceneSource implements FrameSource {
 			if (slot === undefined) break;
 			const bytes = ring.bytes(slot);
 			const timeUs = timestampUs(sequence, frameRate);
-			this.#scene.paint(new Uint32Array(bytes.buffer, bytes.byteOffset, pictureBytes / 4), timeUs / 1e6);
+			this.#drawing.paint(new Uint32Array(bytes.buffer, bytes.byteOffset, pictureBytes / 4), timeUs / 1e6);
 			await (this.#pace === 'source' ? sleepUntil(startedUs + timeUs, signal) : nextTurn());
 			if (signal.aborted) break;
 			const durationUs = timestampUs(sequence + 1, frameRate) - timeUs;

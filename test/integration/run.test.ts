@@ -120,6 +120,25 @@ describe('painting a clip', () => {
 		expect(await probeFrames(at('scene.mp4'))).toHaveLength(5);
 	});
 
+	it('paints a backdrop where nothing is filmed: another seed is another picture', async () => {
+		for (const seed of ['', ':7']) {
+			const result = run([
+				'--source',
+				`backdrop${seed}`,
+				'--sink',
+				`file:${at(`backdrop${seed}.mkv`)}`,
+				'--frames',
+				'5',
+			]);
+			expect(result.stderr).toContain('5 frames painted');
+			expect(await probeFrames(at(`backdrop${seed}.mkv`))).toHaveLength(5);
+		}
+		expect(differenceFrom(at('backdrop.mkv'), at('backdrop:7.mkv'))).toBeLessThan(20);
+		const refused = run(['--source', 'backdrop:blue']);
+		expect(refused.status).toBe(2);
+		expect(refused.stderr).toContain('backdrop (backdrop:SEED)');
+	});
+
 	it('writes what it has painted when it is interrupted, and leaves no child behind', async () => {
 		const child = spawn(
 			process.execPath,

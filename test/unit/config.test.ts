@@ -302,7 +302,7 @@ describe('what is wrong is said with its origin and its key', () => {
 		[
 			'an unknown source',
 			{ source: 'spout:Studio' },
-			/flag --source.*scene, file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt:\/\/HOST:PORT or replay:FOLDER/s,
+			/flag --source.*scene, backdrop \(backdrop:SEED\), file:PATH, camera:DEVICE, obs, obs-screenshot:SOURCE, ndi:NAME, srt:\/\/HOST:PORT or replay:FOLDER/s,
 		],
 		[
 			'an unknown sink',

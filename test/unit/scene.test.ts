@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Frame } from '../../sidecar/frame/frame.ts';
 import { FrameRing } from '../../sidecar/frame/ring.ts';
+import { Backdrop } from '../../sidecar/ingest/scene/backdrop.ts';
 import { Canvas, rgb } from '../../sidecar/ingest/scene/canvas.ts';
 import { Layer } from '../../sidecar/ingest/scene/layer.ts';
 import { Path } from '../../sidecar/ingest/scene/path.ts';
@@ -101,6 +102,53 @@ describe('scene', () => {
 		const run = source.run(ring, stop.signal);
 		stop.abort();
 		expect((await run).warnings).toEqual([]);
+	});
+});
+
+describe('backdrop', () => {
+	const at = (seed: number, timeS: number, { width, height } = SIZE) => {
+		const pixels = new Uint32Array(width * height);
+		new Backdrop({ width, height }, seed).paint(pixels, timeS);
+		return pixels;
+	};
+	/** Mean difference of a byte. */
+	const apart = (a: Uint32Array, b: Uint32Array) => {
+		const [one, other] = [new Uint8Array(a.buffer), new Uint8Array(b.buffer)];
+		return one.reduce((sum, value, i) => sum + Math.abs(value - other[i]!), 0) / one.length;
+	};
+
+	it('depends on the seed and the moment alone', () => {
+		const backdrop = new Backdrop(SIZE, 4);
+		const late = new Uint32Array(SIZE.width * SIZE.height);
+		for (let frame = 0; frame < 5; frame++) backdrop.paint(late, frame / 30);
+		expect(at(4, 4 / 30)).toEqual(late);
+		expect(apart(at(5, 4 / 30), late)).toBeGreaterThan(20);
+	});
+
+	it('drifts without jumps, after a day too, and comes back to nothing that it was', () => {
+		for (const timeS of [0, 3600, 86_400]) {
+			const step = apart(at(1, timeS), at(1, timeS + 1 / 30));
+			expect(step).toBeGreaterThan(0.02);
+			expect(step).toBeLessThan(1.5);
+		}
+		const moments = [0, 20, 60, 600, 3600, 7200, 86_400].map((timeS) => at(1, timeS));
+		for (const [i, a] of moments.entries())
+			for (const b of moments.slice(i + 1)) expect(apart(a, b)).toBeGreaterThan(10);
+	});
+
+	it('has dark and light and several hues, and fills any size', () => {
+		const bytes = new Uint8Array(at(0, 0).buffer);
+		for (const channel of [0, 1, 2]) {
+			const values = bytes.filter((_, i) => i % 4 === channel).sort();
+			const edge = Math.floor(values.length / 50);
+			expect(values.at(-edge)! - values[edge]!).toBeGreaterThan(90);
+		}
+		for (const [width, height] of [
+			[1, 1],
+			[33, 17],
+			[90, 160],
+		] as const)
+			expect(at(2, 5, { width, height }).every((pixel) => pixel >>> 24 === 255)).toBe(true);
 	});
 });
 
