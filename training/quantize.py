@@ -73,6 +73,21 @@ def narrow(line, make, models, ranges, alone, keys):
             return
 
 
+def most(line, make, candidates, alone, work, target):
+    """The convolutions with the most work that together stay at `target` dB or nearer to fp32, blotches counted: (keys, what `make` gives, their errors), or nothing."""
+    errors, aim, best = {key: error for key, (_, error) in alone.items()}, target, ([], {}, [])
+    for _ in range(5):
+        chosen = choose(candidates, errors, work, 255**2 / 10 ** (aim / 10))
+        made = make(chosen)
+        paintings = line.errors([made, *({role: model} for role, model in made.items())])
+        reached = decibels(paintings[0][1])
+        if reached >= target and sum(map(work.get, chosen)) > sum(map(work.get, best[0])):
+            best = chosen, made, paintings
+        # The errors of all together are not quite the sum of what each costs alone.
+        aim += target - reached + (0.2 if reached < target else 0)
+    return best
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="the model's folder; its graphs stay as they are")
@@ -102,20 +117,9 @@ def main():
         for key in sorted(candidates, key=lambda key: -alone[key][1]):
             wider = f" ({decibels(before[key]):.1f} before its ranges were made narrower)" if alone[key][1] != before.get(key, alone[key][1]) else ""
             say(f"{decibels(alone[key][0]):6.1f} dB, {decibels(alone[key][1]):6.1f} dB with blotches, {work_of[key] / 1e6:6.1f} M  {' '.join(key)}{wider}")
-        errors = {key: error for key, (_, error) in alone.items()}
-        target, best = args.target, ([], {}, [])
-        for _ in range(5):
-            chosen = choose(candidates, errors, work_of, 255**2 / 10 ** (target / 10))
-            made = make(chosen)
-            paintings = line.errors([made, *({role: model} for role, model in made.items())])
-            reached = decibels(paintings[0][1])
-            if reached >= args.target and sum(map(work_of.get, chosen)) > sum(map(work_of.get, best[0])):
-                best = chosen, made, paintings
-            # The errors of all together are not quite the sum of what each costs alone.
-            target += args.target - reached + (0.2 if reached < args.target else 0)
-    chosen, made, paintings = best
+        chosen, made, paintings = most(line, make, candidates, alone, work_of, args.target)
     if not chosen:
-        raise SystemExit(f"the paintings in int8 are at {reached:.1f} dB from those in fp32, less than {args.target}; nothing was written")
+        raise SystemExit(f"no choice of convolutions kept the paintings in int8 at {args.target} dB from those in fp32; nothing was written")
     share = sum(map(work_of.get, chosen)) / sum(work_of.values())
     say(f"{len(chosen)} convolutions in int8, {share:.0%} of all products; of those that pay, fp32: {', '.join(' '.join(k) for k in candidates if k not in chosen) or 'none'}")
     write(folder, manifest, made)

@@ -189,6 +189,35 @@ class Numbers(unittest.TestCase):
         self.assertEqual(quantize.choose(list(errors), errors, work, 0.4), [])
 
 
+class Choice(unittest.TestCase):
+    errors = {("unet", "a"): 1.0, ("unet", "b"): 2.0, ("unet", "c"): 4.0, ("unet", "d"): 64.0}
+
+    def most(self, decibels, share):
+        """What is chosen of four with equal work, where together they cost `share` of what they cost alone."""
+        make = lambda keys: {"unet": frozenset(keys)}
+        cost = lambda variant: share * sum(self.errors[key] for key in variant.get("unet", ()))
+
+        class Line:
+            def errors(self, variants):
+                return [(0.0, cost(variant)) for variant in variants]
+
+        alone = {key: (0.0, error) for key, error in self.errors.items()}
+        chosen, made, paintings = quantize.most(Line(), make, list(alone), alone, dict.fromkeys(alone, 10), decibels)
+        if chosen:
+            self.assertEqual(made, make(chosen))
+            self.assertGreaterEqual(quantize.decibels(paintings[0][1]), decibels)
+        return {name for _, name in chosen}
+
+    def test_as_many_as_the_target_allows_whether_they_cost_less_or_more_together(self):
+        target = quantize.decibels(7.5)
+        self.assertEqual(self.most(target, 1.0), {"a", "b", "c"})
+        self.assertEqual(self.most(target, 0.1), {"a", "b", "c", "d"})
+        self.assertEqual(self.most(target, 2.0), {"a", "b"})
+
+    def test_nothing_where_nothing_stays_near_enough(self):
+        self.assertEqual(self.most(quantize.decibels(0.5), 1.0), set())
+
+
 class Narrowing(unittest.TestCase):
     def test_an_end_that_nothing_needs_is_drawn_in_and_the_others_stay(self):
         ranges = {"unet": {**RANGES, "ya": (-40.0, 5.0)}}

@@ -3,7 +3,7 @@ import { clouded, hash, mix, noise, smoothstep } from './noise.ts';
 
 /** Side of a cell, in pixels: colours are worked out once for each and mixed between. */
 const CELL = 8;
-/** How much of the picture's height the field moves in a second, and how much of their circle the hues go. */
+/** Cells of the noise that the field moves in a second, and how much of their circle the hues go. */
 const DRIFT = 0.035;
 const HUE_DRIFT = 0.004;
 
