@@ -93,12 +93,27 @@ export interface NativeAddon {
 	 * Flow from `previous` to `next` (RGB, one size) into `flow`: pixel (x, y) of `previous` is found at
 	 * (x + flow.x, y + flow.y) of `next`. `farneback` has the parameters of dreamlite-stream (pyr_scale
 	 * 0.5, levels 3, winsize 15, iterations 3, poly_n 5, poly_sigma 1.2) at full size; `dis` is OpenCV's
-	 * fast preset computed at half the size, and zero where that motion does not explain the change.
+	 * fast preset computed at half the size, and zero where that motion does not explain the change. For `dis` a flow may
+	 * be smaller than the pictures: it is computed at its own size, counts in its own pixels, and finds less of what is
+	 * slow or small. At 512x288 a quarter takes a third of the time of a half.
 	 */
 	opticalFlow(previous: Picture, next: Picture, flow: Flow, method: 'dis' | 'farneback'): Promise<void>;
 
 	/** Gathers `target(x, y) = source(x - flow.x, y - flow.y)`, bilinear, borders replicated (RGB). */
 	warp(source: Picture, flow: Flow, target: Picture): Promise<void>;
+
+	/**
+	 * Moves latents [channels, height, width] along 1 to 64 flows, the oldest first, each of the shape's size or any larger
+	 * one: by whole cells into `target`, of the same shape. `offsets` [2, height, width] becomes the rest of the motion, in
+	 * cells from -0.5 to 0.5, x then y. Neither may share memory with anything else.
+	 */
+	moveLatents(
+		latents: Float32Array,
+		shape: Size & { channels: number },
+		flows: readonly Flow[],
+		target: Float32Array,
+		offsets: Float32Array,
+	): Promise<void>;
 
 	/**
 	 * Shows a painting (RGB) in `picture`, of any format and size, as `convert` would fit it in, as far as the mask says that lies
@@ -133,12 +148,7 @@ export interface NativeAddon {
 	 */
 	blockDifference(a: Picture, b: Picture): Promise<number>;
 
-	/**
-	 * Mean length of the motion between two RGB pictures of one size, in pixels, from a flow (`dis`) at a quarter of their
-	 * size: for where the flow itself is not needed. It finds less of what is slow or small.
-	 */
-	coarseMotion(previous: Picture, next: Picture): Promise<number>;
-	/** Mean length of the vectors, in pixels. */
+	/** Mean length of the vectors, in pixels of the flow. */
 	meanMotion(flow: Flow): Promise<number>;
 
 	pictureDifference(a: Picture, b: Picture): Promise<PictureDifference>;

@@ -4,25 +4,25 @@ Per hook: y = org(x + multiplier * up(relu(cx + mid(relu(down(x)))))), 1x1 convo
 on the last painting warped onto this frame, [-1, 1]. Where LLLite has mid(cat[cx, down(x)]), mid's half for cx is in that network here: it runs
 when the condition is refreshed, not for each frame, and what a frame would have to cut apart and join is added.
 
-The last hook is ours: plain LLLite learned next to nothing here, because what it must add, the difference of two nearly
-equal paintings, is far smaller than what a new network gets wrong about either. So the condition network starts as the base's own
-encoder, learns to invert the decoder and gives the warped painting's latents w, and at the output x0 + multiplier * tanh(gate) * (w - x0), gate zero at the
-start, decides place by place how much of the last painting to keep.
+The gate is ours: plain LLLite learned next to nothing here, because what it must add, the difference of two nearly
+equal paintings, is far smaller than what a new network gets wrong about either. At the output x0 + multiplier * tanh(gate) * (w - x0), gate zero at the
+start, decides place by place how much of the last painting to keep. w are the latents that the last frame was decoded from, moved along the input's flow with every frame, by
+whole cells and then by `Shift`: they are there before the painting is, and they are exactly the decoder's.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.model import CHANNELS, LATENT_CHANNELS, Residual, bound
+from training.model import CHANNELS, LATENT_CHANNELS, Residual
 
 HIDDEN, GATED = 32, 16
 # U-Net block -> its level. Hooks in the down blocks of the two larger levels, trained like these, did nothing: the distance to the warped painting
 # was 0.868 of the base's with them and 0.869 without. With them, joining what they read as LLLite does, denoiser and decoder took 17.7 ms; without, 15.9.
 HOOKS = {"down2a": 2, "down2b": 2}
 WIDTHS = (32, 48, 64)  # Channels of the condition network's levels.
-# What the condition network gives, cond_embeds_<name> -> (level, channels): something for each hook and for the gate, and the latents of the warped painting.
-GIVES = {**{name: (level, HIDDEN) for name, level in HOOKS.items()}, "gate": (0, GATED), "latents": (0, LATENT_CHANNELS)}
+# What the condition network gives, cond_embeds_<name> -> (level, channels): something for each hook and for the gate.
+GIVES = {**{name: (level, HIDDEN) for name, level in HOOKS.items()}, "gate": (0, GATED)}
 
 
 class Condition(nn.Module):
@@ -33,30 +33,20 @@ class Condition(nn.Module):
         self.patch = nn.Conv2d(3, 48, 4, stride=4)
         self.mix = nn.Conv2d(48, WIDTHS[0], 3, padding=1)
         self.block = Residual(WIDTHS[0])
-        self.latents = nn.Conv2d(WIDTHS[0], LATENT_CHANNELS, 1)
         self.to1 = nn.Conv2d(WIDTHS[0], WIDTHS[1], 2, stride=2)
         self.to2 = nn.Conv2d(WIDTHS[1], WIDTHS[2], 2, stride=2)
-        self.out = nn.ModuleDict({name: nn.Conv2d(WIDTHS[level], channels, 1) for name, (level, channels) in GIVES.items() if name != "latents"})
+        self.out = nn.ModuleDict({name: nn.Conv2d(WIDTHS[level], channels, 1) for name, (level, channels) in GIVES.items()})
 
     def start_from(self, encoder):
         """Copies the weights of the base's encoder."""
-        for name in ("patch", "mix", "block", "latents"):
+        for name in ("patch", "mix", "block"):
             getattr(self, name).load_state_dict(getattr(encoder, name).state_dict())
 
-    def _level0(self, picture):
-        return self.block(self.mix(F.relu(self.patch(picture))))
-
-    def invert(self, picture):
-        """The latents that a painting was decoded from, as far as the painting tells."""
-        return bound(self.latents(self._level0(picture)))
-
     def forward(self, picture):
-        level0 = self._level0(picture)
-        levels = [F.relu(level0)]
+        levels = [F.relu(self.block(self.mix(F.relu(self.patch(picture)))))]
         for down in (self.to1, self.to2):
             levels.append(F.relu(down(levels[-1])))
-        given = {name: out(levels[GIVES[name][0]]) for name, out in self.out.items()}
-        return {**given, "latents": bound(self.latents(level0))}
+        return {name: out(levels[GIVES[name][0]]) for name, out in self.out.items()}
 
 
 class Hook(nn.Module):
@@ -72,8 +62,25 @@ class Hook(nn.Module):
         return x + multiplier * self.up(F.relu(self.mid(F.relu(self.down(x))) + cx))
 
 
+class Shift(nn.Module):
+    """Latents moved by the part of a cell that is left: [B, 2, h, w] in cells, x then y. What does not move stays as it is.
+
+    A cell is four pixels wide, and half of one cell's latents and half of the next one's paint both halves over each other. What
+    moves inside a cell moves between its channels.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.by = nn.Conv2d(2 * LATENT_CHANNELS, LATENT_CHANNELS, 3, padding=1, bias=False)
+        nn.init.zeros_(self.by.weight)
+
+    def forward(self, latents, offsets):
+        x, y = offsets.split(1, dim=1)
+        return latents + self.by(torch.cat([x * latents, y * latents], dim=1))
+
+
 class Gate(nn.Module):
-    """x0 moved towards the latents of the warped last painting, as far as the place allows."""
+    """x0 moved towards the last latents, as far as the place allows."""
 
     def __init__(self):
         super().__init__()
@@ -82,8 +89,8 @@ class Gate(nn.Module):
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
 
-    def forward(self, features, x0, cx, latents, multiplier):
-        apart = latents - x0
+    def forward(self, features, x0, cx, last, multiplier):
+        apart = last - x0
         gate = torch.tanh(self.gate(F.relu(self.read(torch.cat([features, cx, apart, apart.abs()], dim=1)))))
         return x0 + multiplier * (gate * apart)
 
@@ -93,9 +100,11 @@ class Adapter(nn.Module):
         super().__init__()
         self.condition = Condition()
         self.hooks = nn.ModuleDict({name: Hook(CHANNELS[level]) for name, level in HOOKS.items()})
+        self.shift = Shift()
         self.gate = Gate()
 
-    def bind(self, given, multiplier):
-        """Functions for UNet.predict(hooks=...), from what the condition network gave and the multiplier."""
+    def bind(self, given, latents, offsets, multiplier):
+        """Functions for UNet.predict(hooks=...), from what the condition network gave, the last latents moved by whole cells, the rest of their motion, and the multiplier."""
+        last = self.shift(latents, offsets)
         bound_hooks = {name: lambda x, hook=hook, cx=given[name]: hook(x, cx, multiplier) for name, hook in self.hooks.items()}
-        return {**bound_hooks, "leave": lambda features, x0: self.gate(features, x0, given["gate"], given["latents"], multiplier)}
+        return {**bound_hooks, "leave": lambda features, x0: self.gate(features, x0, given["gate"], last, multiplier)}

@@ -177,7 +177,7 @@ const paint = async (
 	}
 	const latents = new ort.Tensor('float32', z, latentShape);
 	const painted = await run(graphs, 'vae_decoder', { latents, ...details });
-	return painted.image;
+	return { image: painted.image, latents };
 };
 
 /** The two paintings of each pair, the second with the adapter looking at the first; now and then in more steps. */
@@ -191,11 +191,13 @@ const paintAll = async (/** @type {Record<string, ort.InferenceSession>} */ grap
 		const prompt = prompts[index];
 		const noise = gaussianNoise(index, latentLength);
 		const first = await paint(graphs, { image: a, prompt, noise, cond: {}, multiplier: 0, steps: 1 });
-		const cond = await run(graphs, 'lllite_cond', { image: first });
+		const given = await run(graphs, 'lllite_cond', { image: first.image });
+		const offsets = new ort.Tensor('float32', new Float32Array(2 * latentShape[2] * latentShape[3]), [1, 2, ...latentShape.slice(2)]);
+		const cond = { ...given, last_latents: first.latents, last_offsets: offsets };
 		const { multiplier } = manifest.temporalAdapter;
 		const steps = manifest.steps.supported[index % 4 === 3 ? manifest.steps.supported.length - 1 : 0];
 		const second = await paint(graphs, { image: b, prompt, noise, cond, multiplier, steps });
-		paintings.push(/** @type {Uint8Array} */ (first.data), /** @type {Uint8Array} */ (second.data));
+		paintings.push(/** @type {Uint8Array} */ (first.image.data), /** @type {Uint8Array} */ (second.image.data));
 	}
 	return paintings;
 };

@@ -127,7 +127,7 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
     height, width = frames[0].shape[:2]
     noise = motion.AdvectedNoise((LATENT_CHANNELS, height // 4, width // 4), rng)
     ids, mask = (torch.tensor([v]) for v in prompts.WordPiece()(prompts.PRESETS[style]))
-    paintings, cond = [], None
+    paintings, cond, latents = [], None, None
     with torch.no_grad():
         for i, frame in enumerate(frames):
             if i % 8 == 0:
@@ -140,9 +140,12 @@ def paint_clip(base, adapter, frames, style, noise_mode, refresh):
                 if refresh and (cond is None or (i - 1) % refresh == 0):
                     cond = adapter.condition(to_float(torch.from_numpy(motion.warp(paintings[-1], field))[None]))
                 if refresh:
-                    hooks = adapter.bind(cond, torch.ones(1))
+                    flow = motion.coarse_flow(motion.grey(frames[i - 1]), motion.grey(frame))
+                    moved = (torch.from_numpy(part)[None] for part in motion.move_latents(latents[0].numpy(), flow))
+                    hooks = adapter.bind(cond, *moved, torch.ones(1))
             field_of_noise = torch.from_numpy(np.ascontiguousarray(noise.noise))[None]
-            paintings.append(to_bytes(base.paint(to_float(torch.from_numpy(frame)[None]), field_of_noise, prompt, hooks)))
+            latents, details = base.paint_latents(to_float(torch.from_numpy(frame)[None]), field_of_noise, prompt, hooks)
+            paintings.append(to_bytes(base.decoder(latents, details)))
     return paintings
 
 

@@ -93,7 +93,7 @@ def half_rounded(module):
 
 def manifest(entries, tokenizer_hash):
     return {
-        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.4.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
+        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.5.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
         "size": {"multipleOf": 32, "min": [64, 64], "max": [1920, 1088], "default": [512, 288]},
         "latents": {"channels": LATENT_CHANNELS, "scale": 4},
         "scheduler": {"type": "flow-match-euler", "baseShift": 0.5, "maxShift": 1.15, "baseSeqLen": 256, "maxSeqLen": 4096},
@@ -130,12 +130,13 @@ def parity(roles, height=64, width=64):
         latents, details = roles["vae_encoder"](image)
         cond = roles["lllite_cond"](image.flip(1).contiguous())
         noise = torch.randn(1, LATENT_CHANNELS, height // 4, width // 4, generator=generator)
+        last = torch.randn(noise.shape, generator=generator), torch.rand(1, 2, *noise.shape[2:], generator=generator) - 0.5
         time = torch.full((1,), 1000.0)
-        plain = roles["unet"](noise, time, prompt, latents, *cond, torch.zeros(1))
-        adapted = roles["unet"](noise, time, prompt, latents, *cond, torch.ones(1))
+        plain = roles["unet"](noise, time, prompt, latents, *cond, *last, torch.zeros(1))
+        adapted = roles["unet"](noise, time, prompt, latents, *cond, *last, torch.ones(1))
         painting = roles["vae_decoder"](noise - plain, details)
     tensors = {
-        "image": image, "te_image": small, "input_ids": ids, "attention_mask": mask, "cond_image": image.flip(1), "sample": noise,
+        "image": image, "te_image": small, "input_ids": ids, "attention_mask": mask, "cond_image": image.flip(1), "sample": noise, "last_latents": last[0], "last_offsets": last[1],
         "prompt_embeds": prompt, "source_latents": latents, "velocity": plain, "velocity_adapted": adapted, "painting": painting,
     }
     packed = {name: _packed(tensor) for name, tensor in tensors.items()}

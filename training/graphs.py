@@ -60,8 +60,8 @@ class Unet(nn.Module):
         self.net, self.adapter = base.unet, adapter
 
     def forward(self, sample, timestep, prompt_embeds, source_latents, *conditions):
-        *given, multiplier = conditions
-        hooks = self.adapter.bind(dict(zip(GIVES, given)), multiplier)
+        *given, last_latents, last_offsets, multiplier = conditions
+        hooks = self.adapter.bind(dict(zip(GIVES, given)), last_latents, last_offsets, multiplier)
         return self.net(sample, timestep, prompt_embeds, source_latents, hooks)
 
 
@@ -85,6 +85,8 @@ COND = [_map(f"cond_embeds_{name}", channels, 4 << level) for name, (level, chan
 FEATURES = ("vision_features", "float32", ["batch", VISION_TOKENS, WIDTH])
 PROMPT = ("prompt_embeds", "float32", ["batch", QUERIES, WIDTH])
 SOURCE = _map("source_latents", LATENT_CHANNELS, 4)
+# Those that the last frame was decoded from, moved onto this frame by whole cells, and the rest of the motion.
+LAST = [_map("last_latents", LATENT_CHANNELS, 4), _map("last_offsets", 2, 4)]
 
 
 def base_tensors(latents, details):
@@ -102,7 +104,7 @@ TENSORS = {
     **base_tensors(LATENT_CHANNELS, DETAIL_CHANNELS),
     "lllite_cond": ([IMAGE], COND),
     "unet": (
-        [_map("sample", LATENT_CHANNELS, 4), ("timestep", "float32", ["batch"]), PROMPT, SOURCE, *COND, ("multiplier", "float32", [1])],
+        [_map("sample", LATENT_CHANNELS, 4), ("timestep", "float32", ["batch"]), PROMPT, SOURCE, *COND, *LAST, ("multiplier", "float32", [1])],
         [_map("velocity", LATENT_CHANNELS, 4)],
     ),
 }

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 clips=$1 photos=$2 cache=${3:-training/.cache} python=${PYTHON:-/usr/bin/python3}
-count=${COUNT:-600} steps=${STEPS:-40000} adapter_steps=${ADAPTER_STEPS:-1200}
+count=${COUNT:-600} steps=${STEPS:-40000} adapter_steps=${ADAPTER_STEPS:-4000}
 
 $python -m training.data --data "$clips" --data "$photos" --out "$cache/pictures" --count "$count"
 $python -m training.train --pictures "$cache/pictures" --out "$cache/run" --steps "$steps"

@@ -325,6 +325,10 @@ class Lite(nn.Module):
 
     def paint(self, picture, noise, prompt, hooks=None):
         """One step, T = 1: picture [B, 3, H, W] and noise [B, 16, H/4, W/4] -> painting [B, 3, H, W]."""
+        return self.decoder(*self.paint_latents(picture, noise, prompt, hooks))
+
+    def paint_latents(self, picture, noise, prompt, hooks=None):
+        """As paint; what the decoder is given: latents [B, 16, H/4, W/4], and the picture's details."""
         source_latents, details = self.encoder(picture)
         full = torch.full((picture.shape[0],), 1000.0, device=picture.device)
-        return self.decoder(self.unet.predict(noise, full, prompt, source_latents, hooks), details)
+        return self.unet.predict(noise, full, prompt, source_latents, hooks), details

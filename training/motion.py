@@ -8,11 +8,21 @@ import numpy as np
 
 STILL = 0.25  # Pixels: less than this is a still camera's noise.
 EXPLAINS = 0.6  # Motion must leave at most this share of the difference between the two frames.
-_DIS = []
+_DIS = {}
 
 
 def grey(rgb):
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+
+
+def _search(previous, current, finest_scale, sigma):
+    if finest_scale not in _DIS:
+        _DIS[finest_scale] = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        _DIS[finest_scale].setFinestScale(finest_scale)
+    field = _DIS[finest_scale].calc(previous, current, None)
+    difference = lambda a: cv2.GaussianBlur(cv2.absdiff(a, current).astype(np.float32), (0, 0), sigma)
+    field[difference(warp(previous, field)) > EXPLAINS * difference(previous) - 0.5] = 0
+    return field
 
 
 def flow(previous, current):
@@ -21,13 +31,15 @@ def flow(previous, current):
     Zero where slower than STILL, and where it does not explain the change: on the plain walls of a still camera DIS
     finds motion in sensor noise (two thirds of the picture in our clips), and everything carried along would crawl.
     """
-    if not _DIS:
-        _DIS.append(cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST))
-    field = _DIS[0].calc(previous, current, None)
-    difference = lambda a: cv2.GaussianBlur(cv2.absdiff(a, current).astype(np.float32), (0, 0), 4.0)
-    explained = difference(warp(previous, field)) <= EXPLAINS * difference(previous) - 0.5
-    field[~explained | (np.hypot(field[..., 0], field[..., 1]) < STILL)] = 0
+    field = _search(previous, current, finest_scale=2, sigma=4.0)
+    field[np.hypot(field[..., 0], field[..., 1]) < STILL] = 0
     return field
+
+
+def coarse_flow(previous, current):
+    """Like flow, computed at a quarter of the size and in its pixels, [H / 4, W / 4, 2], slow motion too: what latents move along."""
+    small = lambda picture: cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    return _search(small(previous), small(current), finest_scale=1, sigma=2.0)
 
 
 def origin(field):
@@ -38,9 +50,17 @@ def origin(field):
 
 
 def warp(image, field):
-    """image gathered along the flow: what the last painting looks like on this frame."""
+    """image [H, W, ...] gathered along the flow: what the last painting looks like on this frame."""
     x, y = origin(field)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def move_latents(latents, field):
+    """Latents [C, H, W] gathered along a flow of their size by whole cells, and the rest of the motion [2, H, W], x then y."""
+    height, width = field.shape[:2]
+    x, y = (np.clip(at, 0, side - 1) for at, side in zip(origin(field), (width, height)))
+    column, row = np.floor(x + 0.5).astype(int), np.floor(y + 0.5).astype(int)
+    return latents[:, row, column], np.stack([x - column, y - row]).astype(np.float32)
 
 
 def valid(previous, current, field, tolerance=18.0):

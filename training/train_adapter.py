@@ -2,9 +2,9 @@
 
     python3 -m training.train_adapter --data CLIPS_FOLDER --data PHOTOS_FOLDER --base CACHE/run/base.pt --out CACHE/adapter --steps 500
 
-The condition is the model's own last painting (with the adapter, on advected noise) warped onto this frame along the
-input's flow; it is renewed every 1 to 8 frames, as the engine does. The target is half of what the base paints of this
-frame and half of the warped last painting where the warp is valid. Resumes from OUT/adapter.pt, like training.train.
+The condition is the model's own last painting (with the adapter) warped onto this frame along the input's flow; it is renewed every 1 to 8
+frames, and its latents are moved with every frame, as the engine does. The noise stands still for half of the sequences and is advected for the others. The target is what the base paints of this frame, with strokes of the
+warped last painting (but for a share OWN) where the warp is valid. Resumes from OUT/adapter.pt, like training.train.
 """
 
 import os
@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 
 from training import data, held_out, motion, prompts, scenes
 from training.adapter import Adapter
@@ -30,12 +31,12 @@ from training.model import LATENT_CHANNELS, Lite
 from training.teachers import PAINTERS
 from training.train import BFLOAT16, average_gradients, picture_loss, rate, squash, texture_loss, to_float
 
-OWN = 0.5
+OWN = 0.06
 # Steadiness must not be bought with blur: the texture stays that of the frame's own painting.
-TEXTURE = 0.5
-# What the condition network makes of a painting are the latents that it was decoded from: as the base's encoder it is further from them than
-# one painting is from the next, and moving towards what it says is a loss everywhere.
-INVERSE = 0.5
+TEXTURE = 0.25
+# Moved latents paint the moved painting: through the gate alone `Shift` would learn only where it is open.
+SHIFTED = 0.2
+TONE = 16  # Pixels: what is coarser is light and colour, and not strokes.
 LENGTH = 10
 
 
@@ -78,7 +79,8 @@ class Sequence:
         style = str(rng.choice(list(PAINTERS)))
         self.text = prompts.PRESETS[style]
         self.noise = motion.AdvectedNoise((LATENT_CHANNELS, crop[0] // 4, crop[1] // 4), rng)
-        self.index, self.painting, self.condition, self.age = 0, None, None, 0
+        self.advects = rng.random() < 0.5
+        self.index, self.painting, self.latents, self.condition, self.age = 0, None, None, None, 0
         self.refresh = int(rng.choice([1, 2, 4, 8]))
 
     def _pan(self, still, moving):
@@ -103,22 +105,33 @@ class Sequence:
         return self.index >= len(self.frames)
 
     def prepare(self):
-        """Moves noise and last painting onto the next frame: (frame, noise, condition, warped, weight of warped)."""
+        """Moves everything onto the next frame: (frame, noise, condition, last latents, rest of their motion, warped painting, weight of warped)."""
         frame = self.frames[self.index]
         if self.painting is None:
             blank = np.zeros(frame.shape[:2], np.float32)
-            return frame, self.noise.noise, frame, frame, blank
+            return frame, self.noise.noise, frame, np.zeros_like(self.noise.noise), np.zeros_like(self.noise.noise[:2]), frame, blank
         before, now = motion.grey(self.frames[self.index - 1]), motion.grey(frame)
         field = motion.flow(before, now)
         warped = motion.warp(self.painting, field)
         if self.condition is None or self.age >= self.refresh:
             self.condition, self.age = warped, 0
         self.age += 1
-        return frame, self.noise.advance(field), self.condition, warped, motion.valid(before, now, field)
+        moved = motion.move_latents(self.latents, motion.coarse_flow(before, now))
+        noise = self.noise.advance(field) if self.advects else self.noise.noise
+        return frame, noise, self.condition, *moved, warped, motion.valid(before, now, field)
 
-    def keep(self, painting):
-        self.painting = painting
+    def keep(self, painting, latents):
+        self.painting, self.latents = painting, latents
         self.index += 1
+
+
+def without_tone(difference, weight):
+    """A difference [B, 3, H, W] less its mean around each pixel, over pixels that weigh [B, 1, H, W].
+
+    Strokes follow the last painting, light and colour the frame: else a fade of the source lags (14 of 255, or four frames, in one of 36 frames).
+    """
+    around = lambda map: F.interpolate(F.avg_pool2d(map, TONE), size=map.shape[2:], mode="bilinear", align_corners=False)
+    return difference - around(difference * weight) / (around(weight) + 1e-3)
 
 
 class AdapterTrainer:
@@ -162,7 +175,7 @@ class AdapterTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * factor
         prepared = [sequence.prepare() for sequence in self.sequences]
-        frame, noise, condition, warped, weight = (torch.from_numpy(np.stack(column)) for column in zip(*prepared))
+        frame, noise, condition, last, offsets, warped, weight = (torch.from_numpy(np.stack(column)) for column in zip(*prepared))
         frame, condition, warped = to_float(frame), to_float(condition), to_float(warped)
         prompt = torch.cat(self.embeds)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
@@ -171,11 +184,13 @@ class AdapterTrainer:
                 full = torch.full((frame.shape[0],), 1000.0)
                 x0 = self.base.unet.predict(noise, full, prompt, source_latents)
                 own = self.base.decoder(x0, details).float()
-            inverse = (self.adapter.condition.invert(own).float() - x0.float()).abs().mean()
-            hooks = self.adapter.bind(self.adapter.condition(condition), torch.ones(1))
-            y = self.base.decoder(self.base.unet.predict(noise, full, prompt, source_latents, hooks), details).float()
-        share = (1 - OWN) * weight[:, None]
-        loss = picture_loss(y, own * (1 - share) + warped * share).mean() + TEXTURE * texture_loss(y, own) + INVERSE * inverse
+            hooks = self.adapter.bind(self.adapter.condition(condition), last, offsets, torch.ones(1))
+            adapted = self.base.unet.predict(noise, full, prompt, source_latents, hooks)
+            y = self.base.decoder(adapted, details).float()
+            shifted = self.base.decoder(self.adapter.shift(last, offsets), details).float()
+        weight = weight[:, None]
+        followed = own + (1 - OWN) * weight * without_tone(warped - own, weight)
+        loss = picture_loss(y, followed).mean() + TEXTURE * texture_loss(y, own) + SHIFTED * ((shifted - warped).abs() * weight).mean()
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         if self.world > 1:
@@ -187,12 +202,13 @@ class AdapterTrainer:
                 average.lerp_(value, 0.02 if self.step > 50 else 0.2)
             shown = ((y.permute(0, 2, 3, 1) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
             plain = ((own.permute(0, 2, 3, 1) + 1) * 127.5).clamp(0, 255).round().byte().numpy()
-            moved = ((y - warped).abs().mean(1) * weight).sum() / (weight.sum() + 1)
-            alone = ((own - warped).abs().mean(1) * weight).sum() / (weight.sum() + 1)
-        for sequence, painting, first in zip(self.sequences, shown, plain):
-            sequence.keep(first if sequence.painting is None else painting)
+            moved = ((y - warped).abs().mean(1, keepdim=True) * weight).sum() / (weight.sum() + 1)
+            alone = ((own - warped).abs().mean(1, keepdim=True) * weight).sum() / (weight.sum() + 1)
+        adapted, x0 = adapted.detach().float().numpy(), x0.float().numpy()
+        for sequence, *painted in zip(self.sequences, shown, adapted, plain, x0):
+            sequence.keep(*(painted[2:] if sequence.painting is None else painted[:2]))
         self.step += 1
-        return {"loss": loss.item(), "inverse": inverse.item(), "to_warped": moved.item() * 127.5, "base_to_warped": alone.item() * 127.5}
+        return {"loss": loss.item(), "to_warped": moved.item() * 127.5, "base_to_warped": alone.item() * 127.5}
 
 
 def run(rank, args):
@@ -214,7 +230,7 @@ def run(rank, args):
         log = open(out / "log.csv", "a", newline="")
         writer = csv.writer(log)
         if trainer.step == 0:
-            writer.writerow(["step", "minutes", "loss", "inverse", "to_warped", "base_to_warped"])
+            writer.writerow(["step", "minutes", "loss", "to_warped", "base_to_warped"])
     started, window = time.time(), []
     while trainer.step < args.steps:
         window.append(trainer.advance(rate(trainer.step, args.steps, cooldown=args.steps // 2, warmup=60)))

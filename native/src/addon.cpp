@@ -37,7 +37,9 @@ constexpr std::string_view VULKAN_KINDS[] = {"other", "integrated", "discrete", 
 enum class FlowMethod { DIS, FARNEBACK };
 constexpr Named<FlowMethod> FLOW_METHODS[] = {{"dis", FlowMethod::DIS}, {"farneback", FlowMethod::FARNEBACK}};
 
-constexpr int NOISE_CHANNELS_MAX = 64;
+constexpr int LATENT_CHANNELS_MAX = 64;
+/** Frames of a batch. */
+constexpr std::uint32_t FLOWS_MAX = 64;
 constexpr int PATCH_SIDE_MAX = 64, PATCH_MERGE_MAX = 8, PATCH_FRAMES_MAX = 8;
 
 std::string textOf(const cv::Size& size) {
@@ -95,17 +97,27 @@ public:
 		return {rgbOf(pair[0U], name + "[0]"), rgbOf(pair[1U], name + "[1]")};
 	}
 
-	FlowArgument flow(std::size_t index, const std::string& name) const {
-		const Napi::Object object = objectOf(info_[index], name, "a flow");
-		const cv::Size size = sizeOf(object, name);
-		return {size, viewOf<Motion>(object.Get("data"), name + ".data", countOf(size)), name};
+	FlowArgument flow(std::size_t index, const std::string& name) const { return flowOf(info_[index], name); }
+
+	std::vector<FlowArgument> flows(std::size_t index, const std::string& name) const {
+		const Napi::Value value = info_[index];
+		const auto length = value.IsArray() ? value.As<Napi::Array>().Length() : 0;
+		if (length < 1 || length > FLOWS_MAX) {
+			const std::string most = std::to_string(FLOWS_MAX);
+			refuse(env(), name, "an array of 1 to " + most + " flows", describe(value));
+		}
+		std::vector<FlowArgument> flows;
+		for (std::uint32_t i = 0; i < length; ++i) {
+			flows.push_back(flowOf(value.As<Napi::Array>()[i], name + "[" + std::to_string(i) + "]"));
+		}
+		return flows;
 	}
 
-	NoiseShape noiseShape(std::size_t index, const std::string& name) const {
+	LatentShape latentShape(std::size_t index, const std::string& name) const {
 		const Napi::Object object = objectOf(info_[index], name, "a shape");
 		const cv::Size size = sizeOf(object, name);
 		const int channels =
-			static_cast<int>(integerOf(object.Get("channels"), name + ".channels", 1, NOISE_CHANNELS_MAX));
+			static_cast<int>(integerOf(object.Get("channels"), name + ".channels", 1, LATENT_CHANNELS_MAX));
 		return {.channels = channels, .width = size.width, .height = size.height};
 	}
 
@@ -171,6 +183,24 @@ public:
 		refuse(env(), name, "the size of " + std::string(like) + ", " + textOf(wanted) + ",", textOf(seen));
 	}
 
+	void
+	atLeast(const cv::Size& seen, const std::string& name, const cv::Size& least, const char* like) const {
+		if (seen.width >= least.width && seen.height >= least.height) return;
+		refuse(
+			env(),
+			name,
+			"at least the size of " + std::string(like) + ", " + textOf(least) + ",",
+			textOf(seen)
+		);
+	}
+
+	void atMost(const cv::Size& seen, const std::string& name, const cv::Size& most, const char* like) const {
+		if (seen.width <= most.width && seen.height <= most.height) return;
+		refuse(
+			env(), name, "at most the size of " + std::string(like) + ", " + textOf(most) + ",", textOf(seen)
+		);
+	}
+
 private:
 	PictureArgument pictureOf(const Napi::Value& value, const std::string& name) const {
 		const Napi::Object object = objectOf(value, name, "a picture");
@@ -178,6 +208,12 @@ private:
 		return {
 			layout, viewOf<std::uint8_t>(object.Get("data"), name + ".data", pictureByteLength(layout)), name
 		};
+	}
+
+	FlowArgument flowOf(const Napi::Value& value, const std::string& name) const {
+		const Napi::Object object = objectOf(value, name, "a flow");
+		const cv::Size size = sizeOf(object, name);
+		return {size, viewOf<Motion>(object.Get("data"), name + ".data", countOf(size)), name};
 	}
 
 	PictureArgument rgbOf(const Napi::Value& value, const std::string& name) const {
@@ -371,11 +407,12 @@ public:
 	Flow pin(const FlowArgument& flow) { return {flow.size.width, flow.size.height, pin(flow.data)}; }
 
 	template <typename A, typename B>
-	void apart(const std::string& name, std::span<A> target, std::span<B> source, const char* other) const {
+	void
+	apart(const std::string& name, std::span<A> target, std::span<B> source, const std::string& other) const {
 		const auto a = std::as_bytes(target), b = std::as_bytes(source);
 		const std::less_equal<const std::byte*> before;
 		if (before(a.data() + a.size(), b.data()) || before(b.data() + b.size(), a.data())) return;
-		refuse(env_, name, "memory apart from " + std::string(other), "memory that overlaps it");
+		refuse(env_, name, "memory apart from " + other, "memory that overlaps it");
 	}
 
 	template <typename Work>
@@ -415,12 +452,12 @@ public:
 				InstanceMethod("decodeJpeg", &Addon::decodeJpeg, napi_enumerable),
 				InstanceMethod("opticalFlow", &Addon::opticalFlow, napi_enumerable),
 				InstanceMethod("warp", &Addon::warp, napi_enumerable),
+				InstanceMethod("moveLatents", &Addon::moveLatents, napi_enumerable),
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
 				InstanceMethod("paintRegion", &Addon::paintRegion, napi_enumerable),
 				InstanceMethod("advectNoise", &Addon::advectNoise, napi_enumerable),
 				InstanceMethod("thumbnailDifference", &Addon::thumbnailDifference, napi_enumerable),
 				InstanceMethod("blockDifference", &Addon::blockDifference, napi_enumerable),
-				InstanceMethod("coarseMotion", &Addon::coarseMotion, napi_enumerable),
 				InstanceMethod("meanMotion", &Addon::meanMotion, napi_enumerable),
 				InstanceMethod("pictureDifference", &Addon::pictureDifference, napi_enumerable),
 				InstanceMethod("pictureDetail", &Addon::pictureDetail, napi_enumerable),
@@ -524,7 +561,11 @@ private:
 			const auto flow = arguments.flow(2, "flow");
 			const auto method = arguments.choice(3, "method", FLOW_METHODS);
 			arguments.sameSize(next.layout.size(), "next", previous.layout.size(), "previous");
-			arguments.sameSize(flow.size, "flow", previous.layout.size(), "previous");
+			if (method == FlowMethod::FARNEBACK) {
+				arguments.sameSize(flow.size, "flow", previous.layout.size(), "previous");
+			} else {
+				arguments.atMost(flow.size, "flow", previous.layout.size(), "previous");
+			}
 			const auto from = call.pin(previous), to = call.pin(next);
 			const auto motion = call.pin(flow);
 			call.apart("flow.data", motion.data, from.data, "previous.data");
@@ -536,13 +577,6 @@ private:
 					bench.opticalFlow.farneback(from, to, motion);
 				}
 			});
-		});
-	}
-
-	Napi::Value coarseMotion(const Napi::CallbackInfo& info) {
-		return promise(info, "coarseMotion", [](const Arguments& arguments, Call& call) {
-			const auto [a, b] = samePictures(arguments, call);
-			call.run([a, b](Workbench& bench) { return bench.opticalFlow.coarseMotion(a, b); });
 		});
 	}
 
@@ -558,6 +592,31 @@ private:
 			call.apart("target.data", to.data, from.data, "source.data");
 			call.apart("target.data", to.data, motion.data, "flow.data");
 			call.run([=](Workbench& bench) { bench.warp(from, motion, to); });
+		});
+	}
+
+	Napi::Value moveLatents(const Napi::CallbackInfo& info) {
+		return promise(info, "moveLatents", [](const Arguments& arguments, Call& call) {
+			const auto shape = arguments.latentShape(1, "shape");
+			const std::size_t offsetCount = 2 * shape.planeCount();
+			const auto latents = arguments.floats(0, "latents", shape.count());
+			const auto flows = arguments.flows(2, "flows");
+			const auto target = arguments.floats(3, "target", shape.count());
+			const auto offsets = arguments.floats(4, "offsets", offsetCount);
+			for (const auto& flow : flows) {
+				arguments.atLeast(flow.size, flow.name, {shape.width, shape.height}, "shape");
+			}
+			const auto from = call.pin(latents), to = call.pin(target), rest = call.pin(offsets);
+			call.apart("target", to, from, "latents");
+			call.apart("offsets", rest, from, "latents");
+			call.apart("offsets", rest, to, "target");
+			std::vector<Flow> motions;
+			for (const auto& flow : flows) {
+				motions.push_back(call.pin(flow));
+				call.apart("target", to, motions.back().data, flow.name + ".data");
+				call.apart("offsets", rest, motions.back().data, flow.name + ".data");
+			}
+			call.run([=](Workbench& bench) { bench.moveLatents(from, shape, motions, to, rest); });
 		});
 	}
 
@@ -593,19 +652,14 @@ private:
 
 	Napi::Value advectNoise(const Napi::CallbackInfo& info) {
 		return promise(info, "advectNoise", [](const Arguments& arguments, Call& call) {
-			const auto shape = arguments.noiseShape(2, "shape");
+			const auto shape = arguments.latentShape(2, "shape");
 			const std::size_t coordinates = 2 * shape.count() / static_cast<std::size_t>(shape.channels);
 			const auto field = arguments.floats(0, "field", shape.count());
 			const auto from = arguments.floats(1, "from", coordinates);
 			const auto flow = arguments.flow(3, "flow");
 			const auto to = arguments.floats(4, "to", coordinates);
 			const auto samples = arguments.floats(5, "samples", shape.count());
-			if (flow.size.width < shape.width || flow.size.height < shape.height) {
-				const std::string least = textOf({shape.width, shape.height});
-				refuse(
-					arguments.env(), "flow", "at least the size of shape, " + least + ",", textOf(flow.size)
-				);
-			}
+			arguments.atLeast(flow.size, "flow", {shape.width, shape.height}, "shape");
 			const auto source = call.pin(field), start = call.pin(from);
 			const auto end = call.pin(to), target = call.pin(samples);
 			const auto motion = call.pin(flow);

@@ -55,7 +55,7 @@ Motion toCells(const Motion& pixels, float scaleX, float scaleY) {
 void NoiseCarrier::operator()(
 	std::span<const float> field,
 	std::span<const float> from,
-	const NoiseShape& shape,
+	const LatentShape& shape,
 	const Flow& flow,
 	std::span<float> to,
 	std::span<float> samples

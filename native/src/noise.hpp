@@ -4,21 +4,10 @@
 
 #include <opencv2/core/mat.hpp>
 
+#include "latent-shape.hpp"
 #include "picture.hpp"
 
 namespace allaprima {
-
-/** [channels, height, width] */
-struct NoiseShape {
-	int channels = 0;
-	int width = 0;
-	int height = 0;
-
-	std::size_t count() const {
-		return static_cast<std::size_t>(channels) * static_cast<std::size_t>(width) *
-			static_cast<std::size_t>(height);
-	}
-};
 
 /** Motion shorter than this, in pixels of the picture, is taken for the flow's own unrest. */
 constexpr float NOISE_MOTION_MIN = 0.25F;
@@ -40,7 +29,7 @@ public:
 	void operator()(
 		std::span<const float> field,
 		std::span<const float> from,
-		const NoiseShape& shape,
+		const LatentShape& shape,
 		const Flow& flow,
 		std::span<float> to,
 		std::span<float> samples

@@ -1,7 +1,6 @@
 #include "optical-flow.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include <opencv2/imgproc.hpp>
 
@@ -13,10 +12,6 @@ namespace {
 
 /** Below this many pixels half the size loses the motion: DIS starts from patches of 8 pixels. */
 constexpr int HALVED_SIDE_MIN = 128;
-
-/** At 512x288 a quarter takes a third of the time of a half. It finds less of what is slow or small: four
- * tenths of the mean motion where that is a tenth of a pixel. */
-constexpr int COARSENESS = 4;
 
 /** DIS refuses pictures of less than 12 pixels; smaller ones are extended to this. */
 constexpr int DIS_SIDE_MIN = 32;
@@ -49,28 +44,20 @@ void OpticalFlow::farneback(const Picture& previous, const Picture& next, const 
 
 void OpticalFlow::dis(const Picture& previous, const Picture& next, const Flow& flow) {
 	const cv::Size size = flow.size();
-	const bool halved = std::min(size.width, size.height) >= HALVED_SIDE_MIN;
+	const bool whole = size == previous.rgb().size();
+	const bool halved = whole && std::min(size.width, size.height) >= HALVED_SIDE_MIN;
 	const cv::Size work = halved ? cv::Size(halfUp(size.width), halfUp(size.height)) : size;
-	cv::Mat motion = calculate(previous, next, work, fine_);
+	cv::Mat motion = calculate(previous, next, work, whole ? fine_ : coarse_);
 	cv::Mat target = flow.mat();
-	if (halved)
+	if (halved) {
+		const cv::Scalar scale(
+			static_cast<double>(size.width) / work.width, static_cast<double>(size.height) / work.height
+		);
+		cv::multiply(motion, scale, motion);
 		cv::resize(motion, target, size, 0, 0, cv::INTER_LINEAR);
-	else
+	} else {
 		motion.copyTo(target);
-}
-
-double OpticalFlow::coarseMotion(const Picture& previous, const Picture& next) {
-	const cv::Size size = previous.rgb().size();
-	const bool coarse = std::min(size.width, size.height) >= HALVED_SIDE_MIN;
-	const cv::Size work = coarse ? cv::Size(size.width / COARSENESS, size.height / COARSENESS) : size;
-	const cv::Mat motion = calculate(previous, next, work, coarse_);
-	double sum = 0;
-	for (int y = 0; y < motion.rows; y++)
-		for (int x = 0; x < motion.cols; x++) {
-			const auto& vector = motion.at<cv::Vec2f>(y, x);
-			sum += std::hypot(vector[0], vector[1]);
-		}
-	return sum / static_cast<double>(motion.total());
+	}
 }
 
 cv::Mat
@@ -88,17 +75,7 @@ OpticalFlow::calculate(const Picture& previous, const Picture& next, const cv::S
 	search.dis->calc(previous_, next_, motion);
 	keepExplained(motion);
 
-	cv::Mat cut = motion(cv::Rect({0, 0}, work));
-	const cv::Size size = previous.rgb().size();
-	if (size != work)
-		cv::multiply(
-			cut,
-			cv::Scalar(
-				static_cast<double>(size.width) / work.width, static_cast<double>(size.height) / work.height
-			),
-			cut
-		);
-	return cut;
+	return motion(cv::Rect({0, 0}, work));
 }
 
 /**

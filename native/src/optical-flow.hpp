@@ -16,12 +16,13 @@ void farneback(const cv::Mat& previous, const cv::Mat& next, cv::Mat& flow);
  */
 class OpticalFlow {
 public:
-	/** OpenCV's fast preset, one level finer, at half the size; at full size where half is too little to
-	 * search. Zero where it does not explain how the picture changed. */
+	/**
+	 * OpenCV's fast preset, one level finer, at half the size; at full size where half is too little to
+	 * search. Zero where it does not explain how the picture changed. A flow that is smaller than the
+	 * pictures is computed at its size, and counts in its pixels.
+	 */
 	void dis(const Picture& previous, const Picture& next, const Flow& flow);
 	void farneback(const Picture& previous, const Picture& next, const Flow& flow);
-	/** Mean length of the motion, in pixels, by the same search on a quarter of the size. */
-	double coarseMotion(const Picture& previous, const Picture& next);
 
 private:
 	/** What the search keeps for pictures of one size. */
@@ -30,7 +31,7 @@ private:
 		cv::Size size;
 	};
 
-	/** At the size `work`, in pixels of the pictures. */
+	/** At the size `work`, in its pixels. */
 	cv::Mat calculate(const Picture& previous, const Picture& next, const cv::Size& work, Search& search);
 	void prepare(const Picture& picture, const cv::Size& size, cv::Mat& prepared);
 	void keepExplained(cv::Mat& motion);

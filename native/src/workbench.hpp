@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jpeg.hpp"
+#include "latent-motion.hpp"
 #include "noise.hpp"
 #include "optical-flow.hpp"
 #include "patch-rows.hpp"
@@ -20,6 +21,7 @@ struct Workbench {
 	PixelConverter convert;
 	OpticalFlow opticalFlow;
 	Warp warp;
+	LatentMotion moveLatents;
 	NoiseCarrier carryNoise;
 	PatchRows patchRows;
 	JpegCodec jpeg;

@@ -13,18 +13,28 @@ import { writePpm } from './shots.mjs';
 /** @typedef {{ what: string, session?: import('./engine.mjs').SessionSettings, precision?: string, favours?: 'rate' | 'latency', how?: How }} Variant */
 /** @typedef {{ fps: number, ratio: number, cpuMs: number }} Round */
 
-/** How far the picture moved, from a flow at its full size in place of one at a quarter of it. */
+/** How the latents move, from a flow at the picture's size in place of one at a quarter of it. */
 const fullSizeMotion = {
 	...native,
-	coarseMotion: async (/** @type {Picture} */ previous, /** @type {Picture} */ next) => {
-		const flow = { ...SIZE, data: new Float32Array(2 * SIZE.width * SIZE.height) };
-		await native.opticalFlow(previous, next, flow, 'dis');
-		return await native.meanMotion(flow);
+	opticalFlow: async (
+		/** @type {Picture} */ previous,
+		/** @type {Picture} */ next,
+		/** @type {import('../../sidecar/native.ts').Flow} */ flow,
+		/** @type {'dis'} */ method,
+	) => {
+		const scale = SIZE.width / flow.width;
+		const whole = { ...SIZE, data: new Float32Array(2 * SIZE.width * SIZE.height) };
+		await native.opticalFlow(previous, next, whole, method);
+		for (let at = 0; at < flow.data.length; at++) {
+			const cell = at >> 1;
+			const [x, y] = [cell % flow.width, Math.floor(cell / flow.width)];
+			flow.data[at] = whole.data[2 * scale * (y * SIZE.width + x) + (at & 1)] / scale;
+		}
 	},
 };
 
 /** Every frame moved as little, and enough for the encoder to look again when its turn comes. */
-const refreshedByCount = { ...native, coarseMotion: async () => 0, thumbnailDifference: async () => 3 };
+const refreshedByCount = { ...native, meanMotion: async () => 0, thumbnailDifference: async () => 3 };
 
 /** The first is how it starts; each of the others lacks one thing. @type {Variant[]} */
 const VARIANTS = [
@@ -41,12 +51,12 @@ const VARIANTS = [
 
 const STAGES = {
 	convert: 'the ring’s pixels, of any format, to RGB at the painted size: one pass',
-	flow: 'how far the picture moved, or the flow for the adapter',
+	flow: 'how the picture moved, coarsely; at a refresh, in full',
 	noise: 'noise to start from',
 	te: 'text-and-vision encoder',
 	vaeEncode: 'autoencoder, encoding; takes the bytes of the picture',
 	warp: 'the last painting, moved along for the adapter',
-	cond: 'adapter',
+	cond: 'what the adapter makes of it',
 	unet: 'denoiser',
 	vaeDecode: 'autoencoder, decoding; gives bytes of a picture',
 };

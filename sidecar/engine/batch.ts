@@ -40,6 +40,11 @@ export interface Motion {
 	fromPrevious: readonly (Flow | undefined)[];
 	/** For each frame, the flow from the last frame of the batch before; undefined unless a refresh is due. */
 	fromLastBatch: readonly Flow[] | undefined;
+	/**
+	 * For each frame, the flow from the frame before it, at a quarter of the size or finer, where the temporal adapter moves
+	 * the last latents along; undefined at a cut.
+	 */
+	ofLatents: readonly (Flow | undefined)[];
 	/** For each frame, whether it is of another scene than the one before it; absent where nobody asked. */
 	cuts?: readonly boolean[];
 	/** A scene cut or another style: the painting before has nothing to say about this batch. */

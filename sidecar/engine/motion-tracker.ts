@@ -17,6 +17,9 @@ export const SCENE_CUT_DIFFERENCE = 25;
 /** Motion since the last refresh, as a share of the width, after which the conditioning is too old to serve. */
 const LARGE_MOTION_SHARE = 0.02;
 
+/** Of the flow that latents move along, where no finer one is needed. */
+const COARSENESS = 4;
+
 /**
  * Computes how the *input* moves, so that stylization is not mistaken for motion, and moves the noise with it.
  * Both are started as soon as the frames are here and awaited when the last painting is (see
@@ -99,14 +102,17 @@ export class MotionTracker {
 		let previous = last?.picture;
 		let sameScene = last?.epoch === batch.parameters.epoch;
 		const fromPrevious: (Flow | undefined)[] = [];
+		const ofLatents: (Flow | undefined)[] = [];
 		const cuts: boolean[] = [];
 		for (const picture of batch.pictures) {
 			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) >= SCENE_CUT_DIFFERENCE;
 			sameScene &&= !cut;
 			cuts.push(cut);
 			const flow = cut || !carries ? undefined : await this.#flow(previous!, picture);
-			if (adapts && !cut) this.#pixelsSinceRefresh += await this.#moved(previous!, picture, flow);
+			const along = cut || !adapts ? undefined : (flow ?? (await this.#flow(previous!, picture, COARSENESS)));
+			if (along) this.#pixelsSinceRefresh += (await this.#native.meanMotion(along)) * (picture.width / along.width);
 			fromPrevious.push(flow);
+			ofLatents.push(along);
 			previous = picture;
 		}
 
@@ -123,12 +129,7 @@ export class MotionTracker {
 				fromLastBatch.push((i === 0 ? fromPrevious[0] : undefined) ?? (await this.#flow(last!.picture, picture)));
 		}
 		this.#observer.stage('flow', (nowUs() - startUs) / 1000);
-		return { fromPrevious, fromLastBatch, cuts, isNewScene: !sameScene };
-	}
-
-	/** Mean length of the motion, in pixels. */
-	#moved(previous: Picture, next: Picture, flow: Flow | undefined): Promise<number> {
-		return flow ? this.#native.meanMotion(flow) : this.#native.coarseMotion(previous, next);
+		return { fromPrevious, fromLastBatch, ofLatents, cuts, isNewScene: !sameScene };
 	}
 
 	#isRefreshDue({ pictures, parameters }: PictureBatch, lastFrameCount: number): boolean {
@@ -139,8 +140,8 @@ export class MotionTracker {
 		);
 	}
 
-	async #flow(previous: Picture, next: Picture): Promise<Flow> {
-		const { width, height } = next;
+	async #flow(previous: Picture, next: Picture, coarseness = 1): Promise<Flow> {
+		const [width, height] = [next.width, next.height].map((side) => Math.ceil(side / coarseness)) as [number, number];
 		const flow = { width, height, data: new Float32Array(2 * width * height) };
 		await this.#native.opticalFlow(previous, next, flow, 'dis');
 		return flow;
@@ -155,4 +156,4 @@ interface LastBatch {
 }
 
 /** No motion was asked for. */
-const STILL: Motion = { fromPrevious: [], fromLastBatch: undefined, isNewScene: true };
+const STILL: Motion = { fromPrevious: [], fromLastBatch: undefined, ofLatents: [], isNewScene: true };

@@ -8,7 +8,8 @@ import type { EngineObserver } from './engine.ts';
 /**
  * Makes one painting follow from the one before (ControlNet-LLLite conditioned on the last painting, as
  * in arXiv 2606.05981). Before the denoiser it gives, at a refresh, the last painting warped along the
- * input's flow; after it, it may blend the painting with the warped one before.
+ * input's flow, and the flow with every frame, for models that go by the last latents too; after it, it may blend the
+ * painting with the warped one before.
  * The painting of batch n is promised here before batch n + 1 is conditioned, because the line pulls; a refresh alone
  * waits for it.
  */
@@ -63,17 +64,23 @@ export class TemporalAdapter {
 		}
 	}
 
-	async #conditionBatch({ parameters, motion, noise }: EncodedBatch): Promise<Conditioning> {
-		const { fromLastBatch, isNewScene, cuts = [] } = await motion;
+	async #conditionBatch({ frames, parameters, motion, noise }: EncodedBatch): Promise<Conditioning> {
+		const { fromLastBatch, ofLatents, isNewScene, cuts = [] } = await motion;
 		const last = fromLastBatch && (await this.#lastShown);
 		const startUs = nowUs();
 		const refreshes = fromLastBatch !== undefined && last !== undefined;
 		if (refreshes) this.#isConditioned = true;
 		else if (isNewScene) this.#isConditioned = false;
+		const flows = ofLatents.filter((flow) => flow !== undefined);
 		const images = refreshes && stack(await Promise.all(fromLastBatch.map((flow) => this.#warp(last, flow))));
 		if (images) this.#observer.stage('warp', (nowUs() - startUs) / 1000);
-		const multiplier = this.#isConditioned ? parameters.tuning.temporalMultiplier : 0;
-		return { noise: await noise, temporal: { multiplier, ...(images && { images }) }, cuts };
+		const isAdapted = this.#isConditioned && flows.length === frames.length;
+		const multiplier = isAdapted ? parameters.tuning.temporalMultiplier : 0;
+		return {
+			noise: await noise,
+			temporal: { multiplier, ...(images && { images }), ...(isAdapted && { flows }) },
+			cuts,
+		};
 	}
 
 	async #show(batch: DenoisedBatch, last: Promise<Picture | undefined>): Promise<readonly Picture[]> {

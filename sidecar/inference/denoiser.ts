@@ -4,7 +4,9 @@ import { SidecarError } from '../errors.ts';
 import type { Mask } from '../frame/frame.ts';
 import { concatenate, split, zeros, type Tensor } from '../frame/tensor.ts';
 import type { WindowSize } from './causal/frame-window.ts';
+import type { Flow } from '../native.ts';
 import type { PromptEmbeds } from './encoder.ts';
+import { LastLatents, type MovedLatents } from './last-latents.ts';
 import type { ModelFolder } from './manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from './noise-schedule.ts';
 import { batchesOf, framesPerPass, inPasses, joinAll, repeat, splitAll, takeAll } from './passes.ts';
@@ -66,6 +68,8 @@ export interface TemporalConditioning {
 	multiplier: number;
 	/** The last painting warped onto each frame, RGB [batch, height, width, 3]; left out, the cached embeddings serve. */
 	images?: Tensor<Uint8Array>;
+	/** For each frame, the flow from the frame before it, of the size of the latents or larger. */
+	flows?: readonly Flow[];
 }
 
 export interface DenoiseResult {
@@ -97,7 +101,7 @@ interface StreamedBatch {
 
 const ROLES = ['lllite_cond', 'unet'] as const;
 
-/** From noise to latents: lllite_cond, unet. Holds the conditioning embeddings between refreshes. */
+/** From noise to latents: lllite_cond, unet. Holds the conditioning embeddings between refreshes, and the last latents. */
 export class Denoiser implements LatentDenoiser {
 	readonly provider: Provider;
 	/** The others run in fp32. */
@@ -107,6 +111,8 @@ export class Denoiser implements LatentDenoiser {
 	readonly #graphs: Record<(typeof ROLES)[number], GraphSession>;
 	/** By line, until the next refresh. */
 	readonly #condEmbeds = new Map<number, Record<string, Tensor>>();
+	/** For a U-Net that has such an input. */
+	readonly #last: LastLatents | undefined;
 	/** By line. */
 	readonly #streams = new Map<number, StreamBatch<StreamedBatch>>();
 
@@ -119,6 +125,7 @@ export class Denoiser implements LatentDenoiser {
 		this.provider = provider;
 		this.#graphs = graphs;
 		this.int8Graphs = int8Graphs;
+		if (graphs.unet.spec.inputs.some(({ name }) => name === 'last_latents')) this.#last = new LastLatents();
 	}
 
 	static async open(folder: ModelFolder<EditUnetManifest>, settings: OpenGraphsSettings): Promise<Denoiser> {
@@ -142,13 +149,16 @@ export class Denoiser implements LatentDenoiser {
 		const refreshed = requests.filter((request) => request.temporal.images);
 		await this.#refreshCondEmbeds(refreshed, sizes);
 		const condMs = clock();
-		const conditions = joinAll(requests.map((request) => this.#conditionsOf(request)));
+		const last = await Promise.all(requests.map(async (request) => await this.#last?.movedOnto(request)));
+		const conditions = joinAll(requests.map((request, i) => this.#conditionsOf(request, last[i])));
+		// Without them the adapter has nothing to go by: after a takeover, for one batch.
+		const multiplier = multiplierOf(this.#last && last.includes(undefined) ? 0 : temporal.multiplier);
 		const denoised = await inPasses(batch, perPass, async (take) => {
 			const own = takeAll(conditions, take);
 			const z = copyOf(take(noise));
 			for (let step = 0; step < steps; step++) {
 				const timestep = { data: new Float32Array(perPass).fill(1000 * sigmas[step]!), shape: [perPass] };
-				const sample = { sample: z, timestep, multiplier: multiplierOf(temporal.multiplier), ...own };
+				const sample = { sample: z, timestep, multiplier, ...own };
 				const { velocity } = await this.#graphs.unet.run(sample, sizes);
 				eulerStep(z.data, (velocity as Tensor<Float32Array>).data, sigmas[step + 1]! - sigmas[step]!);
 			}
@@ -159,8 +169,10 @@ export class Denoiser implements LatentDenoiser {
 		const shares = splitAll(denoised, batches);
 		return requests.map((request, i) => {
 			const share = batches[i]! / batch;
+			const latents = shares[i]!['latents'] as Tensor<Float32Array>;
+			this.#last?.keep(request.line, latents);
 			return {
-				latents: shares[i]!['latents'] as Tensor<Float32Array>,
+				latents,
 				stagesMs: {
 					...(request.temporal.images && { condMs: condMs / refreshed.length }),
 					unetMs: unetMs * share,
@@ -175,6 +187,7 @@ export class Denoiser implements LatentDenoiser {
 	 */
 	async advance({ line, entering }: AdvanceRequest): Promise<AdvanceResult> {
 		const clock = stopwatch();
+		this.#last?.forget(line);
 		const stream = this.#streamOf(line, entering);
 		const { rows, finished } = stream.next(entering && this.#begin(entering));
 		assert(rows.length > 0, `line ${line} has nothing in flight`);
@@ -208,6 +221,7 @@ export class Denoiser implements LatentDenoiser {
 	/** The line is over. */
 	forget(line: number): void {
 		this.#condEmbeds.delete(line);
+		this.#last?.forget(line);
 		this.#streams.delete(line);
 	}
 
@@ -222,11 +236,12 @@ export class Denoiser implements LatentDenoiser {
 	}
 
 	/** What the U-Net is told of each frame of a request, besides where it is: tensors of its batch, by name. */
-	#conditionsOf({ line, noise, prompt, sourceLatents }: DenoiseRequest): Record<string, Tensor> {
+	#conditionsOf({ line, noise, prompt, sourceLatents }: DenoiseRequest, last?: MovedLatents): Record<string, Tensor> {
 		const batch = noise.shape[0]!;
 		const conditions: Record<string, Tensor> = {
 			prompt_embeds: repeat(prompt.promptEmbeds, batch),
 			source_latents: sourceLatents,
+			...(this.#last && (last ?? LastLatents.none(noise))),
 		};
 		for (const spec of this.#graphs.unet.spec.inputs) {
 			const { name } = spec;

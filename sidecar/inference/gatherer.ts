@@ -11,29 +11,33 @@ interface Waiting<Request, Result> {
 export class Gatherer<Request, Result> {
 	readonly #run: (requests: readonly Request[]) => Promise<readonly Result[]>;
 	readonly #keyOf: (request: Request) => string;
+	readonly #ownerOf: (request: Request) => unknown;
 	readonly #isTooMuch: (error: unknown) => boolean;
 	#most: number;
 	#waiting: Waiting<Request, Result>[] = [];
 	#isRunning = false;
 
 	/**
-	 * `run` gives a result for each request, in their order; at most `most` are run together. Where that fails and
-	 * `isTooMuch` says so, half of them are run together from then on, and those that failed again.
+	 * `run` gives a result for each request, in their order; at most `most` are run together, and of one owner no two: what
+	 * somebody asks next goes by what came of the request before. Where a run fails and `isTooMuch` says so, half of them are run together from then on, and those that failed again.
 	 */
 	constructor({
 		run,
 		keyOf,
 		most,
+		ownerOf = (request) => request,
 		isTooMuch = () => false,
 	}: {
 		run: (requests: readonly Request[]) => Promise<readonly Result[]>;
 		keyOf: (request: Request) => string;
 		most: number;
+		ownerOf?: (request: Request) => unknown;
 		isTooMuch?: (error: unknown) => boolean;
 	}) {
 		this.#run = run;
 		this.#keyOf = keyOf;
 		this.#most = most;
+		this.#ownerOf = ownerOf;
 		this.#isTooMuch = isTooMuch;
 	}
 
@@ -65,7 +69,10 @@ export class Gatherer<Request, Result> {
 	/** The one that has waited longest, and those that go with it. */
 	#next(): Waiting<Request, Result>[] {
 		const key = this.#keyOf(this.#waiting[0]!.request);
-		const together = this.#waiting.filter(({ request }) => this.#keyOf(request) === key).slice(0, this.#most);
+		const owners = new Set<unknown>();
+		const isFirst = (owner: unknown) => !owners.has(owner) && Boolean(owners.add(owner));
+		const first = this.#waiting.filter(({ request }) => isFirst(this.#ownerOf(request)));
+		const together = first.filter(({ request }) => this.#keyOf(request) === key).slice(0, this.#most);
 		this.#waiting = this.#waiting.filter((one) => !together.includes(one));
 		return together;
 	}

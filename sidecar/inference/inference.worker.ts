@@ -70,6 +70,7 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			denoising = new Gatherer({
 				run: (requests) => opened.denoise(requests),
 				keyOf: keyOfDenoising,
+				ownerOf: ({ line }) => line,
 				most: opened.joinsLines ? mostOn(opened.provider) : 1,
 				isTooMuch,
 			});
@@ -82,6 +83,7 @@ const carryOut = async (message: WorkerRequest): Promise<unknown> => {
 			painting = new Gatherer<PaintRequest, PaintResult>({
 				run: (requests) => paint(denoiser!, decoder, requests),
 				keyOf: keyOfDenoising,
+				ownerOf: ({ line }) => line,
 				most: denoiser?.joinsLines ? most : 1,
 				isTooMuch,
 			});

@@ -39,9 +39,18 @@ const sourcePicture = (frame: number): Picture => {
 	return { ...LAYOUT, data };
 };
 
+type Source = (sequence: number) => Picture;
+const stillPicture: Source = () => sourcePicture(0);
+
+/** Stands still, and grows darker by two levels a frame from the fifth on. */
+const fadingPicture: Source = (sequence) => {
+	const { data, ...layout } = sourcePicture(0);
+	return { ...layout, data: data.map((value) => Math.max(0, value - 2 * Math.max(0, sequence - 4))) };
+};
+
 const withEngine = async <T>(
 	parametersNow: () => Parameters,
-	use: (engine: Engine, paint: (count: number, still?: boolean) => Promise<StyledFrame[]>) => Promise<T>,
+	use: (engine: Engine, paint: (count: number, source?: Source) => Promise<StyledFrame[]>) => Promise<T>,
 	overlaps = true,
 ): Promise<T> => {
 	const ring = new FrameRing({ slotCount: 32, slotBytes: pictureByteLength(LAYOUT), mode: 'wait' });
@@ -58,10 +67,10 @@ const withEngine = async <T>(
 		overlaps,
 	});
 	const running = new AbortController().signal;
-	return await use(engine, async (count, still = false) => {
+	return await use(engine, async (count, source = sourcePicture) => {
 		for (let sequence = 0; sequence < count; sequence++) {
 			const slot = (await ring.acquire(running))!;
-			ring.bytes(slot).set(sourcePicture(still ? 0 : sequence).data);
+			ring.bytes(slot).set(source(sequence).data);
 			ring.offer({ sequence, slot, capturedUs: 0, timestampUs: sequence * 40_000, durationUs: 40_000, layout: LAYOUT });
 		}
 		ring.close();
@@ -69,10 +78,10 @@ const withEngine = async <T>(
 	});
 };
 
-const paint = (parameters: Parameters, count: number, still = false) =>
+const paint = (parameters: Parameters, count: number, source?: Source) =>
 	withEngine(
 		() => parameters,
-		(_, paintFrames) => paintFrames(count, still),
+		(_, paintFrames) => paintFrames(count, source),
 	);
 
 const meanDifference = async (a: Picture, b: Picture) => (await native.pictureDifference(a, b)).meanAbsolute;
@@ -118,8 +127,8 @@ describe('the engine with models/lite', () => {
 	});
 
 	it('shows the last painting of a still picture again, which is what painting it would give', async () => {
-		const all = await paint(parametersOf(), 32, true);
-		const reused = await paint(parametersOf({ similarityThreshold: 3 }), 32, true);
+		const all = await paint(parametersOf(), 32, stillPicture);
+		const reused = await paint(parametersOf({ similarityThreshold: 3 }), 32, stillPicture);
 		expect(all.filter(({ isReused }) => isReused)).toEqual([]);
 		expect(reused.filter(({ isReused }) => isReused).length).toBeGreaterThan(12);
 		for (const [i, { picture, kind, sequence }] of reused.entries()) {
@@ -181,7 +190,7 @@ describe('the engine with models/lite', () => {
 
 	it('holds the canvas still on a still picture, and redraws it with noise per frame', async () => {
 		const lastTwo = async (parameters: Parameters) => {
-			const frames = await paint(parameters, 8, true);
+			const frames = await paint(parameters, 8, stillPicture);
 			return await meanDifference(frames.at(-1)!.picture, frames.at(-2)!.picture);
 		};
 		const advected = await lastTwo(parametersOf({ noise: 'advected' }));
@@ -196,9 +205,23 @@ describe('the engine with models/lite', () => {
 	});
 
 	it('blends in the painting before, when it is told to', async () => {
-		const plain = await paint(parametersOf({ condRefreshEvery: 0, noise: 'per-frame' }), 4, true);
-		const blended = await paint(parametersOf({ condRefreshEvery: 0, noise: 'per-frame', outputBlend: 0.6 }), 4, true);
+		const plain = await paint(parametersOf({ condRefreshEvery: 0, noise: 'per-frame' }), 4, stillPicture);
+		const blended = await paint(
+			parametersOf({ condRefreshEvery: 0, noise: 'per-frame', outputBlend: 0.6 }),
+			4,
+			stillPicture,
+		);
 		const step = async (frames: StyledFrame[]) => await meanDifference(frames[3]!.picture, frames[2]!.picture);
 		expect(await step(blended)).toBeLessThan(0.7 * (await step(plain)));
+	});
+
+	it('carries strokes from painting to painting, and neither light nor colour: a fade does not lag', async () => {
+		const lightOf = ({ data }: Picture) => data.reduce((sum, value) => sum + value, 0) / data.length;
+		const lights = async (condRefreshEvery: number) =>
+			(await paint(parametersOf({ condRefreshEvery }), 30, fadingPicture)).map(({ picture }) => lightOf(picture));
+		const [adapted, alone] = [await lights(4), await lights(0)];
+		expect(alone[0]! - alone[29]!).toBeGreaterThan(25);
+		for (const [frame, light] of adapted.entries())
+			expect(Math.abs(light - alone[frame]!), `frame ${frame}`).toBeLessThan(4);
 	});
 });

@@ -35,6 +35,8 @@ const denoise = async (multiplier: number) => {
 		prompt_embeds: unpack('prompt_embeds'),
 		source_latents: unpack('source_latents'),
 		...condEmbeds,
+		last_latents: unpack('last_latents'),
+		last_offsets: unpack('last_offsets'),
 		multiplier: { data: Float32Array.of(multiplier), shape: [1] },
 	});
 	return velocity!;

@@ -14,7 +14,7 @@ namespace {
 
 /** White noise, and coordinates that have not moved. */
 struct Field {
-	explicit Field(const NoiseShape& of)
+	explicit Field(const LatentShape& of)
 		: shape(of),
 		  cells(of.count() / static_cast<std::size_t>(of.channels)),
 		  noise(of.count()),
@@ -41,7 +41,7 @@ struct Field {
 		at = to;
 	}
 
-	NoiseShape shape;
+	LatentShape shape;
 	std::size_t cells;
 	NoiseCarrier carrier;
 	std::vector<float> noise, samples, at, to;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "metrics.hpp"
 #include "optical-flow.hpp"
 #include "pictures.hpp"
 #include "warp.hpp"
@@ -65,15 +66,18 @@ TEST_CASE("a picture that stands still has no motion") {
 	CHECK(errorMax(flow, {0, 0}, 16) < 0.05F);
 }
 
-TEST_CASE("coarse motion is as long as the flow, and asks nothing of it") {
+TEST_CASE("a flow smaller than the pictures counts in its own pixels, and asks nothing of the other") {
 	OpticalFlow opticalFlow;
 	for (const cv::Size size : {cv::Size(512, 288), cv::Size(96, 64)}) {
 		CAPTURE(size.width);
 		OwnedPicture previous(rgbLayout(size.width, size.height)), next(rgbLayout(size.width, size.height));
 		drawTexture(previous);
 		drawTexture(next, 4, 3);
-		CHECK(opticalFlow.coarseMotion(previous, next) == doctest::Approx(5).epsilon(0.2));
-		CHECK(opticalFlow.coarseMotion(previous, previous) < 0.05);
+		OwnedFlow coarse({size.width / 4, size.height / 4});
+		opticalFlow.dis(previous, next, coarse);
+		CHECK(meanMotion(coarse) == doctest::Approx(5 / 4.0).epsilon(0.2));
+		opticalFlow.dis(previous, previous, coarse);
+		CHECK(meanMotion(coarse) < 0.05);
 		OwnedFlow alone(size), among(size);
 		OpticalFlow().dis(previous, next, alone);
 		opticalFlow.dis(previous, next, among);
@@ -124,7 +128,9 @@ TEST_CASE("takes pictures of any size, down to one pixel") {
 		opticalFlow.dis(previous, next, flow);
 		opticalFlow.farneback(previous, next, flow);
 		opticalFlow.dis(next, previous, flow);
-		CHECK(std::isfinite(opticalFlow.coarseMotion(previous, next)));
+		OwnedFlow coarse({(size.width + 3) / 4, (size.height + 3) / 4});
+		opticalFlow.dis(previous, next, coarse);
+		CHECK(std::isfinite(meanMotion(coarse)));
 		CHECK(std::ranges::all_of(flow.vectors, [](const Motion& motion) {
 			return std::isfinite(motion.x) && std::isfinite(motion.y);
 		}));

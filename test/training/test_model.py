@@ -8,10 +8,11 @@ import onnx
 import torch
 
 from training import data, export, graphs, motion, prompts, restore, scenes
-from training.adapter import Adapter
+from training.adapter import Adapter, Shift
 from training.model import DIRECTIONS, LATENT_CHANNELS, SMEARED, Lite, Screen, Strokes
 from training.teachers import PAINTERS
 from training.train import Pictures, Trainer, modify, rate, to_float
+from training.train_adapter import AdapterTrainer, without_tone
 
 
 def lite():
@@ -92,7 +93,45 @@ class Noise(unittest.TestCase):
         self.assertLess((motion.flow(first, second) != 0).mean(), 0.01)
 
 
+class LastLatents(unittest.TestCase):
+    def test_move_by_whole_cells_and_tell_the_rest(self):
+        latents = np.arange(2 * 3 * 8, dtype=np.float32).reshape(2, 3, 8)
+        moved, offsets = motion.move_latents(latents, np.full((3, 8, 2), (1.75, 0.0), np.float32))
+        np.testing.assert_array_equal(moved[:, :, 2:], latents[:, :, :-2])
+        np.testing.assert_allclose(offsets[0, :, 2:], 0.25)
+        self.assertTrue((offsets[0, :, 0] == 0).all() and (offsets[1] == 0).all())
+
+    def test_stay_as_they_are_where_nothing_moves(self):
+        shift, latents, offsets = Shift(), torch.randn(1, LATENT_CHANNELS, 4, 6), torch.zeros(1, 2, 4, 6)
+        torch.nn.init.normal_(shift.by.weight)
+        with torch.no_grad():
+            self.assertTrue(torch.equal(shift(latents, offsets), latents))
+            self.assertFalse(torch.equal(shift(latents, offsets + 0.3), latents))
+
+    def test_a_coarse_flow_counts_in_its_own_pixels(self):
+        picture = motion.grey(scenes.draw(np.random.default_rng(3), (96, 160)))
+        flow = motion.coarse_flow(picture, np.roll(picture, 8, axis=1))
+        self.assertEqual(flow.shape, (24, 40, 2))
+        self.assertAlmostEqual(float(np.median(flow[4:-4, 8:-8, 0])), 2.0, delta=0.5)
+
+
 class Training(unittest.TestCase):
+    def test_the_adapter_goes_by_the_latents_that_it_painted_last(self):
+        trainer = AdapterTrainer(lite(), [], [], batch=2, crop=(64, 96))
+        seen = [trainer.advance() for _ in range(3)]
+        self.assertTrue(all(np.isfinite(v) for row in seen for v in row.values()))
+        self.assertEqual(seen[0].keys(), {"loss", "to_warped", "base_to_warped"})
+        self.assertEqual([sequence.latents.shape for sequence in trainer.sequences], [(LATENT_CHANNELS, 16, 24)] * 2)
+        self.assertNotEqual(trainer.adapter.gate.gate.weight.abs().max().item(), 0)
+
+    def test_strokes_follow_the_last_painting_and_light_does_not(self):
+        weight = torch.ones(1, 1, 64, 96)
+        strokes = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(4))
+        fade = torch.full((1, 3, 64, 96), 0.3)
+        left = without_tone(strokes + fade, weight)
+        self.assertLess(left.mean().abs().item(), 0.01)
+        self.assertGreater(torch.corrcoef(torch.stack([left.flatten(), strokes.flatten()]))[0, 1].item(), 0.98)
+
     def test_a_few_steps_on_drawn_scenes_lower_the_loss(self):
         with tempfile.TemporaryDirectory() as folder:
             data.build([], Path(folder) / "train", 4, held=False, seed=1, workers=1)

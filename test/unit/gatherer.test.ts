@@ -72,6 +72,27 @@ describe('a gatherer', () => {
 		expect(runs).toEqual([['a1'], ['a2', 'a3', 'a4', 'a5'], ['a2', 'a3'], ['a2'], ['a3'], ['a4'], ['a5']]);
 	});
 
+	it('runs no two of one owner together, and none before an earlier one of its owner', async () => {
+		const runs: string[][] = [];
+		const finish: (() => void)[] = [];
+		const gatherer = new Gatherer<string, string>({
+			run: async (requests) => {
+				runs.push([...requests]);
+				await new Promise<void>((resolve) => finish.push(resolve));
+				return requests;
+			},
+			keyOf: (request) => request[0]!,
+			ownerOf: (request) => request[1]!,
+			most: 8,
+		});
+		for (const request of ['a0', 'b1', 'a2', 'b2', 'a3', 'a3 again']) void gatherer.call(request);
+		for (let run = 0; run < 5; run++) {
+			finish.shift()!();
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		expect(runs).toEqual([['a0'], ['b1'], ['a2', 'a3'], ['b2'], ['a3 again']]);
+	});
+
 	it('tells one that there is no room for it by itself', async () => {
 		const { gatherer, next } = device({ room: 0 });
 		const said = gatherer.call('a1').catch((error: Error) => error.message);

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { paintLine } from '../../sidecar/engine/line.ts';
 import { SimulatedDevice } from '../../sidecar/engine/simulated-device.ts';
-import { simulatedStages, simulatePeriodMs, STILL_WORLD } from '../../sidecar/engine/simulated-line.ts';
+import { PAINTED, simulatedStages, simulatePeriodMs, STILL_WORLD } from '../../sidecar/engine/simulated-line.ts';
 import { SidecarError } from '../../sidecar/errors.ts';
+import type { Picture } from '../../sidecar/frame/frame.ts';
 import type { LineDenoiseRequest } from '../../sidecar/engine/denoiser-stream.ts';
 import type { EncodeRequest } from '../../sidecar/inference/encoder.ts';
+import type { Flow } from '../../sidecar/native.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { collect, frameOf, framesUpTo, parametersOf } from '../support/frames.ts';
 import { VirtualClock } from '../../sidecar/engine/virtual-clock.ts';
@@ -134,6 +136,11 @@ describe('what the streams are asked', () => {
 		expect(device.denoises.map(({ temporal }) => temporal.multiplier)).toEqual([0, 1, 1, 1, 1, 1, 1]);
 	});
 
+	it('says how every frame moved while it conditions, for models that go by the last latents', async () => {
+		const { device } = await paint(10, () => parametersOf({ batchSize: 4 }), cutAt(4));
+		expect(device.denoises.map(({ temporal }) => temporal.flows?.length)).toEqual([undefined, undefined, 2]);
+	});
+
 	it('never conditions when the adapter is off', async () => {
 		const { device } = await paint(4, () => parametersOf({ condRefreshEvery: 0 }));
 		expect(device.denoises.every(({ temporal }) => temporal.multiplier === 0 && !temporal.images)).toBe(true);
@@ -150,18 +157,20 @@ describe('what the streams are asked', () => {
 	it.each(['fixed', 'advected'] as const)(
 		'refreshes early when the picture has moved far, with %s noise',
 		async (noise) => {
-			const flows: unknown[] = [];
+			const flows: number[] = [];
 			const native = {
 				...STILL_WORLD,
-				opticalFlow: async (...pair: unknown[]) => void flows.push(pair),
-				[noise === 'fixed' ? 'coarseMotion' : 'meanMotion']: async () => 0.3, // the limit is 0.02 · 32 px
+				opticalFlow: async (_from: Picture, _to: Picture, flow: Flow) => void flows.push(flow.width),
+				// The limit is 0.02 · 32 px.
+				meanMotion: async ({ width }: Flow) => (0.3 * width) / PAINTED.width,
 			};
 			const { device } = await paint(8, () => parametersOf({ condRefreshEvery: 60, noise }), native);
 			expect(device.denoises.map(({ temporal }) => Boolean(temporal.images))).toEqual(
 				[0, 1, 0, 0, 1, 0, 0, 1].map(Boolean),
 			);
-			// Noise that is carried along needs the flow of each frame.
-			expect(flows).toHaveLength(noise === 'fixed' ? 3 : 7);
+			// Noise that is carried along needs the flow of each frame in full.
+			expect(flows.filter((width) => width === PAINTED.width)).toHaveLength(noise === 'fixed' ? 3 : 7);
+			expect(flows.filter((width) => width === PAINTED.width / 4)).toHaveLength(noise === 'fixed' ? 7 : 0);
 		},
 	);
 

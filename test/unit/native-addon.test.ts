@@ -79,6 +79,11 @@ describe('the addon', () => {
 		await native.advectNoise(field, inSharedMemory(places), shape, flow, to, samples);
 		expect(to).toEqual(places);
 		expect(samples).toEqual(field);
+		samples.fill(7);
+		const offsets = inSharedMemory(new Float32Array(96).fill(7));
+		await native.moveLatents(field, shape, [flow], samples, offsets);
+		expect(samples).toEqual(field);
+		expect(new Set(offsets)).toEqual(new Set([0]));
 	});
 
 	it('writes to the view and to nothing beside it', async () => {
@@ -103,8 +108,11 @@ describe('the addon', () => {
 			expect(after.ssim).toBeGreaterThan(before.ssim);
 			expect(after.psnrDb).toBeGreaterThan(before.psnrDb);
 		}
-		expect(await native.coarseMotion(previous, next)).toBeCloseTo(2, 0);
-		expect(await native.coarseMotion(previous, previous)).toBeCloseTo(0, 1);
+		const coarse = flowOf(64, 36);
+		await native.opticalFlow(previous, next, coarse, 'dis');
+		expect(await native.meanMotion(coarse)).toBeCloseTo(2 / 4, 0);
+		await native.opticalFlow(previous, previous, coarse, 'dis');
+		expect(await native.meanMotion(coarse)).toBeCloseTo(0, 1);
 		const { all, visible, visibleFraction } = await native.warpingError([previous, next], [previous, next]);
 		expect(all).toBeLessThan(3);
 		expect(visible).toBeLessThanOrEqual(all);
@@ -234,7 +242,30 @@ describe('a wrong argument', () => {
 			"'RGB' for previous.format but received 'I420'",
 		],
 		['pictures of two sizes', ['opticalFlow', source, rgbPicture(8, 9), flow, 'dis'], '8x8, for next but received 8x9'],
-		['a flow of another size', ['opticalFlow', source, target, flowOf(9, 8), 'dis'], '8x8, for flow but received 9x8'],
+		[
+			'a flow larger than the pictures',
+			['opticalFlow', source, target, flowOf(9, 8), 'dis'],
+			'8x8, for flow but received 9x8',
+		],
+		[
+			'a flow of another size',
+			['opticalFlow', source, target, flowOf(4, 4), 'farneback'],
+			'8x8, for flow but received 4x4',
+		],
+		['latents in place', ['moveLatents', field, shape, [flow], field, to], 'memory apart from latents for target'],
+		[
+			'short latents',
+			['moveLatents', new Float32Array(63), shape, [flow], samples, to],
+			'64 elements for latents but received 63',
+		],
+		['short offsets', ['moveLatents', field, shape, [flow], samples, new Float32Array(16)], '32 elements for offsets'],
+		[
+			'a flow smaller than the latents',
+			['moveLatents', field, shape, [flow, flowOf(2, 2)], samples, to],
+			'at least the size of shape, 4x4, for flows[1] but received 2x2',
+		],
+		['no flows', ['moveLatents', field, shape, [], samples, to], 'an array of 1 to 64 flows for flows'],
+		['a flow for flows', ['moveLatents', field, shape, flow, samples, to], 'an array of 1 to 64 flows for flows'],
 		['an unknown method', ['opticalFlow', source, target, flow, 'raft'], "'farneback' for method but received 'raft'"],
 		[
 			'a flow of doubles',
@@ -326,7 +357,7 @@ describe('worker threads', () => {
 		const work = [
 			() => native.opticalFlow(picture(), picture(), flow(), 'farneback'),
 			() => native.opticalFlow(picture(), picture(), flow(), 'dis'),
-			() => native.coarseMotion(picture(), picture()),
+			() => native.moveLatents(new Float32Array(640 * 360), { channels: 1, width: 640, height: 360 }, [flow()], new Float32Array(640 * 360), new Float32Array(2 * 640 * 360)),
 			() => native.convert(picture(), picture(), 'cover'),
 			difference,
 			() => native.warpingError([picture(), picture()], [picture(), picture()]),
