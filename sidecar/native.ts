@@ -41,6 +41,8 @@ export interface PictureDetail {
 	hfFft: number;
 }
 
+export type MaskExtent = 'nothing' | 'some' | 'all';
+
 export interface WarpingError {
 	/** Mean |out_t - warp(out_{t+1})| over all pixels, 0..255. */
 	all: number;
@@ -120,6 +122,16 @@ export interface NativeAddon {
 	 * over it: 255 shows the painting, 0 leaves `picture` as it is, byte for byte. Alpha stays as it is, too.
 	 */
 	paintRegion(painting: Picture, mask: Mask, fit: Fit, picture: Picture): Promise<void>;
+
+	/** The alpha of a picture in BGRA or RGBA as a mask of its size, whose memory is the caller's. */
+	takeAlpha(picture: Picture, mask: Mask): Promise<void>;
+
+	/**
+	 * The mask, inverted or as it is, into `target` of its size: with an edge that is soft over so many of its pixels, all of
+	 * them inside, so that what was nothing is nothing still. The edge of the picture is none. Gives what the mask, inverted or
+	 * not, shows of the painting.
+	 */
+	shapeMask(mask: Mask, isInverted: boolean, featherPx: number, target: Mask): Promise<MaskExtent>;
 
 	/** `target = alpha · a + (1 - alpha) · b` (RGB, one size); `target` may be `a` or `b`. */
 	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;

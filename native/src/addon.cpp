@@ -88,6 +88,16 @@ public:
 		return rgbOf(info_[index], name);
 	}
 
+	PictureArgument withAlpha(std::size_t index, const std::string& name) const {
+		PictureArgument picture = pictureOf(info_[index], name);
+		const PixelFormat format = picture.layout.format;
+		if (format != PixelFormat::BGRA && format != PixelFormat::RGBA) {
+			const Napi::Value value = info_[index].As<Napi::Object>().Get("format");
+			refuse(env(), name + ".format", "'BGRA' or 'RGBA'", describe(value));
+		}
+		return picture;
+	}
+
 	std::array<PictureArgument, 2> rgbPair(std::size_t index, const std::string& name) const {
 		const Napi::Value value = info_[index];
 		if (!value.IsArray() || value.As<Napi::Array>().Length() != 2) {
@@ -163,13 +173,24 @@ public:
 		return viewOf<float>(info_[index], name, count);
 	}
 
-	double fraction(std::size_t index, const std::string& name) const {
+	bool flag(std::size_t index, const std::string& name) const {
+		const Napi::Value value = info_[index];
+		if (!value.IsBoolean()) refuse(env(), name, "true or false", describe(value));
+		return value.As<Napi::Boolean>();
+	}
+
+	double number(std::size_t index, const std::string& name, int least, int most) const {
 		const Napi::Value value = info_[index];
 		if (value.IsNumber()) {
 			const double number = value.As<Napi::Number>().DoubleValue();
-			if (number >= 0 && number <= 1) return number;
+			if (number >= least && number <= most) return number;
 		}
-		refuse(env(), name, "a number from 0 to 1", describe(value));
+		refuse(
+			env(),
+			name,
+			"a number from " + std::to_string(least) + " to " + std::to_string(most),
+			describe(value)
+		);
 	}
 
 	template <typename Choice, std::size_t count>
@@ -281,6 +302,11 @@ napi_value replyOf(napi_env env, const std::vector<std::uint8_t>& bytes) {
 	if (data != nullptr) std::ranges::copy(bytes, static_cast<std::uint8_t*>(data));
 	napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &array);
 	return array;
+}
+
+napi_value replyOf(napi_env env, MaskExtent extent) {
+	constexpr const char* NAMES[] = {"nothing", "some", "all"};
+	return Napi::String::New(env, NAMES[static_cast<int>(extent)]);
 }
 
 napi_value replyOf(napi_env env, const PictureDifference& result) {
@@ -455,6 +481,8 @@ public:
 				InstanceMethod("moveLatents", &Addon::moveLatents, napi_enumerable),
 				InstanceMethod("blend", &Addon::blend, napi_enumerable),
 				InstanceMethod("paintRegion", &Addon::paintRegion, napi_enumerable),
+				InstanceMethod("takeAlpha", &Addon::takeAlpha, napi_enumerable),
+				InstanceMethod("shapeMask", &Addon::shapeMask, napi_enumerable),
 				InstanceMethod("advectNoise", &Addon::advectNoise, napi_enumerable),
 				InstanceMethod("thumbnailDifference", &Addon::thumbnailDifference, napi_enumerable),
 				InstanceMethod("blockDifference", &Addon::blockDifference, napi_enumerable),
@@ -624,7 +652,7 @@ private:
 		return promise(info, "blend", [](const Arguments& arguments, Call& call) {
 			const auto a = arguments.rgb(0, "a");
 			const auto b = arguments.rgb(1, "b");
-			const auto alpha = arguments.fraction(2, "alpha");
+			const auto alpha = arguments.number(2, "alpha", 0, 1);
 			const auto target = arguments.rgb(3, "target");
 			arguments.sameSize(b.layout.size(), "b", a.layout.size(), "a");
 			arguments.sameSize(target.layout.size(), "target", a.layout.size(), "a");
@@ -647,6 +675,31 @@ private:
 			call.apart("picture.data", to.data, from.data, "painting.data");
 			call.apart("picture.data", to.data, where.data, "mask.data");
 			call.run([=](Workbench& bench) { bench.region.paint(bench.convert, from, where, fit, to); });
+		});
+	}
+
+	Napi::Value takeAlpha(const Napi::CallbackInfo& info) {
+		return promise(info, "takeAlpha", [](const Arguments& arguments, Call& call) {
+			const auto picture = arguments.withAlpha(0, "picture");
+			const auto mask = arguments.mask(1, "mask");
+			arguments.sameSize(mask.size, "mask", picture.layout.size(), "picture");
+			const auto from = call.pin(picture);
+			const auto to = call.pin(mask);
+			call.apart("mask.data", to.data, from.data, "picture.data");
+			call.run([=](Workbench&) { allaprima::takeAlpha(from, to); });
+		});
+	}
+
+	Napi::Value shapeMask(const Napi::CallbackInfo& info) {
+		return promise(info, "shapeMask", [](const Arguments& arguments, Call& call) {
+			const auto mask = arguments.mask(0, "mask");
+			const bool inverted = arguments.flag(1, "isInverted");
+			const double feather = arguments.number(2, "featherPx", 0, PICTURE_SIDE_MAX);
+			const auto target = arguments.mask(3, "target");
+			arguments.sameSize(target.size, "target", mask.size, "mask");
+			const auto from = call.pin(mask), to = call.pin(target);
+			call.apart("target.data", to.data, from.data, "mask.data");
+			call.run([=](Workbench& bench) { return bench.shapeMask(from, inverted, feather, to); });
 		});
 	}
 

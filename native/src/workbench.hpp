@@ -7,6 +7,7 @@
 
 #include "jpeg.hpp"
 #include "latent-motion.hpp"
+#include "mask-shaper.hpp"
 #include "noise.hpp"
 #include "optical-flow.hpp"
 #include "patch-rows.hpp"
@@ -26,6 +27,7 @@ struct Workbench {
 	PatchRows patchRows;
 	JpegCodec jpeg;
 	RegionPainter region;
+	MaskShaper shapeMask;
 };
 
 /** Lends benches to threads: there come to be as many as calls ever ran at once. */

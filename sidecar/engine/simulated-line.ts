@@ -32,6 +32,11 @@ export const STILL_WORLD: NativeAddon = {
 	moveLatents: async (latents, _shape, _flows, target) => target.set(latents),
 	blend: async () => {},
 	paintRegion: async () => {},
+	takeAlpha: async () => {},
+	shapeMask: async ({ data }, _isInverted, _featherPx, target) => {
+		target.data.set(data);
+		return 'some';
+	},
 	advectNoise: async (field, _from, _shape, _flow, _to, samples) => samples.set(field),
 	thumbnailDifference: async () => 0,
 	blockDifference: async () => 0,

@@ -1,26 +1,37 @@
-import { alphaPlaneByteLength, type Mask, type Picture } from '../frame/frame.ts';
+import { alphaPlaneByteLength, type Mask, type Picture, type Size } from '../frame/frame.ts';
+import type { NativeAddon } from '../native.ts';
 
 /** The alpha of pictures as masks, from picture to picture. */
 export class AlphaMasks {
+	readonly #native: Pick<NativeAddon, 'takeAlpha'>;
 	#last: Mask | undefined;
+	/** Memory that nobody else has. */
+	#spare: Mask | undefined;
+
+	constructor(native: Pick<NativeAddon, 'takeAlpha'>) {
+		this.#native = native;
+	}
 
 	/**
 	 * `plane` is what lies behind a picture whose pixels have no alpha of their own. The same alpha gives the same mask, so that
 	 * what was made of it is known.
 	 */
-	next({ format, width, height, data, ...picture }: Picture, plane: Uint8Array): Mask {
-		const isInside = alphaPlaneByteLength({ format, width, height, ...picture }) === 0;
-		const [bytes, step, first] = isInside ? [data, 4, 3] : [plane, 1, 0];
+	async next(picture: Picture, plane: Uint8Array): Promise<Mask> {
+		const alpha = this.#memoryFor(picture);
+		if (alphaPlaneByteLength(picture) === 0) await this.#native.takeAlpha(picture, alpha);
+		else alpha.data.set(plane.subarray(0, alpha.data.length));
 		const last = this.#last;
-		if (last?.width === width && last.height === height && isSame(last.data, bytes, step, first)) return last;
-		const alpha = new Uint8Array(width * height);
-		for (let pixel = 0, at = first; pixel < alpha.length; pixel++, at += step) alpha[pixel] = bytes[at]!;
-		return (this.#last = { width, height, data: alpha });
+		if (last?.width === alpha.width && Buffer.compare(last.data, alpha.data) === 0) {
+			this.#spare = alpha;
+			return last;
+		}
+		this.#spare = undefined;
+		return (this.#last = alpha);
+	}
+
+	#memoryFor({ width, height }: Size): Mask {
+		const spare = this.#spare;
+		if (spare?.width === width && spare.height === height) return spare;
+		return { width, height, data: new Uint8Array(width * height) };
 	}
 }
-
-const isSame = (alpha: Uint8Array, bytes: Uint8Array, step: number, first: number): boolean => {
-	for (let pixel = 0, at = first; pixel < alpha.length; pixel++, at += step)
-		if (alpha[pixel] !== bytes[at]) return false;
-	return true;
-};

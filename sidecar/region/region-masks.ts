@@ -1,10 +1,10 @@
 import { pictureByteLength, rgbLayout, type Mask, type Picture, type Region, type Size } from '../frame/frame.ts';
-import type { Fit, NativeAddon } from '../native.ts';
+import type { Fit, MaskExtent, NativeAddon } from '../native.ts';
 import { log } from '../telemetry/logger.ts';
 import { AlphaMasks } from './alpha.ts';
 import type { Cells } from './cells.ts';
 import { ChangedCells } from './changed.ts';
-import { extentOf, feathered, inverted } from './mask.ts';
+import { centred } from './mask.ts';
 import { SoftLevels } from './soft-levels.ts';
 import { SubjectCells } from './subject.ts';
 
@@ -14,7 +14,7 @@ const CELLS = 128;
 const KEPT = 8;
 
 interface RegionMasksSettings {
-	native: Pick<NativeAddon, 'convert'>;
+	native: Pick<NativeAddon, 'convert' | 'takeAlpha' | 'shapeMask'>;
 	source: Size;
 	painted: Size;
 	/** How the source meets the painted size. */
@@ -36,6 +36,11 @@ interface Look {
 	alphaPlane?: Uint8Array;
 }
 
+interface Shaped {
+	mask: Mask;
+	extent: MaskExtent;
+}
+
 /** Which part of each painting is shown. Pictures are to come in order. */
 export class RegionMasks {
 	readonly #settings: RegionMasksSettings;
@@ -44,13 +49,14 @@ export class RegionMasks {
 	readonly #files = new Map<string, Promise<Mask | undefined>>();
 	readonly #finders = new Map<'changed' | 'subject', { finder: Finder; revision: number; lastUs: number }>();
 	#soft: { of: string; levels: SoftLevels } | undefined;
-	readonly #alphas = new AlphaMasks();
+	readonly #alphas: AlphaMasks;
 	/** What the newest alpha came to. */
 	#ofLastAlpha: { alpha: Mask; wish: string; mask: Promise<Mask | undefined> } | undefined;
 	#isOpaqueTold = false;
 
 	constructor(settings: RegionMasksSettings) {
 		this.#settings = settings;
+		this.#alphas = new AlphaMasks(settings.native);
 		this.#canvas = canvasOf(settings);
 	}
 
@@ -71,7 +77,7 @@ export class RegionMasks {
 		const cells = known.finder.next(picture, nowUs, elapsedUs);
 		const shape = { ...cells, data: cells.data.map((on) => (on ? 255 : 0)) };
 		const featherCells = (region.featherPx * picture.width) / this.#canvas.width;
-		const aim = feathered(region.isInverted ? inverted(shape) : shape, featherCells);
+		const { mask: aim } = await this.#shaped(shape, region.isInverted, featherCells);
 		if (this.#soft?.of !== region.of) this.#soft = { of: region.of, levels: new SoftLevels(aim) };
 		return this.#soft.levels.towards(aim, elapsedUs);
 	}
@@ -98,11 +104,11 @@ export class RegionMasks {
 			this.#isOpaqueTold = true;
 			return undefined;
 		}
-		const alpha = this.#alphas.next(picture, alphaPlane);
+		const alpha = await this.#alphas.next(picture, alphaPlane);
 		const wish = JSON.stringify([isInverted, featherPx]);
 		const last = this.#ofLastAlpha;
 		if (last?.alpha !== alpha || last.wish !== wish)
-			this.#ofLastAlpha = { alpha, wish, mask: this.#shaped(alpha, isInverted, featherPx) };
+			this.#ofLastAlpha = { alpha, wish, mask: this.#ofSource(alpha, isInverted, featherPx).then(({ mask }) => mask) };
 		return await this.#ofLastAlpha!.mask;
 	}
 
@@ -120,32 +126,24 @@ export class RegionMasks {
 	async #load(file: string, isInverted: boolean, featherPx: number): Promise<Mask | undefined> {
 		const { source, load } = this.#settings;
 		try {
-			const shape = await this.#shaped(await load(file, source), isInverted, featherPx);
-			if (shape && extentOf(shape) === 'nothing') log.warn({ file }, 'the mask shows nothing of the painting');
-			return shape;
+			const { mask, extent } = await this.#ofSource(await load(file, source), isInverted, featherPx);
+			if (extent === 'nothing') log.warn({ file }, 'the mask shows nothing of the painting');
+			return mask;
 		} catch (error) {
 			log.warn({ file, error }, 'no mask, all is painted');
 			return undefined;
 		}
 	}
 
-	/** Undefined where it shows all of the painting. */
-	async #shaped(ofSource: Mask, isInverted: boolean, featherPx: number): Promise<Mask | undefined> {
-		const mask = await this.#overPainting(ofSource);
-		const shape = isInverted ? inverted(mask) : mask;
-		return extentOf(shape) === 'all' ? undefined : feathered(shape, featherPx);
+	/** A mask of the source, cropped or with bars as the source is to be painted; none where it shows all of the painting. */
+	async #ofSource(ofSource: Mask, isInverted: boolean, featherPx: number): Promise<Partial<Shaped>> {
+		const { mask, extent } = await this.#shaped(centred(ofSource, this.#canvas), isInverted, featherPx);
+		return extent === 'all' ? { extent } : { mask, extent };
 	}
 
-	/** A mask of the source, cropped or with bars as the source is to be painted. */
-	async #overPainting(mask: Mask): Promise<Mask> {
-		const { fit, native } = this.#settings;
-		if (fit === 'stretch') return mask;
-		const [from, to] = [rgbLayout(mask), rgbLayout(this.#canvas)];
-		const source = { ...from, data: new Uint8Array(pictureByteLength(from)).map((_, at) => mask.data[(at / 3) | 0]!) };
-		const target = { ...to, data: new Uint8Array(pictureByteLength(to)) };
-		await native.convert(source, target, fit);
-		const { width, height } = to;
-		return { width, height, data: new Uint8Array(width * height).map((_, at) => target.data[3 * at]!) };
+	async #shaped(shape: Mask, isInverted: boolean, featherPx: number): Promise<Shaped> {
+		const mask = { ...shape, data: new Uint8Array(shape.data.length) };
+		return { mask, extent: await this.#settings.native.shapeMask(shape, isInverted, featherPx, mask) };
 	}
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { extentOf, feathered, inverted } from '../../sidecar/region/mask.ts';
+import { centred } from '../../sidecar/region/mask.ts';
 import { RegionPainter } from '../../sidecar/egress/region-painter.ts';
 import {
 	pictureByteLength,
@@ -81,11 +81,17 @@ describe('paintRegion', () => {
 	});
 });
 
+/** A mask as the addon shapes it, and what it shows. */
+const shaped = async (mask: Mask, { isInverted = false, feather = 0 } = {}) => {
+	const target = { ...mask, data: new Uint8Array(mask.data.length) };
+	return { extent: await native.shapeMask(mask, isInverted, feather, target), mask: target };
+};
+
 describe('a soft edge', () => {
-	test('lies inside the mask: what was nothing is nothing, and nothing grows', () => {
-		fc.assert(
-			fc.property(masks(SHARE), fc.double({ min: 0, max: 6, noNaN: true }), (mask, cells) => {
-				const soft = feathered(mask, cells);
+	test('lies inside the mask: what was nothing is nothing, and nothing grows', async () => {
+		await fc.assert(
+			fc.asyncProperty(masks(SHARE), fc.double({ min: 0, max: 6, noNaN: true }), async (mask, feather) => {
+				const { mask: soft } = await shaped(mask, { feather });
 				for (const [at, share] of mask.data.entries()) {
 					expect(soft.data[at]).toBeLessThanOrEqual(share);
 					if (share === 0) expect(soft.data[at]).toBe(0);
@@ -94,10 +100,10 @@ describe('a soft edge', () => {
 		);
 	});
 
-	test('rises evenly over the cells it was asked for, from any side, and not from the edge of the picture', () => {
+	test('rises evenly over the pixels it was asked for, from any side, and not from the edge of the picture', async () => {
 		const data = new Uint8Array(11 * 11).fill(255);
 		data[5 * 11 + 5] = 0;
-		const soft = feathered({ width: 11, height: 11, data }, 3);
+		const { mask: soft } = await shaped({ width: 11, height: 11, data }, { feather: 3 });
 		const along = (dx: number, dy: number) => [0, 1, 2, 3, 4].map((i) => soft.data[(5 + i * dy) * 11 + 5 + i * dx]!);
 		for (const [dx, dy] of [
 			[1, 0],
@@ -106,16 +112,69 @@ describe('a soft edge', () => {
 			[0, -1],
 		] as const)
 			expect(along(dx, dy)).toEqual([0, 63, 127, 191, 255]);
-		expect(along(1, 1)).toEqual([0, 85, 170, 255, 255]);
+		expect(along(1, 1)).toEqual([0, 89, 178, 255, 255]);
 		expect(soft.data[0]).toBe(255);
 	});
 
-	test('what is painted everywhere, nowhere or somewhere is told apart', () => {
+	test('what is painted everywhere, nowhere or somewhere is told apart, with an edge or without', async () => {
 		const mask = (...shares: number[]): Mask => ({ width: 2, height: 1, data: Uint8Array.from(shares) });
-		expect(extentOf(mask(0, 0))).toBe('nothing');
-		expect(extentOf(mask(255, 255))).toBe('all');
-		expect(extentOf(mask(255, 254))).toBe('some');
-		expect(extentOf(inverted(mask(255, 255)))).toBe('nothing');
+		for (const feather of [0, 4]) {
+			expect(await shaped(mask(0, 0), { feather })).toMatchObject({ extent: 'nothing', mask: mask(0, 0) });
+			expect(await shaped(mask(255, 255), { feather })).toMatchObject({ extent: 'all', mask: mask(255, 255) });
+			expect((await shaped(mask(255, 254), { feather })).extent).toBe('some');
+			const inverted = await shaped(mask(255, 255), { feather, isInverted: true });
+			expect(inverted).toMatchObject({ extent: 'nothing', mask: mask(0, 0) });
+		}
+		expect((await shaped(mask(255, 3), { isInverted: true })).mask).toEqual(mask(0, 252));
+	});
+
+	test('refuses what is no mask, no length and no memory of its own', async () => {
+		const mask = (length: number): Mask => ({ width: 2, height: 2, data: new Uint8Array(length) });
+		const one = mask(4);
+		await expect(native.shapeMask(mask(3), false, 0, mask(4))).rejects.toThrow(/mask\.data but received 3/);
+		await expect(native.shapeMask(one, false, 0, one)).rejects.toThrow(/apart from mask\.data/);
+		await expect(native.shapeMask(one, false, 0, { width: 4, height: 1, data: new Uint8Array(4) })).rejects.toThrow(
+			/2x2, for target/,
+		);
+		for (const feather of [-1, NaN, 1e9])
+			await expect(native.shapeMask(one, false, feather, mask(4))).rejects.toThrow(/from 0 to 16384 for featherPx/);
+		await expect(native.shapeMask(one, 1 as unknown as boolean, 0, mask(4))).rejects.toThrow(/true or false/);
+	});
+});
+
+describe('the alpha of a picture', () => {
+	test('is that of its pixels', async () => {
+		const data = Uint8Array.from({ length: 4 * 6 }, (_, at) => 10 * at);
+		const mask: Mask = { width: 3, height: 2, data: new Uint8Array(6) };
+		for (const format of ['BGRA', 'RGBA'] as const)
+			await native.takeAlpha({ ...rgbLayout({ width: 3, height: 2 }), format, data }, mask);
+		expect([...mask.data]).toEqual([30, 70, 110, 150, 190, 230]);
+	});
+
+	test('is refused of pictures that have none, and of masks of another size', async () => {
+		const picture: Picture = { ...rgbLayout({ width: 3, height: 2 }), data: new Uint8Array(18) };
+		const mask: Mask = { width: 3, height: 2, data: new Uint8Array(6) };
+		await expect(native.takeAlpha(picture, mask)).rejects.toThrow(
+			/'BGRA' or 'RGBA' for picture\.format but received 'RGB'/,
+		);
+		const rgba: Picture = { ...picture, format: 'RGBA', data: new Uint8Array(24) };
+		await expect(native.takeAlpha(rgba, { ...mask, width: 2, height: 3 })).rejects.toThrow(/3x2, for mask/);
+	});
+});
+
+describe('a mask over what is painted of the source', () => {
+	const mask: Mask = { width: 4, height: 2, data: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) };
+
+	test('is itself where all of the source is', () => expect(centred(mask, { width: 4, height: 2 })).toBe(mask));
+
+	test('is cut where the source is', () => {
+		expect([...centred(mask, { width: 2, height: 2 }).data]).toEqual([2, 3, 6, 7]);
+		expect([...centred(mask, { width: 4, height: 1 }).data]).toEqual([1, 2, 3, 4]);
+	});
+
+	test('is nothing in the bars', () => {
+		expect([...centred(mask, { width: 6, height: 2 }).data]).toEqual([0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8, 0]);
+		expect([...centred(mask, { width: 2, height: 4 }).data]).toEqual([0, 0, 2, 3, 6, 7, 0, 0]);
 	});
 });
 
