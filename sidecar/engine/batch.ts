@@ -2,7 +2,7 @@ import type { Flow } from '../native.ts';
 import type { Frame, Picture } from '../frame/frame.ts';
 import type { Tensor } from '../frame/tensor.ts';
 import type { EncodeResult, PromptEmbeds } from '../inference/encoder.ts';
-import type { CausalConditioning, TemporalConditioning } from '../inference/denoiser.ts';
+import type { CausalConditioning, PaintedBefore, TemporalConditioning } from '../inference/denoiser.ts';
 import type { Parameters } from '../parameters.ts';
 
 /** B frames that are painted together with one snapshot of the parameters. */
@@ -59,7 +59,8 @@ export interface EncodedBatch extends MovingBatch {
 export interface Encoding extends Pick<EncodeResult, 'sourceLatents' | 'details'> {
 	prompt: PromptEmbeds;
 	/** For a model that paints each frame from the paintings before it. */
-	causal?: Pick<CausalConditioning, 'style' | 'mixture' | 'reference' | 'before'>;
+	causal?: Pick<CausalConditioning, 'style' | 'mixture' | 'reference'>;
+	before?: PaintedBefore;
 	sideMs: number;
 }
 

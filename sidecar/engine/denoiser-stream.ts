@@ -155,17 +155,28 @@ const runKeyOf = ({ parameters, conditioning }: PaintedBatch): string =>
 	JSON.stringify([parameters.tuning.steps, conditioning.temporal.multiplier]);
 
 const requestOf = ({ frames, encoding, conditioning, parameters }: PaintedBatch): LineDenoiseRequest => {
-	const { sourceLatents, details, prompt, causal } = encoding;
+	const { sourceLatents, details, prompt, causal, before } = encoding;
 	const { noise, temporal, cuts } = conditioning;
 	const { steps, windowFrames, sinkFrames, maskCache = false, movingBuffer = false } = parameters.tuning;
-	const request = { noise, temporal, steps, sourceLatents, details, prompt };
+	const request = { noise, temporal, steps, sourceLatents, details, prompt, ...(before && { before }) };
 	if (!causal) return request;
 	const window = {
 		...(windowFrames !== undefined && { frames: windowFrames }),
 		...(sinkFrames !== undefined && { sinkFrames }),
 	};
 	const seen = frames.map((frame) => frame.seen);
-	return { ...request, causal: { ...causal, cuts, window, seen, usesMask: maskCache, movesBuffer: movingBuffer } };
+	return {
+		...request,
+		causal: {
+			...causal,
+			...(before && { before }),
+			cuts,
+			window,
+			seen,
+			usesMask: maskCache,
+			movesBuffer: movingBuffer,
+		},
+	};
 };
 
 const withPaintings = (batch: PaintedBatch, painted: Promise<Tensor<Uint8Array>>): DenoisedBatch => ({

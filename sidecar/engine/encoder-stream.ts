@@ -56,7 +56,7 @@ export class EncoderStream {
 
 	/** Goes on with what another made of `source`. */
 	resume({ prompts, source, painting }: Pick<LineState, 'prompts' | 'source' | 'painting'>): void {
-		if (this.#settings.causal) this.#before = { painting, source };
+		this.#before = { painting, source };
 		if (prompts.length === 0) return;
 		this.#kept = new Map(prompts.map(({ prompt, embeds }) => [prompt, embeds]));
 		this.#seen = [source];
@@ -92,8 +92,9 @@ export class EncoderStream {
 			observer.stage('vaeEncode', stagesMs.vaeEncodeMs);
 			const prompt = mixEmbeds([...weights].map(([text, weight]) => ({ embeds: this.#kept.get(text)!, weight })));
 			const causal = family && (await this.#causalOf(parameters, weights, family.painted));
+			const before = await this.#takeBefore();
 			const sideMs = (nowUs() - batch.sideStartUs) / 1000;
-			yield { ...batch, encoding: { prompt, sourceLatents, details, ...(causal && { causal }), sideMs } };
+			yield { ...batch, encoding: { prompt, sourceLatents, details, ...(causal && { causal }), ...before, sideMs } };
 		}
 	}
 
@@ -103,8 +104,6 @@ export class EncoderStream {
 		weights: Weights,
 		painted: Size,
 	): Promise<NonNullable<Encoding['causal']>> {
-		const before = this.#before && (await this.#latentsOf([this.#before.painting, this.#before.source]));
-		this.#before = undefined;
 		await this.#encodeReferences(conditioning, painted);
 		const { prompt, reference } = heaviest(conditioning) ?? {};
 		const mixed = [...weights].filter(([, weight]) => weight > 0);
@@ -112,8 +111,16 @@ export class EncoderStream {
 			style: JSON.stringify([seed, reference ? { reference: reference.id } : prompt]),
 			mixture: JSON.stringify(mixed),
 			...(reference && { reference: this.#references.get(reference.id)! }),
-			...(before && { before: { painting: element(before, 0), sourceLatents: element(before, 1) } }),
 		};
+	}
+
+	/** What another painted last, for the first batch after it. */
+	async #takeBefore(): Promise<Pick<Encoding, 'before'>> {
+		if (!this.#before) return {};
+		const { painting, source } = this.#before;
+		this.#before = undefined;
+		const latents = await this.#latentsOf([painting, source]);
+		return { before: { painting: element(latents, 0), sourceLatents: element(latents, 1) } };
 	}
 
 	/** Those that have no weight yet, too: a switch to them is not to wait. What is not in use is forgotten. */

@@ -23,6 +23,7 @@ export interface DenoiseRequest {
 	sourceLatents: Tensor<Float32Array>;
 	prompt: PromptEmbeds;
 	temporal: TemporalConditioning;
+	before?: PaintedBefore;
 	/** For a model that paints each frame from the paintings before it. */
 	causal?: CausalConditioning;
 }
@@ -44,8 +45,13 @@ export interface CausalConditioning {
 	movesBuffer: boolean;
 	/** For each frame the cells in which anything of its painting is seen; undefined: all of them. */
 	seen: readonly (Mask | undefined)[];
-	/** What another engine painted last, in latents like the source's: this one goes on from there. */
-	before?: { painting: Tensor<Float32Array>; sourceLatents: Tensor<Float32Array> };
+	before?: PaintedBefore;
+}
+
+/** What another engine painted last, in latents like the source's: this one goes on from there. */
+export interface PaintedBefore {
+	painting: Tensor<Float32Array>;
+	sourceLatents: Tensor<Float32Array>;
 }
 
 /** Paints latents for any number of lines. Its requests come one after the other. */
@@ -149,9 +155,10 @@ export class Denoiser implements LatentDenoiser {
 		const refreshed = requests.filter((request) => request.temporal.images);
 		await this.#refreshCondEmbeds(refreshed, sizes);
 		const condMs = clock();
+		for (const { line, before } of requests) if (before) this.#last?.keep(line, before.painting);
 		const last = await Promise.all(requests.map(async (request) => await this.#last?.movedOnto(request)));
 		const conditions = joinAll(requests.map((request, i) => this.#conditionsOf(request, last[i])));
-		// Without them the adapter has nothing to go by: after a takeover, for one batch.
+		// Without them the adapter has nothing to go by.
 		const multiplier = multiplierOf(this.#last && last.includes(undefined) ? 0 : temporal.multiplier);
 		const denoised = await inPasses(batch, perPass, async (take) => {
 			const own = takeAll(conditions, take);

@@ -33,7 +33,7 @@ export class LastLatents {
 		};
 	}
 
-	/** Of a batch [batch, channels, height, width] those of its last frame; they are copied. */
+	/** Of a batch [batch, channels, height, width] those of its last frame, painted here or encoded; they are copied. */
 	keep(line: number, latents: Floats): void {
 		const { data, shape } = element(latents, latents.shape[0]! - 1);
 		this.#kept.set(line, { data: data.slice(), shape });

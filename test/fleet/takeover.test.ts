@@ -115,7 +115,8 @@ describe('an engine that takes over', () => {
 		const stranger = new Line(at + 1, 1);
 		await Promise.all([heir.gave(1), stranger.gave(1)]);
 		const jump = ({ paintings }: Line) => difference(paintings[0]!, whole.paintings[at + 1]!);
-		expect(jump(heir)).toBe(0);
-		expect(jump(stranger)).toBeGreaterThan(0.1);
+		// The latents that the last painting was decoded from are not handed over: the heir encodes the painting, which is near them.
+		expect(jump(stranger)).toBeGreaterThan(1);
+		expect(jump(heir)).toBeLessThan(0.4 * jump(stranger));
 	});
 });
