@@ -19,11 +19,16 @@ const meanColour = (/** @type {Picture[]} */ pictures) => {
 const flowInLine = () => {
 	let [asked, painted] = [0, 0];
 	let wake = () => {};
+	/** @type {Picture | undefined} */
+	let last;
 	/** @type {typeof native.opticalFlow} */
-	const opticalFlow = async (...pair) => {
-		const before = ++asked;
+	const opticalFlow = async (previous, next, ...into) => {
+		// At a refresh a frame has two flows.
+		if (next !== last) asked++;
+		last = next;
+		const before = asked;
 		while (painted < before) await new Promise((/** @type {(value?: unknown) => void} */ woken) => (wake = woken));
-		return await native.opticalFlow(...pair);
+		return await native.opticalFlow(previous, next, ...into);
 	};
 	const onPainting = () => {
 		painted++;
