@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { judgeAnchor } from './evaluation/anchor.mjs';
 import { judgeBuffer, judgeDrift, judgeMaskCache, judgePaintings, judgeSwitch } from './evaluation/causal.mjs';
 import { openFootage } from './evaluation/footage.mjs';
 import { noiseOf } from './evaluation/painter.mjs';
@@ -27,16 +28,24 @@ const FULL = {
 	counts: { stills: 10, clips: 4, frames: 24, sentences: 1 },
 	frames: 1800,
 	styles: ['pencil-sketch'],
+	anchored: Infinity,
 	buffered: Infinity,
 };
 const QUICK = {
 	counts: { stills: 4, clips: 2, frames: 12, sentences: 1 },
 	frames: 240,
 	styles: ['pencil-sketch'],
+	anchored: 3,
 	buffered: 3,
 };
 /** For the tests: everything, once. */
-const SMALL = { counts: { stills: 2, clips: 1, frames: 6, sentences: 1 }, frames: 12, styles: ['anime'], buffered: 1 };
+const SMALL = {
+	counts: { stills: 2, clips: 1, frames: 6, sentences: 1 },
+	frames: 12,
+	styles: ['anime'],
+	anchored: 1,
+	buffered: 1,
+};
 const extent = flags.small ? SMALL : flags.quick ? QUICK : FULL;
 
 const startedMs = performance.now();
@@ -47,13 +56,14 @@ const folder = await mkdtemp(join(tmpdir(), 'allaprima-evaluation-'));
 const stream = await openStream(flags.model);
 try {
 	const { manifest, size } = stream;
-	const { counts, frames, styles, buffered } = extent;
+	const { counts, frames, styles, anchored, buffered } = extent;
 	const footage = await openFootage({ folder, data: flags.data, noise: noiseOf(manifest, size), size, counts });
 	const { sheets } = flags;
 	if (sheets) await mkdir(sheets, { recursive: true });
 	const judgements = {
 		paintings: () => judgePaintings(stream, footage),
 		drift: () => judgeDrift(stream, footage, { frames, styles, sheets, done }),
+		anchor: () => judgeAnchor(stream, footage, { styles: anchored, sheets }),
 		switch: () => judgeSwitch(stream, footage, { sheets }),
 		maskCache: () => judgeMaskCache(stream, footage),
 		buffer: () => judgeBuffer(stream, footage, { styles: buffered }),

@@ -41,7 +41,7 @@ const psnr = async (/** @type {Picture} */ a, /** @type {Picture} */ b) =>
 	(await native.pictureDifference(a, b)).psnrDb;
 
 /** The painter's painting of another still shows the style of one. */
-const shownBy = (/** @type {Footage} */ footage, /** @type {string} */ style, /** @type {number} */ still) => {
+export const shownBy = (/** @type {Footage} */ footage, /** @type {string} */ style, /** @type {number} */ still) => {
 	const paintings = footage.teachers.get(style) ?? [];
 	return paintings[(still + 1) % paintings.length];
 };

@@ -16,10 +16,11 @@ const LINEAR = Float32Array.from({ length: 256 }, (_, i) => {
 const lab = (/** @type {number} */ t) => (t > 0.008856 ? Math.cbrt(t) : 7.787 * t + 16 / 116);
 
 /**
- * What modifiers name, means over a picture: `light` L*, `chroma` and `b` (yellow against blue) of CIE Lab, and `fineness`, the
- * second moment of the spectrum of the greys (by Parseval, the energy of their derivative over their variance). On the teachers'
- * paintings of five frames it tells strokes of 0.7 and of 1.5 from those of 1 in all styles but the comic (3 of 5), by 1 % (watercolor,
- * fine) to 35 % (oil, bold).
+ * What modifiers name, means over a picture: `light` L*, `chroma` and `b` (yellow against blue) of CIE Lab; of brushes `fineness`, the
+ * second moment of the spectrum of the greys (by Parseval, the energy of their derivative over their variance); of pens `thinness`, the
+ * share of what is dark and narrower than 9 pixels that is narrower than 3 (a granulometry by closings, Matheron 1975). On the teachers'
+ * paintings of eight frames, thinness tells lines of 0.7 and of 1.5 from those of 1 in 64 of 64 cases, by 15 to 34 %; fineness told 25 of
+ * 32 thin ones, for thin lines are faint too. Of brushes fineness tells 53 of 64, by 1 % (watercolor, fine) to 29 % (oil, bold).
  */
 export const character = (/** @type {Picture} */ { data, width, height }) => {
 	let [light, chroma, blue, sum, squares, slopes] = [0, 0, 0, 0, 0, 0];
@@ -44,7 +45,34 @@ export const character = (/** @type {Picture} */ { data, width, height }) => {
 		chroma: chroma / count,
 		b: blue / count,
 		fineness: slopes / count / (squares / count - (sum / count) ** 2 + 1),
+		thinness: filled(grey, width, height, 3) / (filled(grey, width, height, 9) + 1),
 	};
+};
+
+/** How much a morphological closing by a square of `side` pixels brightens a picture, summed over its pixels. */
+const filled = (
+	/** @type {Float32Array} */ grey,
+	/** @type {number} */ width,
+	/** @type {number} */ height,
+	/** @type {number} */ side,
+) => {
+	const along = (/** @type {Float32Array} */ from, /** @type {number} */ step, /** @type {typeof Math.max} */ of) => {
+		const [length, lines] = step === 1 ? [width, height] : [height, width];
+		const next = step === 1 ? width : 1;
+		const to = new Float32Array(from.length);
+		const reach = side >> 1;
+		for (let line = 0; line < lines; line++)
+			for (let i = 0; i < length; i++) {
+				let found = from[line * next + i * step];
+				for (let j = Math.max(0, i - reach); j <= Math.min(length - 1, i + reach); j++)
+					found = of(found, from[line * next + j * step]);
+				to[line * next + i * step] = found;
+			}
+		return to;
+	};
+	const dilated = along(along(grey, 1, Math.max), width, Math.max);
+	const closed = along(along(dilated, 1, Math.min), width, Math.min);
+	return closed.reduce((total, v, i) => total + v - grey[i], 0);
 };
 
 /** Sobel and HF-FFT, means over pictures. */

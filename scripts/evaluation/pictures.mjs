@@ -91,7 +91,7 @@ export const judgeDetail = async (
 	];
 };
 
-/** @type {Record<string, { moves: 'chroma' | 'b' | 'light' | 'fineness', up: boolean }>} */
+/** @type {Record<string, { moves: 'chroma' | 'b' | 'light' | 'strokes', up: boolean }>} */
 const NAMED = {
 	vibrant: { moves: 'chroma', up: true },
 	muted: { moves: 'chroma', up: false },
@@ -100,13 +100,15 @@ const NAMED = {
 	cool: { moves: 'b', up: false },
 	bright: { moves: 'light', up: true },
 	dark: { moves: 'light', up: false },
-	bold: { moves: 'fineness', up: false },
-	fine: { moves: 'fineness', up: true },
+	bold: { moves: 'strokes', up: false },
+	fine: { moves: 'strokes', up: true },
 };
-/** A change that somebody could see: units of CIE Lab, or a share of the fineness. */
-const NOTICED = { lab: 1, fineness: 0.01 };
+/** A change that somebody could see: units of CIE Lab, or a share of what is measured of the strokes. */
+const NOTICED = { lab: 1, strokes: 0.01 };
 const moved = (/** @type {string} */ name, /** @type {number} */ change) =>
-	`${change < 0 ? '' : '+'}${NAMED[name].moves === 'fineness' ? percent(change) : fixed(change, 1)}`;
+	`${change < 0 ? '' : '+'}${NAMED[name].moves === 'strokes' ? percent(change) : fixed(change, 1)}`;
+/** The styles whose bold and fine are those of a pen: their painters make its lines thinner, and those of the others their brush. */
+const PENNED = ['pencil-sketch', 'anime', 'ukiyo-e', 'comic-halftone'];
 const isGrey = (/** @type {string} */ style) => style === 'pencil-sketch';
 
 /** @returns {Promise<Section[]>} */
@@ -122,15 +124,18 @@ export const judgeModifiers = async (/** @type {Painter} */ painter, /** @type {
 		values[style] = {};
 		for (const [name, { moves, up }] of Object.entries(NAMED)) {
 			if (isGrey(style) && moves === 'chroma') continue;
+			const what = moves !== 'strokes' ? moves : PENNED.includes(style) ? 'thinness' : 'fineness';
 			const changes = async (/** @type {string[]} */ prompts) =>
-				(await measure(prompts)).map((one, i) => one[moves] - usual[i][moves]);
-			const isRight = (/** @type {number} */ change, /** @type {number} */ i) =>
-				(up ? change : -change) >= (moves === 'fineness' ? NOTICED.fineness * usual[i].fineness : NOTICED.lab);
+				(await measure(prompts)).map(
+					(one, i) => (one[what] - usual[i][what]) / (moves === 'strokes' ? usual[i][what] : 1),
+				);
+			const isRight = (/** @type {number} */ change) =>
+				(up ? change : -change) >= (moves === 'strokes' ? NOTICED.strokes : NOTICED.lab);
 			const [known, otherwise] = [await changes(said.modified[name]), await changes(said.modified_otherwise[name])];
 			values[style][name] = {
 				right: shareOf(known, isRight),
 				rightOtherwise: shareOf(otherwise, isRight),
-				change: mean(moves === 'fineness' ? known.map((change, i) => change / usual[i].fineness) : known),
+				change: mean(known),
 			};
 		}
 	}
@@ -139,7 +144,7 @@ export const judgeModifiers = async (/** @type {Painter} */ painter, /** @type {
 		{
 			name: 'modifiers',
 			title: 'Modifiers',
-			text: `Share of ${stills.length} pictures in which words move what they name the right way, by ${NOTICED.lab} or more in chroma, b* or L*, or by ${percent(NOTICED.fineness)} in the fineness of the strokes: two ways to say each that training knows (mean change) / two that were held out. Pencil is grey, so chroma is not asked of it.`,
+			text: `Share of ${stills.length} pictures in which words move what they name the right way, by ${NOTICED.lab} or more in chroma, b* or L*, or by ${percent(NOTICED.strokes)} in the fineness of the brush or the thinness of the pen (${PENNED.join(', ')}): two ways to say each that training knows (mean change) / two that were held out. Pencil is grey, so chroma is not asked of it.`,
 			head: ['', ...Object.keys(NAMED)],
 			rows: all.map(([style, by]) => [
 				style,

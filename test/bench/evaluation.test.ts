@@ -74,6 +74,9 @@ describe('scripts/evaluate', () => {
 		expect(of('drift').map(({ way }: { way: string }) => way)).toEqual(['told', 'shown', 'shown, not anchored']);
 		const [, shown, unanchored] = of('drift') as { change: number }[];
 		expect(unanchored!.change).not.toBe(shown!.change);
+		// After black, what is not anchored has no style left to go on with.
+		const [anchored, loose] = of('anchor') as { last: number }[];
+		expect(loose!.last).toBeGreaterThan(2 * anchored!.last);
 		expect(of('switch')).toHaveLength(2);
 		for (const { outside } of of('maskCache')) expect(outside).toBeGreaterThan(0);
 		const ways = of('buffer').values as { way: string; psnrDb: number }[];
@@ -82,6 +85,7 @@ describe('scripts/evaluate', () => {
 		expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
 		// Six frames of each stream, and those around the switches.
 		expect((await readFile(join(sheets, 'drift-anime-told.rgb'))).length).toBe(6 * 3 * 256 * 144);
+		expect((await readFile(join(sheets, 'anchor-oil-painting-not-anchored.rgb'))).length).toBe(4 * 3 * 256 * 144);
 		expect((await readFile(join(sheets, 'switch.rgb'))).length).toBe(8 * 3 * 256 * 144);
 	});
 
@@ -136,5 +140,16 @@ describe('what is measured', () => {
 				),
 			);
 		expect(strokes(4, 20).fineness).toBeGreaterThan(2 * strokes(8, 100).fineness);
+	});
+
+	it('finds lines of 2 pixels thinner than those of 6, however dark they are, and as thin upright as level', () => {
+		const lines = (wide: number, dark: number, upright: boolean) =>
+			character(
+				picture((x, y) => Array(3).fill(((upright ? x : y) + 10) % 24 < wide ? dark : 240) as [number, number, number]),
+			).thinness;
+		expect(lines(2, 180, true)).toBeGreaterThan(0.9);
+		expect(lines(2, 180, false)).toBeCloseTo(lines(2, 180, true), 1);
+		expect(lines(6, 20, true)).toBeLessThan(0.1);
+		expect(lines(6, 20, false)).toBeLessThan(0.1);
 	});
 });
