@@ -133,8 +133,18 @@ export interface NativeAddon {
 	 */
 	shapeMask(mask: Mask, isInverted: boolean, featherPx: number, target: Mask): Promise<MaskExtent>;
 
-	/** `target = alpha · a + (1 - alpha) · b` (RGB, one size); `target` may be `a` or `b`. */
-	blend(a: Picture, b: Picture, alpha: number, target: Picture): Promise<void>;
+	/**
+	 * Blends the last painting, brought along the flow from its frame to this one, into `painting` with this weight, 0 to 1 (RGB,
+	 * one size): less where the frames differ along the flow, and nothing of what comes from outside. The flow may be smaller.
+	 */
+	blend(
+		painting: Picture,
+		frame: Picture,
+		lastPainting: Picture,
+		lastFrame: Picture,
+		flow: Flow,
+		weight: number,
+	): Promise<void>;
 
 	/**
 	 * Moves noise along a flow of any larger size. `from` and `to` [2, height, width] are, for each cell of the grid, the

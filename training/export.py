@@ -102,7 +102,7 @@ def manifest(entries, tokenizer_hash):
             "tokenizer": "tokenizer.json", "tokenizerSha256": tokenizer_hash, "template": "{prompt}", "maxLength": TOKENS, "dropTokens": 0,
             "padTokenId": 0, "neutralPrompt": prompts.NEUTRAL_PROMPT, "image": {"width": VISION_SIDE, "height": VISION_SIDE},
         },
-        "temporalAdapter": {"multiplier": 1.0, "condRefreshEvery": 8},
+        "temporalAdapter": {"multiplier": 1.0, "condRefreshEvery": 8, "outputBlend": 0.3},
         "tuning": {"batchSize": 1, "steps": 1, "noise": "fixed", "teRefreshEvery": 8, "teBatchOne": True, "precision": "fp32"},
         "styles": list(prompts.PRESETS),
         "modifiers": prompts.offered_modifiers(),

@@ -17,7 +17,6 @@
 #include <opencv2/core.hpp>
 
 #include "addon-arguments.hpp"
-#include "blend.hpp"
 #include "metrics.hpp"
 #include "ndi/ndi-addon.hpp"
 #include "ring-addon.hpp"
@@ -650,17 +649,25 @@ private:
 
 	Napi::Value blend(const Napi::CallbackInfo& info) {
 		return promise(info, "blend", [](const Arguments& arguments, Call& call) {
-			const auto a = arguments.rgb(0, "a");
-			const auto b = arguments.rgb(1, "b");
-			const auto alpha = arguments.number(2, "alpha", 0, 1);
-			const auto target = arguments.rgb(3, "target");
-			arguments.sameSize(b.layout.size(), "b", a.layout.size(), "a");
-			arguments.sameSize(target.layout.size(), "target", a.layout.size(), "a");
-			const auto first = call.pin(a), second = call.pin(b), to = call.pin(target);
-			if (to.data.data() != first.data.data()) call.apart("target.data", to.data, first.data, "a.data");
-			if (to.data.data() != second.data.data())
-				call.apart("target.data", to.data, second.data, "b.data");
-			call.run([=](Workbench&) { allaprima::blend(first, second, alpha, to); });
+			const auto painting = arguments.rgb(0, "painting");
+			const auto frame = arguments.rgb(1, "frame");
+			const auto lastPainting = arguments.rgb(2, "lastPainting");
+			const auto lastFrame = arguments.rgb(3, "lastFrame");
+			const auto flow = arguments.flow(4, "flow");
+			const double weight = arguments.number(5, "weight", 0, 1);
+			const auto size = painting.layout.size();
+			arguments.sameSize(frame.layout.size(), "frame", size, "painting");
+			arguments.sameSize(lastPainting.layout.size(), "lastPainting", size, "painting");
+			arguments.sameSize(lastFrame.layout.size(), "lastFrame", size, "painting");
+			arguments.atMost(flow.size, "flow", size, "painting");
+			const auto to = call.pin(painting), of = call.pin(frame);
+			const auto before = call.pin(lastPainting), ofBefore = call.pin(lastFrame);
+			const auto motion = call.pin(flow);
+			call.apart("painting.data", to.data, of.data, "frame.data");
+			call.apart("painting.data", to.data, before.data, "lastPainting.data");
+			call.apart("painting.data", to.data, ofBefore.data, "lastFrame.data");
+			call.apart("painting.data", to.data, motion.data, "flow.data");
+			call.run([=](Workbench& bench) { bench.blend(to, of, {before, ofBefore}, motion, weight); });
 		});
 	}
 

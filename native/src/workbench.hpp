@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "blend.hpp"
 #include "jpeg.hpp"
 #include "latent-motion.hpp"
 #include "mask-shaper.hpp"
@@ -22,6 +23,7 @@ struct Workbench {
 	PixelConverter convert;
 	OpticalFlow opticalFlow;
 	Warp warp;
+	Blend blend;
 	LatentMotion moveLatents;
 	NoiseCarrier carryNoise;
 	PatchRows patchRows;

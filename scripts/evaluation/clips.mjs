@@ -13,12 +13,13 @@ import { fixed, holds } from '../section.mjs';
 /** @type {Record<string, TuningOverrides>} */
 const USUAL_RUNS = {
 	neither: STILL,
-	'noise per frame': { noise: 'per-frame', condRefreshEvery: 0 },
-	advected: { noise: 'advected', condRefreshEvery: 0 },
+	'noise per frame': { ...STILL, noise: 'per-frame' },
+	advected: { ...STILL, noise: 'advected' },
 };
 const adapted = (/** @type {number} */ condRefreshEvery) => ({
 	noise: /** @type {const} */ ('advected'),
 	condRefreshEvery,
+	outputBlend: 0,
 });
 
 /** Paints each clip in each way. @returns {Promise<Record<string, Steadiness & { clips: object[] }>>} by way, means over clips, and each */
@@ -87,11 +88,12 @@ export const judgeClips = async (
 	const clips = [];
 	for (const [name, frames] of footage.clips) clips.push({ name, frames, motion: await motionOf(frames) });
 	const styles = Object.entries(footage.styles);
-	const usualN = painter.usual.condRefreshEvery;
+	const { condRefreshEvery: usualN, outputBlend } = painter.usual;
 	/** @type {Record<string, TuningOverrides>} */
 	const runs = {
 		...USUAL_RUNS,
 		...Object.fromEntries(refreshes.map((n) => [`adapter, N = ${n}`, adapted(n)])),
+		'all of it': { noise: 'advected' },
 		'as it starts': {},
 	};
 	/** @type {Record<string, Record<string, Steadiness>>} */
@@ -107,7 +109,8 @@ export const judgeClips = async (
 		averaged(Object.values(values).map((by) => over(by[run], by[to])));
 	const judgedN = refreshes.includes(usualN) ? usualN : refreshes[0];
 	const judgedRun = `adapter, N = ${judgedN}`;
-	const together = ratios(judgedRun, 'neither');
+	const together = ratios('all of it', 'neither');
+	const unblended = ratios(judgedRun, 'neither');
 	const alone = ratios(judgedRun, 'advected');
 
 	// Sentences the adapter never met, and styles that nobody named.
@@ -127,12 +130,13 @@ export const judgeClips = async (
 					neither: { prompt, tuning: runs['neither'] },
 					advected: { prompt, tuning: runs['advected'] },
 					adapter: { prompt, tuning: adapted(judgedN) },
+					all: { prompt, tuning: runs['all of it'] },
 				}),
 			);
 		done(`clips, ${group}`);
 		transfer[group] = {
 			adapter: averaged(rows.map((by) => over(by['adapter'], by['advected']))),
-			both: averaged(rows.map((by) => over(by['adapter'], by['neither']))),
+			both: averaged(rows.map((by) => over(by['all'], by['neither']))),
 		};
 	}
 
@@ -143,7 +147,7 @@ export const judgeClips = async (
 		{
 			name: 'clips',
 			title: 'On moving pictures',
-			text: `${about} (${[...footage.clips.keys()].join(', ')}). Each cell: warping error (where both frames see it) · Sobel · HF-FFT, over those with fixed noise and no adapter, whose own figures are in the first column. The adapter is on advected noise; the last column is how the model starts (${painter.usual.noise} noise, N = ${usualN}).`,
+			text: `${about} (${[...footage.clips.keys()].join(', ')}). Each cell: warping error (where both frames see it) · Sobel · HF-FFT, over those with fixed noise and no adapter, whose own figures are in the first column. The adapter is on advected noise; all of it is both, and the last painting blended in with a weight of ${outputBlend}; the last column is how the model starts (${painter.usual.noise} noise, N = ${usualN}, the same weight).`,
 			head: ['', 'fixed, no adapter', ...other],
 			rows: [
 				...Object.entries(values).map(([style, by]) => [
@@ -156,11 +160,11 @@ export const judgeClips = async (
 			values,
 			verdicts: [
 				holds(
-					`advected noise and adapter (N = ${judgedN}) against neither: warping error`,
+					`advected noise, adapter (N = ${usualN}) and blend against none of them: warping error`,
 					'30 % lower or more',
 					percentLess(together.all),
 					together.all <= 0.7,
-					`${percentLess(together.visible)} where visible`,
+					`${percentLess(together.visible)} where visible; without the blend ${percentLess(unblended.all)}`,
 				),
 				holds(
 					'the same: Sobel and HF-FFT',
@@ -187,7 +191,7 @@ export const judgeClips = async (
 			name: 'transfer',
 			title: 'What the adapter does for sentences and styles it was not trained on',
 			text: `Means over sentences, each on one of ${few.length} clips, N = ${judgedN}; cells as above.`,
-			head: ['', 'adapter against none, on advected noise', 'both against neither'],
+			head: ['', 'adapter against none, on advected noise', 'all of it against none'],
 			rows: Object.entries(transfer).map(([group, { adapter, both }]) => [group, said(adapter), said(both)]),
 			values: transfer,
 			verdicts: [],

@@ -28,7 +28,7 @@ export const SEED = 42;
  */
 
 /** A single picture: nothing came before it. */
-export const STILL = { noise: /** @type {const} */ ('fixed'), condRefreshEvery: 0 };
+export const STILL = { noise: /** @type {const} */ ('fixed'), condRefreshEvery: 0, outputBlend: 0 };
 
 /** @param {{ model: string, precision: 'fp32' | 'int8' | 'auto', size: { width: number, height: number } }} settings */
 export const openPainter = async ({ model, precision, size }) => {

@@ -73,7 +73,11 @@ const tuningFields = {
 		.number()
 		.min(0)
 		.max(0.9)
-		.meta(help('Weight of the warped previous painting in the frame shown; 0 shows the new painting alone')),
+		.meta(
+			help(
+				'Weight of the last painting, moved along with the picture, in the frame shown, where both show the same; 0 shows the new painting alone',
+			),
+		),
 	similarityThreshold: z
 		.number()
 		.min(0)
@@ -387,6 +391,7 @@ const EditUnetManifest = z
 		temporalAdapter: z.strictObject({
 			multiplier: tuningFields.temporalMultiplier,
 			condRefreshEvery: tuningFields.condRefreshEvery,
+			outputBlend: tuningFields.outputBlend.exactOptional(),
 		}),
 		graphs: z.strictObject({
 			te_vision: GraphSpec,
@@ -538,8 +543,8 @@ export const resolveTuning = (manifest: ModelManifest, overrides: TuningOverride
 	for (const key of foreignKeys(manifest)) delete own[key];
 	return {
 		...manifest.tuning,
-		...familyTuning(manifest),
 		outputBlend: 0,
+		...familyTuning(manifest),
 		similarityThreshold: SIMILARITY_THRESHOLD,
 		streamBatch: false,
 		...own,
@@ -552,8 +557,8 @@ const familyTuning = (manifest: ModelManifest) => {
 		const own = { windowFrames: frames, sinkFrames, maskCache: false, movingBuffer: false };
 		return { temporalMultiplier: 0, condRefreshEvery: 0, ...own };
 	}
-	const { multiplier, condRefreshEvery } = manifest.temporalAdapter;
-	return { temporalMultiplier: multiplier, condRefreshEvery };
+	const { multiplier, ...own } = manifest.temporalAdapter;
+	return { temporalMultiplier: multiplier, ...own };
 };
 
 // -- Commands -------------------------------------------------------------------------------------------

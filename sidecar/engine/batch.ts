@@ -36,7 +36,10 @@ export interface MovingBatch extends SiftedBatch {
 
 /** How the frames of a batch moved; absent flows were not asked for or have no frame to start from. */
 export interface Motion {
-	/** For each frame, the flow from the frame before it where noise or paintings are carried along; undefined at a cut. */
+	/**
+	 * For each frame, the flow from the frame before it where noise or paintings are carried along, at a quarter of the size
+	 * where it is paintings alone; undefined at a cut.
+	 */
 	fromPrevious: readonly (Flow | undefined)[];
 	/** For each frame, the flow from the last frame of the batch before; undefined unless a refresh is due. */
 	fromLastBatch: readonly Flow[] | undefined;

@@ -17,7 +17,7 @@ export const SCENE_CUT_DIFFERENCE = 25;
 /** Motion since the last refresh, as a share of the width, after which the conditioning is too old to serve. */
 const LARGE_MOTION_SHARE = 0.02;
 
-/** Of the flow that latents move along, where no finer one is needed. */
+/** Of the flow that latents and paintings move along, where no finer one is needed. */
 const COARSENESS = 4;
 
 /**
@@ -96,6 +96,7 @@ export class MotionTracker {
 		// When a frame enters the stream batch, the paintings before it are not there yet: the adapter has nothing to go by.
 		const streams = isStreamBatched(batch.parameters.tuning);
 		const adapts = !streams && condRefreshEvery > 0 && temporalMultiplier > 0;
+		const fineness = noise === 'advected' ? 1 : COARSENESS;
 		const carries = noise === 'advected' || outputBlend > 0;
 		if (!adapts && !carries && !streams && !this.#tellsCuts) return STILL;
 
@@ -108,11 +109,11 @@ export class MotionTracker {
 			const cut = !previous || (await this.#native.thumbnailDifference(previous, picture)) >= SCENE_CUT_DIFFERENCE;
 			sameScene &&= !cut;
 			cuts.push(cut);
-			const flow = cut || !carries ? undefined : await this.#flow(previous!, picture);
-			const along = cut || !adapts ? undefined : (flow ?? (await this.#flow(previous!, picture, COARSENESS)));
-			if (along) this.#pixelsSinceRefresh += (await this.#native.meanMotion(along)) * (picture.width / along.width);
-			fromPrevious.push(flow);
-			ofLatents.push(along);
+			const flow = cut || !(carries || adapts) ? undefined : await this.#flow(previous!, picture, fineness);
+			if (flow && adapts)
+				this.#pixelsSinceRefresh += (await this.#native.meanMotion(flow)) * (picture.width / flow.width);
+			fromPrevious.push(carries ? flow : undefined);
+			ofLatents.push(adapts ? flow : undefined);
 			previous = picture;
 		}
 
@@ -125,8 +126,10 @@ export class MotionTracker {
 			this.#batchesSinceRefresh = 0;
 			this.#pixelsSinceRefresh = 0;
 			fromLastBatch = [];
-			for (const [i, picture] of batch.pictures.entries())
-				fromLastBatch.push((i === 0 ? fromPrevious[0] : undefined) ?? (await this.#flow(last!.picture, picture)));
+			for (const [i, picture] of batch.pictures.entries()) {
+				const found = i === 0 && fineness === 1 ? fromPrevious[0] : undefined;
+				fromLastBatch.push(found ?? (await this.#flow(last!.picture, picture)));
+			}
 		}
 		this.#observer.stage('flow', (nowUs() - startUs) / 1000);
 		return { fromPrevious, fromLastBatch, ofLatents, cuts, isNewScene: !sameScene };

@@ -17,6 +17,8 @@ export class TemporalAdapter {
 	readonly #native: NativeAddon;
 	readonly #observer: EngineObserver;
 	#lastShown: Promise<Picture | undefined> = Promise.resolve(undefined);
+	/** The frame that it shows. */
+	#lastFrame: Picture | undefined;
 	/** When the batch before was painted. */
 	#paintedUs = 0;
 	#isConditioned = false;
@@ -26,9 +28,10 @@ export class TemporalAdapter {
 		this.#observer = observer;
 	}
 
-	/** Goes on from the last painting of another. */
-	resume(painting: Picture): void {
+	/** Goes on from the last painting of another, of that frame. */
+	resume({ painting, source }: { painting: Picture; source: Picture }): void {
 		this.#lastShown = Promise.resolve(painting);
+		this.#lastFrame = source;
 	}
 
 	async *condition(batches: AsyncIterable<EncodedBatch>): AsyncGenerator<ConditionedBatch, void, undefined> {
@@ -43,8 +46,13 @@ export class TemporalAdapter {
 	async *blend(batches: AsyncIterable<DenoisedBatch>): AsyncGenerator<BlendedBatch, void, undefined> {
 		for await (const batch of batches) {
 			const last = this.#lastShown;
-			const shown = batch.isReused ? last.then((picture) => batch.frames.map(() => picture!)) : this.#show(batch, last);
-			if (!batch.isReused) this.#lastShown = shown.then((pictures) => batch.encoding && pictures.at(-1));
+			const shown = batch.isReused
+				? last.then((picture) => batch.frames.map(() => picture!))
+				: this.#show(batch, last, this.#lastFrame);
+			if (!batch.isReused) {
+				this.#lastShown = shown.then((pictures) => batch.encoding && pictures.at(-1));
+				this.#lastFrame = batch.pictures.at(-1);
+			}
 			for (const heard of [shown, this.#lastShown]) heard.catch(() => {}); // by whoever shows it
 			yield { ...batch, shown };
 		}
@@ -83,8 +91,12 @@ export class TemporalAdapter {
 		};
 	}
 
-	async #show(batch: DenoisedBatch, last: Promise<Picture | undefined>): Promise<readonly Picture[]> {
-		const shown = await this.#blendBatch(batch, last);
+	async #show(
+		batch: DenoisedBatch,
+		last: Promise<Picture | undefined>,
+		lastFrame: Picture | undefined,
+	): Promise<readonly Picture[]> {
+		const shown = await this.#blendBatch(batch, last, lastFrame);
 		if (batch.encoding) {
 			// While it waited for the batch before, the stream was busy with that.
 			const startUs = Math.max(batch.mainStartUs, this.#paintedUs);
@@ -94,27 +106,28 @@ export class TemporalAdapter {
 		return shown;
 	}
 
-	/** shown = (1 - w) · painting + w · warp(last shown), where there is one to warp. */
+	/** Blends into each painting the one shown before, along the motion of the frames, where it is of the same scene and style. */
 	async #blendBatch(
-		{ paintings: painting, parameters, motion }: DenoisedBatch,
+		{ paintings: painting, pictures, parameters, motion }: DenoisedBatch,
 		last: Promise<Picture | undefined>,
+		lastFrame: Picture | undefined,
 	): Promise<readonly Picture[]> {
 		const paintings = await painting;
 		const { outputBlend } = parameters.tuning;
 		if (outputBlend === 0) return paintings;
-		let previous = await last;
+		const { fromPrevious, isNewScene } = await motion;
+		let before = isNewScene ? undefined : await last;
+		let frameBefore = lastFrame;
 		const startUs = nowUs();
-		const { fromPrevious } = await motion;
-		const shown: Picture[] = [];
 		for (const [i, painting] of paintings.entries()) {
-			const flow = fromPrevious[i];
-			if (previous && flow)
-				await this.#native.blend(painting, await this.#warp(previous, flow), 1 - outputBlend, painting);
-			shown.push(painting);
-			previous = painting;
+			const [flow, frame] = [fromPrevious[i], pictures[i]!];
+			if (flow && before && frameBefore)
+				await this.#native.blend(painting, frame, before, frameBefore, flow, outputBlend);
+			before = painting;
+			frameBefore = frame;
 		}
 		this.#observer.stage('blend', (nowUs() - startUs) / 1000);
-		return shown;
+		return paintings;
 	}
 
 	async #warp(picture: Picture, flow: Flow): Promise<Picture> {

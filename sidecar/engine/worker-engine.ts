@@ -102,7 +102,7 @@ export class WorkerEngine implements Engine {
 		const { epoch, source, painting } = state;
 		encoderStream.resume(state);
 		motionTracker.resume(source, epoch);
-		temporalAdapter.resume(painting);
+		temporalAdapter.resume({ painting, source });
 	}
 
 	paint(frames: AsyncIterable<Frame>): AsyncIterable<StyledFrame> {

@@ -1,23 +1,67 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "blend.hpp"
 #include "pictures.hpp"
 
 using namespace allaprima;
 using namespace allaprima::testing;
 
-TEST_CASE("alpha is the share of the first picture") {
-	OwnedPicture a(rgbLayout(17, 5), 200), b(rgbLayout(17, 5), 100), target(rgbLayout(17, 5));
-	for (const auto& [alpha, expected] : {std::pair{0.0, 100}, {0.25, 125}, {0.5, 150}, {1.0, 200}}) {
-		blend(a, b, alpha, target);
-		CHECK(std::ranges::all_of(target.bytes, [expected](int value) { return value == expected; }));
+namespace {
+
+int at(const OwnedPicture& picture, int width, int x, int y) {
+	return picture.bytes[static_cast<std::size_t>(3 * (y * width + x))];
+}
+
+bool areAll(const OwnedPicture& picture, int level) {
+	return std::ranges::all_of(picture.bytes, [level](int value) { return value == level; });
+}
+
+}
+
+TEST_CASE("where nothing changes the weight is the share of the last painting") {
+	OwnedPicture frame(rgbLayout(17, 9), 60), last(rgbLayout(17, 9), 100);
+	for (const cv::Size& size : {cv::Size(17, 9), cv::Size(5, 3)}) {
+		OwnedFlow flow(size, {0, 0});
+		for (const auto& [weight, expected] : {std::pair{0.0, 200}, {0.25, 175}, {0.5, 150}, {1.0, 100}}) {
+			OwnedPicture painting(rgbLayout(17, 9), 200);
+			Blend()(painting, frame, {last, frame}, flow, weight);
+			CHECK(areAll(painting, expected));
+		}
 	}
 }
 
-TEST_CASE("the target may be either of the pictures") {
-	OwnedPicture a(rgbLayout(17, 5), 200), b(rgbLayout(17, 5), 100);
-	blend(a, b, 0.25, a);
-	CHECK(a.bytes[0] == 125);
-	blend(a, b, 0.2, b);
-	CHECK(b.bytes[0] == 105);
+TEST_CASE("the last painting comes along the flow, and nothing from outside") {
+	OwnedPicture frame(rgbLayout(24, 8), 60), painting(rgbLayout(24, 8), 200), last(rgbLayout(24, 8), 100);
+	for (int y = 0; y < 8; ++y) std::fill_n(last.bytes.begin() + 3 * (24 * y + 10), 3, std::uint8_t{40});
+	OwnedFlow flow({6, 2}, {1, 0}); // In its own pixels, which are four wide.
+	Blend()(painting, frame, {last, frame}, flow, 0.5);
+	CHECK(at(painting, 24, 3, 4) == 200);
+	CHECK(at(painting, 24, 4, 4) == 150);
+	CHECK(at(painting, 24, 14, 4) == 120);
+	CHECK(at(painting, 24, 10, 4) == 150);
+}
+
+TEST_CASE("what shows another thing than before keeps its own painting") {
+	OwnedPicture frame(rgbLayout(64, 16), 60), before(rgbLayout(64, 16), 60);
+	for (int y = 0; y < 16; ++y) std::fill_n(before.bytes.begin() + 3 * 64 * y, 3 * 24, std::uint8_t{90});
+	OwnedPicture painting(rgbLayout(64, 16), 200), last(rgbLayout(64, 16), 100);
+	OwnedFlow flow({64, 16}, {0, 0});
+	Blend()(painting, frame, {last, before}, flow, 0.5);
+	CHECK(at(painting, 64, 8, 8) == 200);
+	CHECK(at(painting, 64, 40, 8) == 150);
+
+	// Half as much where the frames are half way between the same and another.
+	OwnedPicture nearly(rgbLayout(64, 16), 72), again(rgbLayout(64, 16), 200);
+	Blend()(again, frame, {last, nearly}, flow, 0.5);
+	CHECK(areAll(again, 175));
+}
+
+TEST_CASE("a flow that is no number blends nothing") {
+	OwnedPicture frame(rgbLayout(16, 8), 60), painting(rgbLayout(16, 8), 200), last(rgbLayout(16, 8), 100);
+	OwnedFlow flow({4, 2}, {std::numeric_limits<float>::quiet_NaN(), 0});
+	Blend()(painting, frame, {last, frame}, flow, 0.5);
+	CHECK(areAll(painting, 200));
 }

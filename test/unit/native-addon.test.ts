@@ -125,10 +125,12 @@ describe('the addon', () => {
 		expect(hfFft).toBeGreaterThan(0);
 	});
 
-	it('blends in place', async () => {
-		const a = rgbPicture(8, 8, 200);
-		await native.blend(a, rgbPicture(8, 8, 100), 0.25, a);
-		expect(new Set(a.data)).toEqual(new Set([125]));
+	it('blends the last painting in where its frame agrees', async () => {
+		const [painting, last, frame] = [rgbPicture(32, 16, 200), rgbPicture(32, 16, 100), rgbPicture(32, 16, 7)];
+		await native.blend(painting, frame, last, frame, flowOf(8, 4), 0.25);
+		expect(new Set(painting.data)).toEqual(new Set([175]));
+		await native.blend(painting, frame, last, rgbPicture(32, 16, 90), flowOf(32, 16), 0.25);
+		expect(new Set(painting.data)).toEqual(new Set([175]));
 	});
 
 	it('gives the same results to calls that run at the same time', async () => {
@@ -274,9 +276,23 @@ describe('a wrong argument', () => {
 		],
 		['a short flow', ['meanMotion', { ...flow, data: new Float32Array(127) }], 'flow.data but received 127'],
 		['warping in place', ['warp', source, flow, source], 'memory apart from source.data for target.data'],
-		['alpha over 1', ['blend', source, target, 1.5, target], 'a number from 0 to 1 for alpha but received 1.5'],
-		['alpha that is no number', ['blend', source, target, NaN, target], 'alpha but received NaN'],
-		['blending two sizes', ['blend', source, target, 0.5, rgbPicture(4, 4)], '8x8, for target but received 4x4'],
+		['a weight over 1', ['blend', target, source, source, source, flow, 1.5], '0 to 1 for weight but received 1.5'],
+		['a weight that is no number', ['blend', target, source, source, source, flow, NaN], 'weight but received NaN'],
+		[
+			'blending two sizes',
+			['blend', target, source, rgbPicture(4, 4), source, flow, 0.5],
+			'8x8, for lastPainting but received 4x4',
+		],
+		[
+			'blending along a flow larger than the painting',
+			['blend', target, source, source, source, flowOf(16, 16), 0.5],
+			'at most the size of painting, 8x8, for flow but received 16x16',
+		],
+		[
+			'blending a painting into itself',
+			['blend', target, source, target, source, flow, 0.5],
+			'memory apart from lastPainting.data for painting.data',
+		],
 		['noise in place', ['advectNoise', field, places, shape, flow, to, field], 'memory apart from field for samples'],
 		[
 			'coordinates in place',
@@ -359,6 +375,7 @@ describe('worker threads', () => {
 			() => native.opticalFlow(picture(), picture(), flow(), 'dis'),
 			() => native.moveLatents(new Float32Array(640 * 360), { channels: 1, width: 640, height: 360 }, [flow()], new Float32Array(640 * 360), new Float32Array(2 * 640 * 360)),
 			() => native.convert(picture(), picture(), 'cover'),
+			() => native.blend(picture(), picture(), picture(), picture(), flow(), 0.5),
 			difference,
 			() => native.warpingError([picture(), picture()], [picture(), picture()]),
 		];

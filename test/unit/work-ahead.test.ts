@@ -73,8 +73,8 @@ class TellingDevice extends SimulatedDevice {
 const MARKING: typeof STILL_WORLD = {
 	...STILL_WORLD,
 	warp: async ({ data }, _flow, target) => target.data.set(data.map((value) => (value + 1) % 251)),
-	blend: async ({ data }, { data: warped }, weight, target) =>
-		target.data.set(data.map((value, i) => Math.round(weight * value + (1 - weight) * warped[i]!))),
+	blend: async ({ data }, _frame, { data: last }, _lastFrame, _flow, weight) =>
+		data.set(data.map((value, i) => Math.round((1 - weight) * value + weight * last[i]!))),
 };
 
 interface Ahead {
@@ -205,4 +205,33 @@ it('counts no time twice in which two batches were on their way', async () => {
 	for (const { shown } of blended) await shown;
 	expect(mainMs).toHaveLength(3);
 	expect(mainMs.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual((nowUs() - startUs) / 1000);
+});
+
+it('blends the painting before into what follows from it, and not into another scene or style', async () => {
+	const layout = rgbLayout(PAINTED);
+	const grey = (level: number) => ({ ...layout, data: new Uint8Array(pictureByteLength(layout)).fill(level) });
+	const flow = { width: 1, height: 1, data: new Float32Array(2) };
+	const observer = { stage: () => {}, batch: () => {} };
+	const adapter = new TemporalAdapter({ native: MARKING, observer });
+	async function* batches() {
+		for (const [level, isNewScene] of [
+			[100, true],
+			[200, false],
+			[0, true],
+			[100, false],
+		] as const)
+			yield {
+				frames: [frameOf(0)],
+				pictures: [grey(0)],
+				parameters: parametersOf({ outputBlend: 0.25 }),
+				motion: Promise.resolve({ fromPrevious: [flow], isNewScene }),
+				isReused: false,
+				encoding: { sideMs: 0 },
+				mainStartUs: nowUs(),
+				paintings: Promise.resolve([grey(level)]),
+			} as unknown as DenoisedBatch;
+	}
+	const shown = [];
+	for await (const batch of adapter.blend(batches())) shown.push((await batch.shown)[0]!.data[0]);
+	expect(shown).toEqual([100, 175, 0, 75]);
 });
