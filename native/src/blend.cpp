@@ -19,6 +19,9 @@ constexpr double DIFFERS = 18;
 /** What is compared is the neighbourhood: sensors' noise is not motion. */
 constexpr double AROUND_SIGMA = 1.5;
 
+/** What moves is told from what does not in squares of so many pixels. */
+constexpr int TILE = 48;
+
 /** Shares are fractions of this. */
 constexpr int WHOLE = 256;
 
@@ -41,23 +44,23 @@ void Blend::operator()(
 ) {
 	cv::Mat pixels = painting.rgb();
 	const cv::Size size = pixels.size();
-	if (flow.size() == size) {
-		gatherMap(flow.mat(), -1, map_);
-	} else {
-		cv::resize(flow.mat(), motion_, size, 0, 0, cv::INTER_LINEAR);
+	cv::Mat motion = flow.mat();
+	if (flow.size() != size) {
+		cv::resize(motion, motion_, size, 0, 0, cv::INTER_LINEAR);
 		const cv::Scalar scale(
 			static_cast<double>(size.width) / flow.width, static_cast<double>(size.height) / flow.height
 		);
 		cv::multiply(motion_, scale, motion_);
-		gatherMap(motion_, -1, map_);
+		motion = motion_;
 	}
+	gatherMap(motion, -1, map_);
 
 	cv::cvtColor(last.frame.rgb(), grey_, cv::COLOR_RGB2GRAY);
 	cv::remap(grey_, greyBefore_, map_, {}, cv::INTER_LINEAR, cv::BORDER_REPLICATE);
 	cv::cvtColor(frame.rgb(), grey_, cv::COLOR_RGB2GRAY);
 	cv::absdiff(grey_, greyBefore_, apart_);
 	cv::GaussianBlur(apart_, apart_, {}, AROUND_SIGMA);
-	cv::remap(last.painting.rgb(), warped_, map_, {}, cv::INTER_CUBIC, cv::BORDER_REPLICATE);
+	bring(last.painting.rgb(), motion);
 
 	const Shares shares = sharesOf(weight);
 	const auto right = static_cast<float>(size.width - 1), bottom = static_cast<float>(size.height - 1);
@@ -73,6 +76,22 @@ void Blend::operator()(
 			for (int c = 0; c < 3; ++c) {
 				const int sum = painted[c] * (WHOLE - share) + warped[c] * share;
 				painted[c] = static_cast<std::uint8_t>((sum + WHOLE / 2) / WHOLE);
+			}
+		}
+	}
+}
+
+/** Into `warped_`. Most of a still camera's picture does not move, and is copied. */
+void Blend::bring(const cv::Mat& pixels, const cv::Mat& motion) {
+	warped_.create(pixels.size(), pixels.type());
+	for (int y = 0; y < pixels.rows; y += TILE) {
+		for (int x = 0; x < pixels.cols; x += TILE) {
+			const cv::Rect tile(x, y, std::min(TILE, pixels.cols - x), std::min(TILE, pixels.rows - y));
+			cv::Mat target = warped_(tile);
+			if (cv::norm(motion(tile), cv::NORM_INF) == 0) {
+				pixels(tile).copyTo(target);
+			} else {
+				cv::remap(pixels, target, map_(tile), {}, cv::INTER_CUBIC, cv::BORDER_REPLICATE);
 			}
 		}
 	}

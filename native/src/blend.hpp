@@ -26,6 +26,8 @@ public:
 	);
 
 private:
+	void bring(const cv::Mat& pixels, const cv::Mat& motion);
+
 	cv::Mat motion_, map_, grey_, greyBefore_, apart_, warped_;
 };
 

@@ -44,6 +44,22 @@ TEST_CASE("the last painting comes along the flow, and nothing from outside") {
 	CHECK(at(painting, 24, 10, 4) == 150);
 }
 
+TEST_CASE("a place that moves beside one that stands brings its own past along") {
+	OwnedPicture frame(rgbLayout(100, 60), 60), painting(rgbLayout(100, 60), 200), last(rgbLayout(100, 60));
+	for (std::size_t i = 0; i < last.bytes.size(); ++i) {
+		last.bytes[i] = static_cast<std::uint8_t>(2 * (i / 3 % 100));
+	}
+	OwnedFlow flow({100, 60}, {0, 0});
+	for (int y = 0; y < 60; ++y) {
+		for (int x = 50; x < 100; ++x) flow.vectors[static_cast<std::size_t>(100 * y + x)] = {3, 0};
+	}
+	Blend()(painting, frame, {last, frame}, flow, 1);
+	for (const int y : {0, 30, 59}) {
+		for (const int x : {0, 20, 47, 48, 49}) CHECK(at(painting, 100, x, y) == 2 * x);
+		for (const int x : {50, 70, 95, 96, 99}) CHECK(at(painting, 100, x, y) == 2 * (x - 3));
+	}
+}
+
 TEST_CASE("what shows another thing than before keeps its own painting") {
 	OwnedPicture frame(rgbLayout(64, 16), 60), before(rgbLayout(64, 16), 60);
 	for (int y = 0; y < 16; ++y) std::fill_n(before.bytes.begin() + 3 * 64 * y, 3 * 24, std::uint8_t{90});
