@@ -113,7 +113,8 @@ const run = async (
 		feeds[spec.name] = given[spec.name] ?? new ort.Tensor('float32', new Float32Array(length), shape);
 	}
 	const values = await graphs[role].run(feeds);
-	if (job.taps?.[role]) watch(role, values);
+	// A convolution may read what the graph is given.
+	if (job.taps?.[role]) watch(role, { ...feeds, ...values });
 	return /** @type {Record<string, ort.Tensor>} */ (values);
 };
 

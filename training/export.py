@@ -93,7 +93,7 @@ def half_rounded(module):
 
 def manifest(entries, tokenizer_hash):
     return {
-        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.5.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
+        "format": "allaprima-model", "formatVersion": 1, "name": "lite", "version": "0.6.0", "title": "Lite", "family": "edit-unet", "licence": "MIT",
         "size": {"multipleOf": 32, "min": [64, 64], "max": [1920, 1088], "default": [512, 288]},
         "latents": {"channels": LATENT_CHANNELS, "scale": 4},
         "scheduler": {"type": "flow-match-euler", "baseShift": 0.5, "maxShift": 1.15, "baseSeqLen": 256, "maxSeqLen": 4096},

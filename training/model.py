@@ -245,6 +245,48 @@ class Strokes(nn.Module):
         return self.lines(torch.cat([noise[:, :SMEARED]] * DIRECTIONS, dim=1))
 
 
+class Form(nn.Module):
+    """Source latents [B, 16, h, w] -> smeared noise [B, 32, h, w] -> the same along the picture's edges, [B, 4, h, w].
+
+    The direction is that of a structure tensor of two scales, so that flat places take it from their neighbours (teachers/orientation.py,
+    after Kyprianidis and Kang 2011). It is made of squares and of a quotient, which convolutions don't find: without it strokes lay level
+    over flat ground and followed no form. Learned are the greys that it is of, and the direction where there is none.
+    """
+
+    def __init__(self, near=3, far=4):
+        super().__init__()
+        self.near, self.far = near, far
+        self.grey = nn.Conv2d(LATENT_CHANNELS, 1, 1)
+        self.rest = nn.Parameter(torch.tensor([2e-3, 8e-4])[:, None, None])
+        fixed = lambda *shape: nn.Conv2d(*shape, bias=False).requires_grad_(False)
+        self.slopes, self.agree, self.join = fixed(1, 2, 3), fixed(2, SMEARED * DIRECTIONS, 1), fixed(SMEARED * DIRECTIONS, SMEARED, 1)
+        angles = torch.arange(DIRECTIONS) * (2 * math.pi / DIRECTIONS)
+        scharr = torch.tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 32
+        with torch.no_grad():
+            self.slopes.weight.copy_(torch.stack([scharr, scharr.T])[:, None])
+            self.agree.weight.copy_(torch.stack([angles.cos(), angles.sin()], dim=1).repeat_interleave(SMEARED, dim=0)[:, :, None, None])
+            self.join.weight.copy_(torch.eye(SMEARED).repeat(1, DIRECTIONS)[:, :, None, None])
+
+    def direction(self, latents):
+        """The double angle of the edges as a unit vector [B, 2, h, w]."""
+        grey = self.grey(latents)
+        # Its border repeated, which the exporter can't fold as F.pad.
+        grey = torch.cat([grey[:, :, :1], grey, grey[:, :, -1:]], dim=2)
+        grey = torch.cat([grey[..., :1], grey, grey[..., -1:]], dim=3)
+        slopes = self.slopes(grey)
+        x, y = slopes[:, :1], slopes[:, 1:]
+        around = lambda map: F.avg_pool2d(map, self.near, 1, self.near // 2, count_include_pad=False)
+        near = around(torch.cat([y * y - x * x, -2 * x * y], dim=1))
+        far = around(around(F.avg_pool2d(near, self.far, count_include_pad=False)))
+        both = near + F.interpolate(far, scale_factor=float(self.far), mode="bilinear", align_corners=False)
+        both = both + self.rest
+        return both / (both.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
+
+    def forward(self, latents, smeared):
+        agree = F.relu(self.agree(self.direction(latents))).square().square()
+        return self.join(agree * smeared)
+
+
 class UNet(nn.Module):
     """Predicts x0 from (sample, source_latents, prompt, t) and returns the velocity (sample - x0) / t."""
 
@@ -270,12 +312,16 @@ class UNet(nn.Module):
         self.from1 = nn.Conv2d(c1, c0, 1)
         self.strokes = Strokes()
         self.direct, self.brush = nn.Conv2d(c1, SMEARED * DIRECTIONS, 1), nn.Conv2d(SMEARED * DIRECTIONS, c0, 1, bias=False)
+        # Along the form: the smeared noise, and how strong it is whatever its sign, which is where a groove or a ridge lies.
+        self.form = Form()
+        self.amount, self.follow = nn.Conv2d(c1, 4 * SMEARED, 1), nn.Conv2d(4 * SMEARED, c0, 1, bias=False)
         self.up0 = block(c0)
         self.leave = nn.Conv2d(c0, LATENT_CHANNELS, 3, padding=1)
         nn.init.zeros_(self.leave.bias)
         with torch.no_grad():
             self.leave.weight.mul_(0.1)
             self.brush.weight.mul_(0.3)
+            self.follow.weight.mul_(0.5)
 
     def embed(self, timestep, prompt):
         """FiLM embedding [B, 128] of the time and of the prompt's learned mean."""
@@ -297,7 +343,10 @@ class UNet(nn.Module):
         x = run("mid", self.read3(self.norm3(self.to3(x)), prompt))
         x = run("up2", double(self.from3(x)) + skip2)
         x = run("up1", double(self.from2(x)) + skip1)
-        laid = self.brush(double(self.direct(x)) * self.strokes(sample))
+        smeared = self.strokes(sample)
+        along = self.form(source_latents, smeared)
+        laid = self.brush(double(self.direct(x)) * smeared)
+        laid = laid + self.follow(double(self.amount(x)) * torch.cat([along, along.abs()] * 2, dim=1))
         x = run("up0", double(self.from1(x)) + skip0 + laid)
         features = F.relu(x)
         x0 = bound(self.leave(features))
