@@ -1,6 +1,7 @@
 // Writes presets/style.schema.json from the schema in sidecar/config; with --check it says whether that is up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { jsonSchemaOf, PresetFile } from '../dist/config/schema.js';
+import { jsonSchemaOf } from '../dist/config/schema/parse.js';
+import { PresetFile } from '../dist/config/schema/preset.js';
 
 const path = new URL('../presets/style.schema.json', import.meta.url);
 const text = `${JSON.stringify(jsonSchemaOf(PresetFile), null, '\t')}\n`;

@@ -1,4 +1,5 @@
-import type { Preset, Tuning } from './config/schema.ts';
+import type { Preset } from './config/schema/preset.ts';
+import type { Tuning } from './config/schema/tuning.ts';
 import type { Picture } from './frame/frame.ts';
 
 /** A painting that shows a style. */

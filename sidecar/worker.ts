@@ -6,7 +6,7 @@ import { VERSION } from './app/monitor.ts';
 import { serveWatchdog } from './app/service.ts';
 import { chooseTuning } from './app/streams.ts';
 import { WarmEngine } from './app/warm-engine.ts';
-import type { Configuration } from './config/schema.ts';
+import type { Configuration } from './config/schema/configuration.ts';
 import { choosePreset } from './control/presets.ts';
 import { EnginePool } from './engine/engine-process.ts';
 import { framesInEngine } from './engine/engine-protocol.ts';

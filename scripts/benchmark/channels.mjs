@@ -12,7 +12,7 @@ const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, impor
 const { Streams } = await import(dist('engine/streams.js'));
 const { WorkerEngine } = await import(dist('engine/worker-engine.js'));
 const { openModelFolder, findModelFolder } = await import(dist('inference/manifest.js'));
-const { resolveTuning } = await import(dist('config/schema.js'));
+const { resolveTuning } = await import(dist('config/schema/manifest.js'));
 const { rgbLayout } = await import(dist('frame/frame.js'));
 const { loadNative } = await import(dist('native.js'));
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 
 const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
-const { resolveTuning } = await import(dist('config/schema.js'));
+const { resolveTuning } = await import(dist('config/schema/manifest.js'));
 const { Streams } = await import(dist('engine/streams.js'));
 const { WorkerEngine } = await import(dist('engine/worker-engine.js'));
 const { rgbLayout } = await import(dist('frame/frame.js'));
@@ -16,7 +16,7 @@ const { setLog } = await import(dist('telemetry/logger.js'));
 setLog({ level: 'error' });
 
 /** @typedef {import('../../sidecar/frame/frame.ts').Picture} Picture */
-/** @typedef {import('../../sidecar/config/schema.ts').TuningOverrides} TuningOverrides */
+/** @typedef {import('../../sidecar/config/schema/tuning.ts').TuningOverrides} TuningOverrides */
 /** @typedef {import('../../sidecar/inference/session.ts').SessionSettings} SessionSettings */
 /** @typedef {import('../../sidecar/native.ts').NativeAddon} NativeAddon */
 /** @typedef {import('../../sidecar/engine/streams.ts').Streams} OpenStreams */

@@ -1,7 +1,7 @@
 // One provider with one model, in a process of its own, for what a driver takes comes back with its end:
 // `node gpu.process.mjs FOLDER PROVIDER BATCH,... RUNS FRAMES` prints JSON, a row for each batch.
 const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
-const { resolveTuning } = await import(dist('config/schema.js'));
+const { resolveTuning } = await import(dist('config/schema/manifest.js'));
 const { Streams } = await import(dist('engine/streams.js'));
 const { WorkerEngine } = await import(dist('engine/worker-engine.js'));
 const { pictureByteLength, rgbLayout } = await import(dist('frame/frame.js'));

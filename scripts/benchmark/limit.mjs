@@ -8,7 +8,7 @@ import { median } from './engine.mjs';
 
 /** @typedef {import('../section.mjs').Section} Section */
 /** @typedef {import('./clips.mjs').Bench} Bench */
-/** @typedef {import('../../sidecar/config/schema.ts').GraphSpec} GraphSpec */
+/** @typedef {import('../../sidecar/config/schema/manifest.ts').GraphSpec} GraphSpec */
 /** @typedef {import('../../sidecar/inference/session.ts').GraphSession} Graph */
 /** @typedef {import('../../sidecar/inference/session.ts').SessionSettings} SessionSettings */
 /** @typedef {{ of: string, each?: number, row?: string }} Count */

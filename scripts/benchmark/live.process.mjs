@@ -12,7 +12,8 @@ import { promisify } from 'node:util';
 
 const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { runApp } = await import(dist('app.js'));
-const { Configuration, parse } = await import(dist('config/schema.js'));
+const { Configuration } = await import(dist('config/schema/configuration.js'));
+const { parse } = await import(dist('config/schema/parse.js'));
 const { nowUs } = await import(dist('frame/clock.js'));
 const { setLog } = await import(dist('telemetry/logger.js'));
 setLog({ level: 'error' });

@@ -26,7 +26,7 @@ const noiseOf = (/** @type {string} */ type, /** @type {number} */ length) =>
 /** Milliseconds a run of each operator of a graph, by its name; the first runs are left out. */
 const profile = async (
 	/** @type {string} */ path,
-	/** @type {import('../../sidecar/config/schema.ts').GraphSpec} */ spec,
+	/** @type {import('../../sidecar/config/schema/manifest.ts').GraphSpec} */ spec,
 	/** @type {{ folder: string, name: string, runs: number }} */ { folder, name, runs },
 ) => {
 	const prefix = `profile-${name}`;

@@ -38,7 +38,8 @@ export const measureRow = (/** @type {Record<string, unknown>} */ configuration)
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
 	const { runApp } = await import(dist('app.js'));
-	const { Configuration, parse } = await import(dist('config/schema.js'));
+	const { Configuration } = await import(dist('config/schema/configuration.js'));
+	const { parse } = await import(dist('config/schema/parse.js'));
 	const { nowUs } = await import(dist('frame/clock.js'));
 	const { setLog } = await import(dist('telemetry/logger.js'));
 	setLog({ level: 'error' });

@@ -4,7 +4,7 @@ import { FLOW_MS, TIMES, timesOf } from './device-times.mjs';
 
 /** @typedef {import('../section.mjs').Section} Section */
 /** @typedef {import('./clips.mjs').Bench} Bench */
-/** @typedef {import('../../sidecar/config/schema.ts').TuningOverrides} TuningOverrides */
+/** @typedef {import('../../sidecar/config/schema/tuning.ts').TuningOverrides} TuningOverrides */
 
 const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
 

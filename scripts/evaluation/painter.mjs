@@ -3,7 +3,7 @@
 const dist = (/** @type {string} */ file) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { WorkerEngine } = await import(dist('engine/worker-engine.js'));
 const { findModelFolder, openModelFolder } = await import(dist('inference/manifest.js'));
-const { resolveTuning } = await import(dist('config/schema.js'));
+const { resolveTuning } = await import(dist('config/schema/manifest.js'));
 const { rgbLayout } = await import(dist('frame/frame.js'));
 const { setLog } = await import(dist('telemetry/logger.js'));
 const { loadNative } = await import(dist('native.js'));
@@ -16,7 +16,7 @@ export const native = loadNative();
 export const SEED = 42;
 
 /** @typedef {import('../../sidecar/frame/frame.ts').Picture} Picture */
-/** @typedef {import('../../sidecar/config/schema.ts').TuningOverrides} TuningOverrides */
+/** @typedef {import('../../sidecar/config/schema/tuning.ts').TuningOverrides} TuningOverrides */
 
 /**
  * @typedef {{

@@ -1,4 +1,4 @@
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import type { ServedFleet, WorkerView } from '../control/http/served.ts';
 import { EnginePool, type Engines } from '../engine/engine-process.ts';
 import { SidecarError } from '../errors.ts';

@@ -1,4 +1,6 @@
-import { resolveTuning, takesReferences, type Configuration, type Tuning } from '../config/schema.ts';
+import { type Configuration } from '../config/schema/configuration.ts';
+import { resolveTuning, takesReferences } from '../config/schema/manifest.ts';
+import { type Tuning } from '../config/schema/tuning.ts';
 import type { PictureLayout, Size } from '../frame/frame.ts';
 import { findModelFolder, openModelFolder, type ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize, checkPaintedSize } from '../inference/painted-size.ts';

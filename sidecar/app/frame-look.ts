@@ -1,4 +1,4 @@
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import type { Controller, TakeFrame } from '../control/controller.ts';
 import { keptSizeOf, referenceOf } from '../control/reference-image.ts';
 import { SidecarError } from '../errors.ts';

@@ -1,4 +1,4 @@
-import type { Tuning } from '../config/schema.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import { govern, governorAt, reliefsOf, type GovernorState, type Relief } from '../engine/governor.ts';
 import type { Frame, Size } from '../frame/frame.ts';
 import type { Parameters } from '../parameters.ts';

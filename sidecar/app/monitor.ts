@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { HttpAccess } from '../config/http-access.ts';
 import type { MidiSettings } from '../config/midi-settings.ts';
 import type { OscSettings } from '../config/osc-settings.ts';
-import type { Modifier } from '../config/schema.ts';
+import type { Modifier } from '../config/schema/manifest.ts';
 import type { Controller } from '../control/controller.ts';
 import type {
 	Health,

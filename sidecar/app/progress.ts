@@ -1,4 +1,4 @@
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import type { Controller } from '../control/controller.ts';
 import type { RunView } from '../control/http/served.ts';
 import type { StyledFrame } from '../frame/frame.ts';

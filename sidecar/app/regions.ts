@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import { isRegionWord, type Configuration, type OwnRegion } from '../config/schema.ts';
+import { type Configuration } from '../config/schema/configuration.ts';
+import { isRegionWord, type OwnRegion } from '../config/schema/preset.ts';
 import type { Controller } from '../control/controller.ts';
 import { readMaskFile } from '../control/mask-file.ts';
 import { presetFolders } from '../control/presets.ts';

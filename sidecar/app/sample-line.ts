@@ -1,4 +1,4 @@
-import type { Tuning } from '../config/schema.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import type { EngineHandle, EngineListener } from '../engine/engine-process.ts';
 import { SupervisedEngine } from '../engine/supervised-engine.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';

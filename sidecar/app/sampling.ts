@@ -1,4 +1,6 @@
-import type { Configuration, ModelManifest, Tuning } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import type { Controller } from '../control/controller.ts';
 import type { Engines } from '../engine/engine-process.ts';
 import type { SupervisedEngine } from '../engine/supervised-engine.ts';

@@ -1,12 +1,6 @@
-import {
-	foreignTuning,
-	int8GraphsOf,
-	resolveTuning,
-	type Configuration,
-	type ModelManifest,
-	type Tuning,
-	type TuningOverrides,
-} from '../config/schema.ts';
+import { type Configuration } from '../config/schema/configuration.ts';
+import { foreignTuning, int8GraphsOf, resolveTuning, type ModelManifest } from '../config/schema/manifest.ts';
+import { type Tuning, type TuningOverrides } from '../config/schema/tuning.ts';
 import { sinksOf } from '../config/sinks.ts';
 import type { ObsLink, ObsStream } from '../control/obs-link.ts';
 import type { FailureRule } from '../egress/failure-policy.ts';

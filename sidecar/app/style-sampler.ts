@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { Preset } from '../config/schema.ts';
+import type { Preset } from '../config/schema/preset.ts';
 import type { Controller } from '../control/controller.ts';
 import type { Thumbnail } from '../control/http/served.ts';
 import { encodePng, type RgbPicture } from '../control/png.ts';

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MidiCommand, parse } from '../config/schema.ts';
+import { MidiCommand } from '../config/schema/midi.ts';
+import { parse } from '../config/schema/parse.ts';
 import { readWords } from '../control/midi/commands.ts';
 import { openMidiPorts } from '../control/midi/ports.ts';
 import type { MidiView } from '../control/midi/surface.ts';

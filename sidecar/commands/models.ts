@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import type { ModelManifest } from '../config/schema.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { findModelFolder, listModelFolders, readManifest, verifyModel } from '../inference/manifest.ts';
 import { importModel } from '../inference/model-import.ts';

@@ -13,7 +13,7 @@ import {
 	readPairs,
 	type Environment,
 } from '../config/pairs.ts';
-import { FLEET_PORT, PAIRING_PORT, type Pair } from '../config/schema.ts';
+import { FLEET_PORT, PAIRING_PORT, type Pair } from '../config/schema/pairing.ts';
 import { SidecarError } from '../errors.ts';
 import { advertise, discover } from '../fleet/discovery.ts';
 import { keepServer, pairAccessOf } from '../fleet/fleet-bus.ts';

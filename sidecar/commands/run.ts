@@ -1,7 +1,7 @@
 import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { configurationFileOf, loadConfiguration, type ConfigurationOrigins } from '../config/load-config.ts';
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { SidecarError } from '../errors.ts';
 import { nowUs } from '../frame/clock.ts';
 import { log } from '../telemetry/logger.ts';

@@ -1,5 +1,5 @@
 import { loadConfiguration, type ConfigurationOrigins } from '../config/load-config.ts';
-import { FleetStatus } from '../config/schema.ts';
+import { FleetStatus } from '../config/schema/fleet.ts';
 import { SidecarError } from '../errors.ts';
 import { openFleetBus, type FleetBus } from '../fleet/fleet-bus.ts';
 import { understood } from '../fleet/fleet-engines.ts';

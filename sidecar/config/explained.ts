@@ -1,6 +1,6 @@
 import { SidecarError, type ErrorCode } from '../errors.ts';
 import type { JsonPath, JsonText } from './json-text.ts';
-import { jsonSchemaOf, type JsonSchema, type Schema } from './schema.ts';
+import { jsonSchemaOf, type JsonSchema, type Schema } from './schema/parse.ts';
 
 type Issue = NonNullable<ReturnType<Schema<unknown>['safeParse']>['error']>['issues'][number];
 

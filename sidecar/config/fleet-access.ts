@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { SidecarError } from '../errors.ts';
-import type { Fleet } from './schema.ts';
+import type { Fleet } from './schema/configuration.ts';
 
 /** Variables with what opens the NATS server; they are no settings, and no part of the configuration. */
 export const NATS_TOKEN = 'ALLAPRIMA_NATS_TOKEN';

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { SidecarError } from '../errors.ts';
-import { httpPortOf, type ChatRules, type Configuration } from './schema.ts';
+import { type ChatRules } from './schema/api.ts';
+import { httpPortOf, type Configuration } from './schema/configuration.ts';
 
 /** Variables with secrets; they are no settings, and no part of the configuration. */
 export const HTTP_TOKEN = 'ALLAPRIMA_HTTP_TOKEN';

@@ -5,7 +5,9 @@ import { dirname, join, resolve } from 'node:path';
 import { SidecarError } from '../errors.ts';
 import { NATS_PASSWORD, NATS_TOKEN, NATS_USER } from './fleet-access.ts';
 import { CHAT_TOKEN, HTTP_TOKEN } from './http-access.ts';
-import { Configuration, isRegionWord, parse } from './schema.ts';
+import { Configuration } from './schema/configuration.ts';
+import { parse } from './schema/parse.ts';
+import { isRegionWord } from './schema/preset.ts';
 import { readSetting, SETTINGS, type Setting } from './settings.ts';
 import { sinksOf } from './sinks.ts';
 

@@ -1,4 +1,5 @@
-import type { Configuration, MidiMapping } from './schema.ts';
+import type { Configuration } from './schema/configuration.ts';
+import type { MidiMapping } from './schema/midi.ts';
 
 /** Which controllers are obeyed, and how. */
 export interface MidiSettings {

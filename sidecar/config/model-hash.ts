@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { int8GraphsOf, type ModelManifest } from './schema.ts';
+import { int8GraphsOf, type ModelManifest } from './schema/manifest.ts';
 
 /** The sha256 of all files that a model paints with, by which two machines know that they have the same one. */
 export const modelHashOf = (manifest: ModelManifest): string => {

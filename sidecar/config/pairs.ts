@@ -3,7 +3,8 @@ import { chmod, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SidecarError } from '../errors.ts';
 import { configurationFolder } from './load-config.ts';
-import { Pair, PairsFile, parse } from './schema.ts';
+import { Pair, PairsFile } from './schema/pairing.ts';
+import { parse } from './schema/parse.ts';
 
 /** The machines that this one is paired with: `paired.json` beside the configuration. It has secrets. */
 

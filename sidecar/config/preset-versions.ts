@@ -1,7 +1,8 @@
 import { SidecarError } from '../errors.ts';
 import { explainValue, parseExplained, valueAt } from './explained.ts';
 import type { JsonPath, JsonText } from './json-text.ts';
-import { Preset, PresetV1, type Schema } from './schema.ts';
+import { type Schema } from './schema/parse.ts';
+import { Preset, PresetV1 } from './schema/preset.ts';
 
 interface PresetVersion {
 	schema: Schema<unknown>;

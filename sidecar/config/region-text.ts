@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { REGIONS, type OwnRegion } from './schema.ts';
+import { REGIONS, type OwnRegion } from './schema/preset.ts';
 
 const WORDS: readonly string[] = ['', 'all', 'preset', ...REGIONS];
 

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { regionOfText } from './region-text.ts';
-import { Configuration, jsonSchemaOf, parse, Tuning, type JsonSchema, type Schema } from './schema.ts';
+import { Configuration } from './schema/configuration.ts';
+import { jsonSchemaOf, parse, type JsonSchema, type Schema } from './schema/parse.ts';
+import { Tuning } from './schema/tuning.ts';
 
 /**
  * One value of the configuration that a flag or an environment variable can set: `--batch-size 4`,

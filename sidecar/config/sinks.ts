@@ -1,4 +1,4 @@
-import type { Configuration } from './schema.ts';
+import type { Configuration } from './schema/configuration.ts';
 
 /** What is shown without a painting. */
 type Rule = Pick<Configuration, 'failure' | 'holdS' | 'afterHold'>;

@@ -1,4 +1,5 @@
-import type { ChatRequest, ChatRules, Preset } from '../config/schema.ts';
+import type { ChatRequest, ChatRules } from '../config/schema/api.ts';
+import type { Preset } from '../config/schema/preset.ts';
 
 /**
  * What viewers may do to the picture, and how often. The messages are for a bot to post: they are made of our words and

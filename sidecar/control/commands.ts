@@ -1,4 +1,5 @@
-import { Command, parse } from '../config/schema.ts';
+import { Command } from '../config/schema/commands.ts';
+import { parse } from '../config/schema/parse.ts';
 
 /**
  * Everything that can be asked of a running sidecar, by whatever way it comes: the page, the command line,

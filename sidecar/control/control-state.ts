@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { OwnRegion, SettledCommand, Tuning } from '../config/schema.ts';
+import type { SettledCommand } from '../config/schema/commands.ts';
+import type { OwnRegion } from '../config/schema/preset.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import {
 	lookKey,
 	lookOf,

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { textOfRegion } from '../config/region-text.ts';
-import type { Command, OwnRegion, SettledCommand } from '../config/schema.ts';
+import type { Command, SettledCommand } from '../config/schema/commands.ts';
+import type { OwnRegion } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import type { Parameters, ReadPreset, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { ObsMessage, parse } from '../config/schema.ts';
+import { ObsMessage } from '../config/schema/obs-plugin.ts';
+import { parse } from '../config/schema/parse.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { readCommand } from './commands.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OBSWebSocket } from 'obs-websocket-js';
-import type { Configuration } from '../config/schema.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { isSidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { AUDIO_OFFSET_START, measured, type AudioOffset } from './audio-offset.ts';

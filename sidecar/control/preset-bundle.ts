@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { explainValue, parseExplained, valueAt } from '../config/explained.ts';
 import type { JsonText } from '../config/json-text.ts';
 import { readPresetVersion } from '../config/preset-versions.ts';
-import { BUNDLE_FORMAT, maskFileOf, PICTURE_BYTES_MAX, PresetBundle, type Preset } from '../config/schema.ts';
+import { BUNDLE_FORMAT, maskFileOf, PICTURE_BYTES_MAX, PresetBundle, type Preset } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import type { ReadPreset } from '../parameters.ts';
 import { readGuarded } from './file-guard.ts';

@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { PICTURE_BYTES_MAX, takesReferences, type Configuration, type ModelManifest } from '../config/schema.ts';
+import { type Configuration } from '../config/schema/configuration.ts';
+import { takesReferences, type ModelManifest } from '../config/schema/manifest.ts';
+import { PICTURE_BYTES_MAX } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import type { ReadPreset, ReferencePicture } from '../parameters.ts';
 import { log } from '../telemetry/logger.ts';

@@ -1,4 +1,5 @@
-import { maskFileOf, parse, Region, type Preset, type SavePreset } from '../config/schema.ts';
+import { parse } from '../config/schema/parse.ts';
+import { maskFileOf, Region, type Preset, type SavePreset } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import { PASSTHROUGH } from '../parameters.ts';
 import type { Controller } from './controller.ts';

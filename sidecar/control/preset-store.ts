@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, PresetName } from '../config/schema.ts';
+import { parse } from '../config/schema/parse.ts';
+import { PresetName } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import { isTaken, makeFolder, writeGuarded } from './file-guard.ts';
 import { IMAGE_TYPES } from './image-header.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { PICTURE_BYTES_MAX, type Preset } from '../config/schema.ts';
+import { PICTURE_BYTES_MAX, type Preset } from '../config/schema/preset.ts';
 import { isSidecarError } from '../errors.ts';
 import { isTaken, readGuarded } from './file-guard.ts';
 import { pictureOf, type PresetPicture } from './preset-bundle.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { REFERENCE_NAME_MAX } from '../config/schema.ts';
+import { REFERENCE_NAME_MAX } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';
 import { FfmpegChild } from '../ffmpeg.ts';
 import { rgbLayout, type Picture, type Size } from '../frame/frame.ts';

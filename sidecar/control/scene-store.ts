@@ -1,7 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readJsonText, withJsonValue } from '../config/json-text.ts';
-import { parse, SceneFile, type SceneStyle } from '../config/schema.ts';
+import { SceneFile, type SceneStyle } from '../config/schema/obs-scenes.ts';
+import { parse } from '../config/schema/parse.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { isTaken, makeFolder, readGuarded, writeGuarded } from './file-guard.ts';

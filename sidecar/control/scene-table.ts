@@ -1,4 +1,4 @@
-import { SCENE_NAME_MAX, type SceneStyle } from '../config/schema.ts';
+import { SCENE_NAME_MAX, type SceneStyle } from '../config/schema/obs-scenes.ts';
 
 /** Of one OBS; what is more is not offered. */
 const KNOWN_MAX = 1000;

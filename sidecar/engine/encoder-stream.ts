@@ -1,4 +1,4 @@
-import type { ModelManifest } from '../config/schema.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
 import { nowUs } from '../frame/clock.ts';
 import { pictureByteLength, rgbLayout, type Picture, type Size } from '../frame/frame.ts';
 import { concatenate, element, zeros, type Tensor } from '../frame/tensor.ts';

@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { Device } from '../inference/devices.ts';
 import type { ProviderChoice } from '../inference/provider-probe.ts';

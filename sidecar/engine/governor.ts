@@ -1,4 +1,4 @@
-import type { Tuning } from '../config/schema.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 
 /**
  * What a live picture gives up, step by step, where the machine does not paint it in time, and gets back when there is room.

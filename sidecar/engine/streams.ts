@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import type { Size } from '../frame/frame.ts';
 import type { DecodeRequest } from '../inference/decoder.ts';
 import { deviceOf, type Device } from '../inference/devices.ts';

@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { pictureByteLength, type Frame, type Picture, type Size, type StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';

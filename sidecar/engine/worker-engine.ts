@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import type { Frame, Size, StyledFrame } from '../frame/frame.ts';
 import type { FrameRing } from '../frame/ring.ts';
 import { checkPaintedSize } from '../inference/painted-size.ts';

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { fleetAccessOf, type FleetAccess } from '../config/fleet-access.ts';
 import { fleetServerFolder, isPaired, pairOf, type Environment } from '../config/pairs.ts';
-import type { Fleet, Pair } from '../config/schema.ts';
+import type { Fleet } from '../config/schema/configuration.ts';
+import type { Pair } from '../config/schema/pairing.ts';
 import { SidecarError } from '../errors.ts';
 import { NatsBus } from './nats.ts';
 import { FleetServer, findNatsServer, readServerIdentity } from './nats-server.ts';

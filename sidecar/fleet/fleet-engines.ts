@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isPaired } from '../config/pairs.ts';
-import { FLEET_PROTOCOL, FleetBid, FleetOpened, FleetStatus, type FleetOpen } from '../config/schema.ts';
+import { FLEET_PROTOCOL, FleetBid, FleetOpened, FleetStatus, type FleetOpen } from '../config/schema/fleet.ts';
 import type { EngineHandle, EngineListener, Engines, EngineSettings, RemoteNumbers } from '../engine/engine-process.ts';
 import { SidecarError } from '../errors.ts';
 import type { Size } from '../frame/frame.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { modelHashOf } from '../config/model-hash.ts';
-import { FLEET_PROTOCOL, FromWorker, takesReferences, type FleetOpen } from '../config/schema.ts';
+import { FLEET_PROTOCOL, FromWorker, type FleetOpen } from '../config/schema/fleet.ts';
+import { takesReferences } from '../config/schema/manifest.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../engine/engine-process.ts';
 import { isSidecarError, SidecarError, type ErrorCode } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Frame, type Picture } from '../frame/frame.ts';

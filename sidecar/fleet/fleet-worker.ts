@@ -5,7 +5,7 @@ import {
 	type FleetBid,
 	type FleetOpened,
 	type FleetStatus,
-} from '../config/schema.ts';
+} from '../config/schema/fleet.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { log, repeated } from '../telemetry/logger.ts';
 import { decodeMessage, encodeMessage, HEAD_BYTES_MAX } from './messages.ts';

@@ -1,4 +1,5 @@
-import { FleetLease, parse } from '../config/schema.ts';
+import { FleetLease } from '../config/schema/fleet.ts';
+import { parse } from '../config/schema/parse.ts';
 import { SidecarError } from '../errors.ts';
 
 /** A table of entries that vanish by themselves unless they are written again. Revisions only grow, over all keys. */

@@ -1,4 +1,4 @@
-import type { WireEncoding } from '../config/schema.ts';
+import type { WireEncoding } from '../config/schema/fleet.ts';
 
 /** Samples kept of each direction. */
 const KEPT = 15;

@@ -1,4 +1,4 @@
-import { parse, type Schema } from '../config/schema.ts';
+import { parse, type Schema } from '../config/schema/parse.ts';
 import { SidecarError } from '../errors.ts';
 
 /**

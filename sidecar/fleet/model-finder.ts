@@ -1,5 +1,5 @@
 import { modelHashOf } from '../config/model-hash.ts';
-import type { FleetOffer } from '../config/schema.ts';
+import type { FleetOffer } from '../config/schema/fleet.ts';
 import type { ModelFolder } from '../inference/manifest.ts';
 import { log } from '../telemetry/logger.ts';
 

@@ -5,7 +5,7 @@ import { access, chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pair } from '../config/schema.ts';
+import type { Pair } from '../config/schema/pairing.ts';
 import { SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { reach } from './reach.ts';

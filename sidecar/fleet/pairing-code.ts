@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { PAIRING_PORT } from '../config/schema.ts';
+import { PAIRING_PORT } from '../config/schema/pairing.ts';
 import { SidecarError } from '../errors.ts';
 import type { Place } from './reach.ts';
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
-import { PAIRING_PROTOCOL, PairingAnswer, type Pair } from '../config/schema.ts';
+import { PAIRING_PROTOCOL, PairingAnswer, type Pair } from '../config/schema/pairing.ts';
 import { SidecarError } from '../errors.ts';
 import { bindingOf, isProof, pairingKey, proofOf, Talk, TALK_MS } from './pairing.ts';
 import { formatPlace, type PairingCode } from './pairing-code.ts';

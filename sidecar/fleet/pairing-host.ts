@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { PAIRING_PROTOCOL, PairingEnd, PairingProof, type PairingAnswer } from '../config/schema.ts';
+import { PAIRING_PROTOCOL, PairingEnd, PairingProof, type PairingAnswer } from '../config/schema/pairing.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';
 import { log } from '../telemetry/logger.ts';
 import { bindingOf, isProof, pairingKey, proofOf, Talk, TALK_MS } from './pairing.ts';

@@ -1,6 +1,6 @@
 import { createHash, createHmac, scrypt, timingSafeEqual } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { parse, type Schema } from '../config/schema.ts';
+import { parse, type Schema } from '../config/schema/parse.ts';
 import { SidecarError } from '../errors.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { WireEncoding } from '../config/schema.ts';
+import type { WireEncoding } from '../config/schema/fleet.ts';
 import { SidecarError } from '../errors.ts';
 import { pictureByteLength, rgbLayout, type Picture, type PictureLayout, type Size } from '../frame/frame.ts';
 import type { Fit, NativeAddon } from '../native.ts';

@@ -1,4 +1,4 @@
-import type { FleetBid } from '../config/schema.ts';
+import type { FleetBid } from '../config/schema/fleet.ts';
 
 /** What a worker said of itself, and how long that took: what is far away takes longer. */
 export interface TimedBid extends FleetBid {

@@ -1,4 +1,4 @@
-import type { promptShapesOf } from '../config/schema.ts';
+import type { promptShapesOf } from '../config/schema/manifest.ts';
 import type { EncodedPrompt } from '../engine/engine.ts';
 import { elementCount } from '../frame/tensor.ts';
 

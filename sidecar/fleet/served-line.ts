@@ -1,4 +1,5 @@
-import { promptShapesOf, ToWorker, type FleetOpen, type WireEncoding } from '../config/schema.ts';
+import { ToWorker, type FleetOpen, type WireEncoding } from '../config/schema/fleet.ts';
+import { promptShapesOf } from '../config/schema/manifest.ts';
 import type { EngineFacts, EngineHandle, EngineListener, Engines } from '../engine/engine-process.ts';
 import type { Answer, Timings } from '../engine/engine-protocol.ts';
 import type { EncodedPrompt } from '../engine/engine.ts';

@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import { concatenate, type Tensor } from '../frame/tensor.ts';
 import type { ModelFolder } from './manifest.ts';
 import { batchesOf, framesPerPass, inPasses, joinAll, splitAll, takeAll } from './passes.ts';

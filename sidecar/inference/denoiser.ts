@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { EditUnetManifest, GraphRole } from '../config/schema.ts';
+import type { EditUnetManifest, GraphRole } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import type { Mask } from '../frame/frame.ts';
 import { concatenate, split, zeros, type Tensor } from '../frame/tensor.ts';

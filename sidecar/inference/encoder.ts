@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import { concatenate, element, type Tensor, type TensorData } from '../frame/tensor.ts';
 import type { ModelFolder } from './manifest.ts';
 import { batchesOf, framesPerPass, inPasses, splitAll } from './passes.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { ModelManifest } from '../config/schema.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { expectHash, filesOf, listModelFolders, modelRoots, readManifest, verifyModel } from './manifest.ts';
 

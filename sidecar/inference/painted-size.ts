@@ -1,4 +1,4 @@
-import type { ModelManifest } from '../config/schema.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import type { Size } from '../frame/frame.ts';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ModelManifest } from '../config/schema.ts';
+import type { ModelManifest } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { loadNative } from '../native.ts';
 import { devicesOf } from './devices.ts';

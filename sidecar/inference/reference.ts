@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { deserialize, serialize } from 'node:v8';
-import { graphOf, type GraphRole, type GraphSpec } from '../config/schema.ts';
+import { graphOf, type GraphRole, type GraphSpec } from '../config/schema/manifest.ts';
 import { expectShape, type Tensor } from '../frame/tensor.ts';
 import { GraphCache, graphCacheFolder, graphKey, thisProcessor } from './graph-cache.ts';
 import { checkFiles, filesOfGraph, openGraph, type ModelFolder } from './manifest.ts';

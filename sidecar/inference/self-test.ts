@@ -1,4 +1,4 @@
-import { graphOf, type GraphRole } from '../config/schema.ts';
+import { graphOf, type GraphRole } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { elementCount, type Tensor } from '../frame/tensor.ts';
 import { gaussianNoise } from './gaussian-noise.ts';

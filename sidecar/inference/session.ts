@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
-import type { GraphSpec, TensorSpec } from '../config/schema.ts';
+import type { GraphSpec, TensorSpec } from '../config/schema/manifest.ts';
 import { SidecarError } from '../errors.ts';
 import { elementCount, expectShape, tensorType, type Shape, type Tensor, type TensorData } from '../frame/tensor.ts';
 import { GraphCache, graphCacheFolder, graphKey, thisProcessor } from './graph-cache.ts';

@@ -1,4 +1,4 @@
-import type { GraphRole } from '../config/schema.ts';
+import type { GraphRole } from '../config/schema/manifest.ts';
 import type { DecodeRequest, DecodeResult } from './decoder.ts';
 import type { AdvanceRequest, AdvanceResult, DenoiseRequest, DenoiseResult } from './denoiser.ts';
 import type { EncodeRequest, EncodeResult } from './encoder.ts';

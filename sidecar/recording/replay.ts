@@ -1,16 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import {
-	denoiserHashOf,
-	parse,
-	RecordingEvent,
-	RecordingHeader,
-	type Configuration,
-	type GraphRole,
-	type ModelManifest,
-	type Preset,
-} from '../config/schema.ts';
+import { type Configuration } from '../config/schema/configuration.ts';
+import { denoiserHashOf, type GraphRole, type ModelManifest } from '../config/schema/manifest.ts';
+import { parse } from '../config/schema/parse.ts';
+import { type Preset } from '../config/schema/preset.ts';
+import { RecordingEvent, RecordingHeader } from '../config/schema/recording.ts';
 import type { Controller, ControlInput } from '../control/controller.ts';
 import { readReference } from '../control/reference-image.ts';
 import { isSidecarError, SidecarError } from '../errors.ts';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { Configuration } from '../../sidecar/config/schema/configuration.ts';
 import { slateOf } from '../../sidecar/egress/failure-policy.ts';
 import type { Picture } from '../../sidecar/frame/frame.ts';
 import { enginePids, until } from '../support/engines.ts';

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { Configuration } from '../../sidecar/config/schema/configuration.ts';
 import type { RunView } from '../../sidecar/control/http/served.ts';
 import { slateOf } from '../../sidecar/egress/failure-policy.ts';
 import { enginePids, until } from '../support/engines.ts';

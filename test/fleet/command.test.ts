@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FLEET_PROTOCOL } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL } from '../../sidecar/config/schema/fleet.ts';
 import { encodeMessage } from '../../sidecar/fleet/messages.ts';
 import { NatsBus } from '../../sidecar/fleet/nats.ts';
 import { STATUS } from '../../sidecar/fleet/subjects.ts';

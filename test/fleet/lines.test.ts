@@ -1,7 +1,7 @@
 // Streams painted by workers at a real nats-server on loopback. The engine is an echo: a negative of what came.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FLEET_PROTOCOL } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL } from '../../sidecar/config/schema/fleet.ts';
 import { until } from '../support/engines.ts';
 import {
 	EchoWorker,

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { Pair } from '../../sidecar/config/schema.ts';
+import type { Pair } from '../../sidecar/config/schema/pairing.ts';
 import { newSecret } from '../../sidecar/fleet/pairing-code.ts';
 import { until } from '../support/engines.ts';
 import { freePort } from '../support/free-port.ts';

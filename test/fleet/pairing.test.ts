@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Pair } from '../../sidecar/config/schema.ts';
+import type { Pair } from '../../sidecar/config/schema/pairing.ts';
 import { advertise, discover } from '../../sidecar/fleet/discovery.ts';
 import { newSecret } from '../../sidecar/fleet/pairing-code.ts';
 import { pairingKey } from '../../sidecar/fleet/pairing.ts';

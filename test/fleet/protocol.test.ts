@@ -1,6 +1,6 @@
 // One end of a line is spoken by hand, over a real nats-server, to see what the other does with words that should not come.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FLEET_PROTOCOL, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema/fleet.ts';
 import { decodeMessage, encodeMessage } from '../../sidecar/fleet/messages.ts';
 import type { Received } from '../../sidecar/fleet/nats.ts';
 import { wireBytes } from '../../sidecar/fleet/pictures.ts';

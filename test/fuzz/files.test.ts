@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfiguration } from '../../sidecar/config/load-config.ts';
-import { PICTURE_BYTES_MAX, Preset } from '../../sidecar/config/schema.ts';
+import { PICTURE_BYTES_MAX, Preset } from '../../sidecar/config/schema/preset.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import { imageHeaderOf } from '../../sidecar/control/image-header.ts';
 import { readLearned } from '../../sidecar/control/midi/learned.ts';

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { graphOf, type GraphRole } from '../../sidecar/config/schema.ts';
+import { graphOf, type GraphRole } from '../../sidecar/config/schema/manifest.ts';
 import { openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { readTokenizer } from '../../sidecar/inference/tokenizer.ts';
 import { until } from '../support/engines.ts';

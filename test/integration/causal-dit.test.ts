@@ -8,7 +8,7 @@ import { PaintedFrames, WHOLE_FRAME_EVERY } from '../../sidecar/inference/causal
 import { isOfFamily, openGraph, openModelFolder } from '../../sidecar/inference/manifest.ts';
 import { flowMatchSigmas, imageSeqLen } from '../../sidecar/inference/noise-schedule.ts';
 import type { GraphSession } from '../../sidecar/inference/session.ts';
-import type { CausalDitManifest } from '../../sidecar/config/schema.ts';
+import type { CausalDitManifest } from '../../sidecar/config/schema/manifest.ts';
 import type { Mask } from '../../sidecar/frame/frame.ts';
 import { element, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { readParityFixture, relativeError, type ParityFixture } from '../support/parity.ts';

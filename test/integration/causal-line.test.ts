@@ -9,7 +9,7 @@ import type { LineState, StageName } from '../../sidecar/engine/engine.ts';
 import { pictureByteLength, rgbLayout, type Mask, type Picture, type StyledFrame } from '../../sidecar/frame/frame.ts';
 import type { ModelFolder } from '../../sidecar/inference/manifest.ts';
 import type { Condition, Parameters } from '../../sidecar/parameters.ts';
-import type { Tuning } from '../../sidecar/config/schema.ts';
+import type { Tuning } from '../../sidecar/config/schema/tuning.ts';
 import { until } from '../support/engines.ts';
 import { collect, parametersOf } from '../support/frames.ts';
 import { exportTinyDit, TINY } from '../support/tiny-dit.ts';

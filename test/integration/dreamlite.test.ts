@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GraphRole, TensorSpec } from '../../sidecar/config/schema.ts';
+import type { GraphRole, TensorSpec } from '../../sidecar/config/schema/manifest.ts';
 import { rgbLayout } from '../../sidecar/frame/frame.ts';
 import { concatenate, elementCount, zeros, type Tensor } from '../../sidecar/frame/tensor.ts';
 import { gaussianNoise } from '../../sidecar/inference/gaussian-noise.ts';

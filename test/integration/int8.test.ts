@@ -13,9 +13,15 @@ import { copyOfLite, editManifest, LITE } from '../support/lite.ts';
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const { Configuration, int8GraphsOf, parse } = (await import(
-	dist('config/schema.js')
-)) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration } = (await import(
+	dist('config/schema/configuration.js')
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { int8GraphsOf } = (await import(
+	dist('config/schema/manifest.js')
+)) as typeof import('../../sidecar/config/schema/manifest.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js')
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
 const { openModelFolder, verifyModel } = (await import(
 	dist('inference/manifest.js')

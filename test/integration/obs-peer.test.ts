@@ -1,6 +1,6 @@
 // The source and sink `obs` through the real line, with the plugin's part played in this process.
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { Configuration } from '../../sidecar/config/schema/configuration.ts';
 import { pictureByteLength, type PictureLayout } from '../../sidecar/frame/frame.ts';
 import type {
 	RingFrame,
@@ -13,7 +13,12 @@ import { PluginEnd } from '../support/obs-plugin.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration: ConfigurationSchema } = (await import(
+	dist('config/schema/configuration.js')
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js')
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 const { SharedRingReader, SharedRingWriter } = (await import(
 	dist('frame/shared-ring.js')
 )) as typeof import('../../sidecar/frame/shared-ring.ts');
@@ -98,7 +103,7 @@ const start = (configuration: Partial<Configuration> = {}) => {
 	const stop = new AbortController();
 	running.push(stop);
 	const base = { source: 'obs', size: { width: 256, height: 160 }, http: 'off', provider: 'cpu' };
-	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
+	const run = runApp(parse(ConfigurationSchema, { ...base, ...configuration }, 'test'), {
 		signal: stop.signal,
 	});
 	run.catch(() => {});

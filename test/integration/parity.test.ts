@@ -1,6 +1,6 @@
 // models/lite in onnxruntime against the torch model it was exported from: models/lite/parity.json holds what torch gave.
 import { describe, expect, it } from 'vitest';
-import type { GraphRole } from '../../sidecar/config/schema.ts';
+import type { GraphRole } from '../../sidecar/config/schema/manifest.ts';
 import type { Tensor } from '../../sidecar/frame/tensor.ts';
 import { Decoder } from '../../sidecar/inference/decoder.ts';
 import { Denoiser } from '../../sidecar/inference/denoiser.ts';

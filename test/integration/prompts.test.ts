@@ -10,9 +10,12 @@ import { freePort } from '../support/free-port.ts';
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const { Configuration, parse } = (await import(
-	dist('config/schema.js')
-)) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration } = (await import(
+	dist('config/schema/configuration.js')
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js')
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 const { loadNative } = (await import(dist('native.js'))) as typeof import('../../sidecar/native.ts');
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
 setLog({ level: 'silent' });

@@ -14,7 +14,7 @@ import {
 	writeFileSync,
 } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RecordingHeader } from '../../sidecar/config/schema.ts';
+import type { RecordingHeader } from '../../sidecar/config/schema/recording.ts';
 import { Controller } from '../../sidecar/control/controller.ts';
 import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import { pictureByteLength, type PictureLayout, type StyledFrame } from '../../sidecar/frame/frame.ts';
@@ -29,9 +29,12 @@ import { freePort } from '../support/free-port.ts';
 
 const dist = (path: string) => new URL(`../../dist/${path}`, import.meta.url);
 const { runApp } = (await import(dist('app.js').href)) as typeof import('../../sidecar/app.ts');
-const { Configuration, parse } = (await import(
-	dist('config/schema.js').href
-)) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration } = (await import(
+	dist('config/schema/configuration.js').href
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js').href
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 
 let folder: Awaited<ReturnType<typeof openTemporaryFolder>>;
 const at = (name: string) => folder.at(name);

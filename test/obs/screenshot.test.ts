@@ -1,13 +1,18 @@
 // A source of OBS painted without the plugin, by its screenshots: a real OBS, the real line.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { Configuration } from '../../sidecar/config/schema/configuration.ts';
 import type { StyledFrame } from '../../sidecar/frame/frame.ts';
 import { until } from '../support/engines.ts';
 import { Obs, OBS_PASSWORD } from '../support/obs.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration: ConfigurationSchema } = (await import(
+	dist('config/schema/configuration.js')
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js')
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
 setLog({ level: 'silent' });
 
@@ -29,7 +34,7 @@ const open = (configuration: Partial<Configuration>) => {
 	const stop = new AbortController();
 	const base = { size: { width: 256, height: 160 }, http: 'off', provider: 'cpu', fps: 10 };
 	const websocket = { url: obs.websocketUrl, password: OBS_PASSWORD };
-	const run = runApp(schema.parse(schema.Configuration, { ...base, obs: { websocket }, ...configuration }, 'test'), {
+	const run = runApp(parse(ConfigurationSchema, { ...base, obs: { websocket }, ...configuration }, 'test'), {
 		signal: stop.signal,
 		sinks: [
 			{

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import type { FleetStatus } from '../../sidecar/config/schema.ts';
+import type { FleetStatus } from '../../sidecar/config/schema/fleet.ts';
 import type { RemoteNumbers } from '../../sidecar/engine/engine-process.ts';
 import type { Parameters } from '../../sidecar/parameters.ts';
 import { until } from './engines.ts';

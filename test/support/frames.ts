@@ -1,7 +1,8 @@
 import { referenceOf } from '../../sidecar/control/reference-image.ts';
 import { rgbLayout, type Frame } from '../../sidecar/frame/frame.ts';
 import { resolveParameters, type Parameters, type ReferencePicture } from '../../sidecar/parameters.ts';
-import type { Preset, Tuning } from '../../sidecar/config/schema.ts';
+import type { Preset } from '../../sidecar/config/schema/preset.ts';
+import type { Tuning } from '../../sidecar/config/schema/tuning.ts';
 
 /** A frame of a source at 25 frames a second. */
 export const frameOf = (sequence: number, slot = sequence): Frame => ({

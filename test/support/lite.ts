@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EditUnetManifest } from '../../sidecar/config/schema.ts';
+import type { EditUnetManifest } from '../../sidecar/config/schema/manifest.ts';
 import { isOfFamily, openModelFolder, type ModelFolder } from '../../sidecar/inference/manifest.ts';
 
 export const LITE = fileURLToPath(new URL('../../models/lite', import.meta.url));

@@ -1,11 +1,16 @@
-import type { Configuration } from '../../sidecar/config/schema.ts';
+import type { Configuration } from '../../sidecar/config/schema/configuration.ts';
 import type { FrameSink } from '../../sidecar/egress/frame-sink.ts';
 import type { StyledFrame } from '../../sidecar/frame/frame.ts';
 import { until } from './engines.ts';
 
 const dist = (file: string) => new URL(`../../dist/${file}`, import.meta.url).href;
 const { runApp } = (await import(dist('app.js'))) as typeof import('../../sidecar/app.ts');
-const schema = (await import(dist('config/schema.js'))) as typeof import('../../sidecar/config/schema.ts');
+const { Configuration: ConfigurationSchema } = (await import(
+	dist('config/schema/configuration.js')
+)) as typeof import('../../sidecar/config/schema/configuration.ts');
+const { parse } = (await import(
+	dist('config/schema/parse.js')
+)) as typeof import('../../sidecar/config/schema/parse.ts');
 const { setLog } = (await import(dist('telemetry/logger.js'))) as typeof import('../../sidecar/telemetry/logger.ts');
 setLog({ level: 'silent' });
 
@@ -23,7 +28,7 @@ export const openLiveRun = (configuration: Partial<Configuration>) => {
 	};
 	const stop = new AbortController();
 	const base = { source: 'scene', fps: 12, size: PAINTED, http: 'off', provider: 'cpu', style: 'pencil-sketch' };
-	const run = runApp(schema.parse(schema.Configuration, { ...base, ...configuration }, 'test'), {
+	const run = runApp(parse(ConfigurationSchema, { ...base, ...configuration }, 'test'), {
 		signal: stop.signal,
 		sinks: [sink],
 	});

@@ -1,6 +1,7 @@
 // `allaprima run` as a process of its own, with a sink that looks at every frame that leaves: is the source's marker in
 // it? Tells its parent of each frame. Arguments: the configuration as JSON, and `counts` where nobody is to look.
-import { parse, Configuration } from '../../dist/config/schema.js';
+import { Configuration } from '../../dist/config/schema/configuration.js';
+import { parse } from '../../dist/config/schema/parse.js';
 import { runApp } from '../../dist/app.js';
 import { nowUs } from '../../dist/frame/clock.js';
 import { setLog } from '../../dist/telemetry/logger.js';

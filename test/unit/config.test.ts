@@ -8,12 +8,12 @@ import {
 	denoiserHashOf,
 	foreignTuning,
 	ModelManifest,
-	parse,
 	promptShapesOf,
 	resolveTuning,
 	takesReferences,
 	type CausalDitManifest,
-} from '../../sidecar/config/schema.ts';
+} from '../../sidecar/config/schema/manifest.ts';
+import { parse } from '../../sidecar/config/schema/parse.ts';
 import { checkCausalModel } from '../../sidecar/inference/causal/cache-shape.ts';
 import { SETTINGS } from '../../sidecar/config/settings.ts';
 import { sinksOf } from '../../sidecar/config/sinks.ts';

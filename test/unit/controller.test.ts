@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Command, Preset, SettledCommand } from '../../sidecar/config/schema.ts';
+import type { Command, SettledCommand } from '../../sidecar/config/schema/commands.ts';
+import type { Preset } from '../../sidecar/config/schema/preset.ts';
 import { readCommand, styleCommand } from '../../sidecar/control/commands.ts';
 import {
 	arm,

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import type { FleetOpen, ModelManifest } from '../../sidecar/config/schema.ts';
+import type { FleetOpen } from '../../sidecar/config/schema/fleet.ts';
+import type { ModelManifest } from '../../sidecar/config/schema/manifest.ts';
 import type { EngineHandle, EngineListener, EngineSettings } from '../../sidecar/engine/engine-process.ts';
 import { FleetLine } from '../../sidecar/fleet/fleet-line.ts';
 import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';
@@ -14,7 +15,7 @@ import { loadNative } from '../../sidecar/native.ts';
 import type { Condition, Parameters } from '../../sidecar/parameters.ts';
 import { setLog } from '../../sidecar/telemetry/logger.ts';
 import { frameOf, parametersOf } from '../support/frames.ts';
-import { ToWorker } from '../../sidecar/config/schema.ts';
+import { ToWorker } from '../../sidecar/config/schema/fleet.ts';
 
 // Paintings that show a style, on their way to a worker: both ends, with what they say in between.
 

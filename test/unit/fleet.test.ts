@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FLEET_PROTOCOL, FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema.ts';
+import { FLEET_PROTOCOL, FleetBid, FleetOpen, FromWorker, ToWorker } from '../../sidecar/config/schema/fleet.ts';
 import { ClockOffset } from '../../sidecar/fleet/clock-offset.ts';
 import { leaseHolds } from '../../sidecar/fleet/leases.ts';
 import { LinkMeter } from '../../sidecar/fleet/link-meter.ts';

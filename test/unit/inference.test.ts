@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelManifest } from '../../sidecar/config/schema.ts';
+import type { ModelManifest } from '../../sidecar/config/schema/manifest.ts';
 import { mixEmbeds } from '../../sidecar/engine/encoder-stream.ts';
 import { foldNoise } from '../../sidecar/engine/noise-field.ts';
 import { concatenate, element, expectShape } from '../../sidecar/frame/tensor.ts';

@@ -2,7 +2,8 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { MidiCommand, parse } from '../../sidecar/config/schema.ts';
+import { MidiCommand } from '../../sidecar/config/schema/midi.ts';
+import { parse } from '../../sidecar/config/schema/parse.ts';
 import { MidiClock } from '../../sidecar/control/midi/clock.ts';
 import { readWords, wordsOf } from '../../sidecar/control/midi/commands.ts';
 import { ECHO_US, HELD_US } from '../../sidecar/control/midi/feedback.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { forgetPair, isPaired, keepPair, pairOf, pairsPath, readPairs } from '../../sidecar/config/pairs.ts';
-import { PAIRING_PORT, type Pair } from '../../sidecar/config/schema.ts';
+import { PAIRING_PORT, type Pair } from '../../sidecar/config/schema/pairing.ts';
 import { natsConfiguration } from '../../sidecar/fleet/nats-server.ts';
 import { ownAddresses, ownName, ownNames } from '../../sidecar/fleet/own-addresses.ts';
 import { formatCode, newSecret, parseCode } from '../../sidecar/fleet/pairing-code.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { lstatSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { PICTURE_BYTES_MAX } from '../../sidecar/config/schema.ts';
+import { PICTURE_BYTES_MAX } from '../../sidecar/config/schema/preset.ts';
 import { writeGuarded } from '../../sidecar/control/file-guard.ts';
 import { imageHeaderOf } from '../../sidecar/control/image-header.ts';
 import { BUNDLE_BYTES_MAX, bundleOf, readPicturedPreset } from '../../sidecar/control/preset-bundle.ts';

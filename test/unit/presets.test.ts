@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Configuration, parse } from '../../sidecar/config/schema.ts';
+import { Configuration } from '../../sidecar/config/schema/configuration.ts';
+import { parse } from '../../sidecar/config/schema/parse.ts';
 import { choosePreset, findPreset, listPresets, presetFolders } from '../../sidecar/control/presets.ts';
 import { openTemporaryFolder } from '../support/clips.ts';
 

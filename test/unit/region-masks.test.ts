@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { regionOf } from '../../sidecar/app/regions.ts';
-import { OwnRegion, parse, Region } from '../../sidecar/config/schema.ts';
+import { parse } from '../../sidecar/config/schema/parse.ts';
+import { OwnRegion, Region } from '../../sidecar/config/schema/preset.ts';
 import { regionOfText, textOfRegion } from '../../sidecar/config/region-text.ts';
 import { RegionMasks } from '../../sidecar/region/region-masks.ts';
 import {

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import type { FleetOpen } from '../../sidecar/config/schema.ts';
+import type { FleetOpen } from '../../sidecar/config/schema/fleet.ts';
 import type { EngineListener } from '../../sidecar/engine/engine-process.ts';
 import { encodeMessage } from '../../sidecar/fleet/messages.ts';
 import type { Bus, Received } from '../../sidecar/fleet/nats.ts';

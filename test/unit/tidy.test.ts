@@ -215,7 +215,7 @@ test('a value where only types may be imported is seen, and a comment is not', (
 test('a third-party package has one importing file', () => {
 	expect(sharedPackages(sidecar)).toEqual([]);
 	expect(sharedPackages(plant('sidecar/frame/planted.ts', "import { z } from 'zod/v4';"))).toEqual([
-		'zod is imported by sidecar/config/schema.ts, sidecar/frame/planted.ts',
+		'zod is imported by sidecar/config/schema/zod.ts, sidecar/frame/planted.ts',
 	]);
 });
 

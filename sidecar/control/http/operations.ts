@@ -1,12 +1,9 @@
-import {
-	ChatRequest,
-	Command,
-	ForgetMidi,
-	jsonSchemaOf,
-	LearnMidi,
-	SavePreset,
-	SetScenes,
-} from '../../config/schema.ts';
+import { ChatRequest } from '../../config/schema/api.ts';
+import { Command } from '../../config/schema/commands.ts';
+import { ForgetMidi, LearnMidi } from '../../config/schema/midi.ts';
+import { SetScenes } from '../../config/schema/obs-scenes.ts';
+import { jsonSchemaOf } from '../../config/schema/parse.ts';
+import { SavePreset } from '../../config/schema/preset.ts';
 import { REFERENCE_MEDIA_TYPES } from './references.ts';
 import type { RouteName } from './routes.ts';
 import {

@@ -1,5 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { ChatRequest, ForgetMidi, LearnMidi, maskFileOf, parse, SavePreset, type Preset } from '../../config/schema.ts';
+import { ChatRequest } from '../../config/schema/api.ts';
+import { ForgetMidi, LearnMidi } from '../../config/schema/midi.ts';
+import { parse } from '../../config/schema/parse.ts';
+import { maskFileOf, SavePreset, type Preset } from '../../config/schema/preset.ts';
 import { log, recentLines } from '../../telemetry/logger.ts';
 import type { ChatDoor } from '../chat.ts';
 import { readCommand } from '../commands.ts';

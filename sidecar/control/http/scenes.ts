@@ -1,4 +1,5 @@
-import { parse, SetScenes } from '../../config/schema.ts';
+import { SetScenes } from '../../config/schema/obs-scenes.ts';
+import { parse } from '../../config/schema/parse.ts';
 import { isSidecarError } from '../../errors.ts';
 import { log } from '../../telemetry/logger.ts';
 import { unknownStyle } from '../presets.ts';

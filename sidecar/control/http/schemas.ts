@@ -1,4 +1,5 @@
-import type { Modifier, SceneStyle } from '../../config/schema.ts';
+import type { Modifier } from '../../config/schema/manifest.ts';
+import type { SceneStyle } from '../../config/schema/obs-scenes.ts';
 import type { ControlView, ReferenceView } from '../controller.ts';
 import type { MidiView } from '../midi/surface.ts';
 import type { ChatAnswer, FleetView, RemoteView, RunReport, RunView, ServerState, WorkerView } from './served.ts';

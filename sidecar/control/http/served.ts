@@ -1,4 +1,5 @@
-import type { Modifier, SceneStyle } from '../../config/schema.ts';
+import type { Modifier } from '../../config/schema/manifest.ts';
+import type { SceneStyle } from '../../config/schema/obs-scenes.ts';
 import type { Controller, ControlView } from '../controller.ts';
 import type { MidiServed } from '../midi/surface.ts';
 import type { OscListening } from '../osc/page.ts';

@@ -1,4 +1,5 @@
-import type { Command, MidiCommand } from '../../config/schema.ts';
+import type { Command } from '../../config/schema/commands.ts';
+import type { MidiCommand } from '../../config/schema/midi.ts';
 import { SidecarError } from '../../errors.ts';
 import { PASSTHROUGH } from '../../parameters.ts';
 import type { Controller, ControlView } from '../controller.ts';

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { parseExplained } from '../../config/explained.ts';
-import { MidiFile, type MidiMapping } from '../../config/schema.ts';
+import { MidiFile, type MidiMapping } from '../../config/schema/midi.ts';
 import { isSidecarError, SidecarError } from '../../errors.ts';
 import { isTaken, makeFolder, writeGuarded } from '../file-guard.ts';
 import { presetFolders, readJsonFile } from '../presets.ts';

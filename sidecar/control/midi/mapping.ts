@@ -1,4 +1,4 @@
-import { MIDI_CONTROL, type MidiCommand, type MidiMapping } from '../../config/schema.ts';
+import { MIDI_CONTROL, type MidiCommand, type MidiMapping } from '../../config/schema/midi.ts';
 import type { ControlMessage } from './messages.ts';
 
 /** A control by what it sends; one without a channel is heard on every channel. */

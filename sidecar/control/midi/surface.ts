@@ -1,5 +1,5 @@
 import type { MidiSettings } from '../../config/midi-settings.ts';
-import { MIDI_BINDINGS_MAX, type MidiCommand, type MidiMapping } from '../../config/schema.ts';
+import { MIDI_BINDINGS_MAX, type MidiCommand, type MidiMapping } from '../../config/schema/midi.ts';
 import { isSidecarError, SidecarError } from '../../errors.ts';
 import { log, repeated } from '../../telemetry/logger.ts';
 import type { Controller } from '../controller.ts';

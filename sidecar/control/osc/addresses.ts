@@ -1,5 +1,5 @@
 import { regionOfText } from '../../config/region-text.ts';
-import type { Command } from '../../config/schema.ts';
+import type { Command } from '../../config/schema/commands.ts';
 import { SidecarError } from '../../errors.ts';
 import { readCommand } from '../commands.ts';
 import type { Controller, ControlView } from '../controller.ts';

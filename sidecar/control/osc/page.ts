@@ -1,4 +1,4 @@
-import { OSC_PORT } from '../../config/schema.ts';
+import { OSC_PORT } from '../../config/schema/osc.ts';
 import type { Controller } from '../controller.ts';
 import { element, escaped, plainPage, row } from '../http/html.ts';
 import { channelSegment, OSC_ADDRESSES, OSC_ROOT } from './addresses.ts';

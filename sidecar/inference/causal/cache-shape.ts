@@ -1,4 +1,4 @@
-import type { CausalDitManifest, GraphSpec } from '../../config/schema.ts';
+import type { CausalDitManifest, GraphSpec } from '../../config/schema/manifest.ts';
 import { SidecarError } from '../../errors.ts';
 
 /** What a model's graphs say of its cache. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import type { CausalDitManifest, GraphRole } from '../../config/schema.ts';
+import type { CausalDitManifest, GraphRole } from '../../config/schema/manifest.ts';
 import { SidecarError } from '../../errors.ts';
 import type { Mask } from '../../frame/frame.ts';
 import { concatenate, element, type Tensor } from '../../frame/tensor.ts';

@@ -1,0 +1,2 @@
+/** Nothing else imports zod. */
+export { z } from 'zod';
