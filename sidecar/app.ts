@@ -8,9 +8,9 @@ import { chooseTuning, obsFilterOf, openSinks, openSource, OPPOSITE_FIT, tapsOf 
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import { type Configuration } from './config/schema/configuration.ts';
+import type { Configuration } from './config/schema/configuration.ts';
 import { takesReferences } from './config/schema/manifest.ts';
-import { type SceneStyle } from './config/schema/obs-scenes.ts';
+import type { SceneStyle } from './config/schema/obs-scenes.ts';
 import { Controller } from './control/controller.ts';
 import { openObsLink, type ObsLink, type ObsStream } from './control/obs-link.ts';
 import { ObsWebsocket } from './control/obs-websocket.ts';

@@ -10,7 +10,7 @@ import { serveWatchdog } from './app/service.ts';
 import { httpAccessOf } from './config/http-access.ts';
 import { midiSettingsOf } from './config/midi-settings.ts';
 import { oscSettingsOf } from './config/osc-settings.ts';
-import { type Configuration } from './config/schema/configuration.ts';
+import type { Configuration } from './config/schema/configuration.ts';
 import { takesReferences } from './config/schema/manifest.ts';
 import { PresetLibrary } from './control/preset-library.ts';
 import { SidecarError } from './errors.ts';

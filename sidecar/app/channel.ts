@@ -1,6 +1,6 @@
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { denoiserHashOf } from '../config/schema/manifest.ts';
-import { type Tuning } from '../config/schema/tuning.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import type { Controller } from '../control/controller.ts';
 import type { RunView, ThumbnailFeed } from '../control/http/served.ts';
 import { Egress } from '../egress/egress.ts';

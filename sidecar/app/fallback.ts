@@ -1,6 +1,6 @@
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { resolveTuning, takesReferences } from '../config/schema/manifest.ts';
-import { type Tuning } from '../config/schema/tuning.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import type { PictureLayout, Size } from '../frame/frame.ts';
 import { findModelFolder, openModelFolder, type ModelFolder } from '../inference/manifest.ts';
 import { autoPaintedSize, checkPaintedSize } from '../inference/painted-size.ts';

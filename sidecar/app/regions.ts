@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { isRegionWord, type OwnRegion } from '../config/schema/preset.ts';
 import type { Controller } from '../control/controller.ts';
 import { readMaskFile } from '../control/mask-file.ts';

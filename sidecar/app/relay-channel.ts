@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { takesReferences } from '../config/schema/manifest.ts';
-import { type NdiChannel } from '../config/schema/ndi.ts';
-import { type Tuning } from '../config/schema/tuning.ts';
+import type { NdiChannel } from '../config/schema/ndi.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import { Controller } from '../control/controller.ts';
 import type { PresetLibrary } from '../control/preset-library.ts';
 import { withReference } from '../control/preset-reference.ts';

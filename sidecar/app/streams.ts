@@ -1,6 +1,6 @@
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { foreignTuning, int8GraphsOf, resolveTuning, type ModelManifest } from '../config/schema/manifest.ts';
-import { type Tuning, type TuningOverrides } from '../config/schema/tuning.ts';
+import type { Tuning, TuningOverrides } from '../config/schema/tuning.ts';
 import { sinksOf } from '../config/sinks.ts';
 import type { ObsLink, ObsStream } from '../control/obs-link.ts';
 import type { FailureRule } from '../egress/failure-policy.ts';

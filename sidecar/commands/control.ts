@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { HTTP_TOKEN, httpAccessOf, tokenIn, urlOf } from '../config/http-access.ts';
 import { loadConfiguration } from '../config/load-config.ts';
 import { regionOfText } from '../config/region-text.ts';
-import { type SavePreset } from '../config/schema/preset.ts';
+import type { SavePreset } from '../config/schema/preset.ts';
 import { HTTP_PORT } from '../config/schema/run-fields.ts';
 import { readSetting, SETTINGS } from '../config/settings.ts';
 import { readCommand, styleCommand, type Command } from '../control/commands.ts';

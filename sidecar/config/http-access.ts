@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { SidecarError } from '../errors.ts';
-import { type ChatRules } from './schema/api.ts';
+import type { ChatRules } from './schema/api.ts';
 import { httpPortOf, type Configuration } from './schema/configuration.ts';
 
 /** Variables with secrets; they are no settings, and no part of the configuration. */

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { SidecarError } from '../errors.ts';
 import { isLoopback } from './http-access.ts';
-import { type Configuration } from './schema/configuration.ts';
+import type { Configuration } from './schema/configuration.ts';
 import { OSC_PORT } from './schema/osc.ts';
 
 /** Where OSC listens, who may send, and who is told changes without asking. */

@@ -1,7 +1,7 @@
 import { SidecarError } from '../errors.ts';
 import { explainValue, parseExplained, valueAt } from './explained.ts';
 import type { JsonPath, JsonText } from './json-text.ts';
-import { type Schema } from './schema/parse.ts';
+import type { Schema } from './schema/parse.ts';
 import { Preset, PresetV1 } from './schema/preset.ts';
 
 interface PresetVersion {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { takesReferences, type ModelManifest } from '../config/schema/manifest.ts';
 import { PICTURE_BYTES_MAX } from '../config/schema/preset.ts';
 import { SidecarError } from '../errors.ts';

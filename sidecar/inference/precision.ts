@@ -1,5 +1,5 @@
 import { int8GraphsOf, type GraphRole, type ModelManifest } from '../config/schema/manifest.ts';
-import { type Tuning } from '../config/schema/tuning.ts';
+import type { Tuning } from '../config/schema/tuning.ts';
 import type { Size } from '../frame/frame.ts';
 import { openGraph, type ModelFolder, type Precision } from './manifest.ts';
 import type { GraphSession, Provider, SessionSettings, Sizes } from './session.ts';

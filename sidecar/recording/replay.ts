@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type Configuration } from '../config/schema/configuration.ts';
+import type { Configuration } from '../config/schema/configuration.ts';
 import { denoiserHashOf, type GraphRole, type ModelManifest } from '../config/schema/manifest.ts';
 import { parse } from '../config/schema/parse.ts';
-import { type Preset } from '../config/schema/preset.ts';
+import type { Preset } from '../config/schema/preset.ts';
 import { RecordingEvent, RecordingHeader } from '../config/schema/recording.ts';
 import type { Controller, ControlInput } from '../control/controller.ts';
 import { readReference } from '../control/reference-image.ts';
@@ -249,15 +249,24 @@ async function* readEvents(folder: string): AsyncGenerator<RecordingEvent, void,
 }
 
 async function* readLines(path: string): AsyncGenerator<string, void, undefined> {
-	let rest = '';
+	/** Of the line that has not ended yet: joined once, for a line may be long. */
+	let pieces: string[] = [];
+	let length = 0;
 	const stream = createReadStream(path, { encoding: 'utf8' });
 	try {
 		for await (const chunk of stream as AsyncIterable<string>) {
-			const lines = (rest + chunk).split('\n');
-			rest = lines.pop()!;
-			if (rest.length > LINE_BYTES_MAX)
+			const [first = '', ...more] = chunk.split('\n');
+			pieces.push(first);
+			length += first.length;
+			const last = more.pop();
+			if (last !== undefined) {
+				yield pieces.join('');
+				yield* more;
+				pieces = [last];
+				length = last.length;
+			}
+			if (length > LINE_BYTES_MAX)
 				throw new SidecarError('ERR_SOURCE_READ', `${path} has a line of more than ${LINE_BYTES_MAX} bytes.`);
-			yield* lines;
 		}
 	} catch (cause) {
 		if (isSidecarError(cause)) throw cause;
