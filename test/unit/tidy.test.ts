@@ -201,10 +201,10 @@ test.each([
 
 test('a value where only types may be imported is seen, and a comment is not', () => {
 	expect(
-		wrongDirections(plant('sidecar/telemetry/planted.ts', "import { Tuning } from '../config/schema.ts';")),
+		wrongDirections(plant('sidecar/telemetry/planted.ts', "import { Tuning } from '../config/schema/tuning.ts';")),
 	).toHaveLength(1);
 	expect(
-		wrongDirections(plant('sidecar/telemetry/planted.ts', "import type { Tuning } from '../config/schema.ts';")),
+		wrongDirections(plant('sidecar/telemetry/planted.ts', "import type { Tuning } from '../config/schema/tuning.ts';")),
 	).toEqual([]);
 	expect(wrongDirections(plant('sidecar/frame/planted.ts', "// import { x } from '../engine/line.ts';"))).toEqual([]);
 	expect(wrongDirections(plant('sidecar/utilities/planted.ts', "import { x } from '../frame/ring.ts';"))).toHaveLength(
